@@ -1,0 +1,34 @@
+# make setup | demo [SOURCE=feed.csv] | test | test-slow | lint | format | bench
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Without a GPU, PyTorch's CPU wheels save gigabytes of CUDA libraries.
+TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
+
+.PHONY: setup demo test test-slow lint format
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install --no-deps --retries 1 $(TORCH_INDEX) 'torch>=2.6,<2.14'
+	$(BIN)/pip install -e '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/item demo --out demo $(if $(SOURCE),--source $(SOURCE))
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .

@@ -1,0 +1,214 @@
+"""The configuration of a pre-training run: validated data, read from YAML and `key=value` overrides.
+
+    model:       the architecture
+    objectives:  the tasks, their weights, and how inputs are masked and mismatched
+    training:    the optimiser and the loop
+
+The shipped configurations lie in `configs/`; a name such as `tiny` means `configs/tiny.yaml`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from item_embed.errors import ConfigError
+
+#: The pre-training tasks, in the order in which they are reported.
+OBJECTIVES = ("itm", "mlm", "mim", "gmlm", "gmim")
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(_Settings):
+    """The architecture of the encoder."""
+
+    image_size: tuple[int, int] = Field((224, 224), description="height and width of the photo, pixels")
+    patch_size: int = Field(16, ge=1, description="side of a square patch, pixels")
+    hidden_size: int = Field(768, ge=1)
+    num_hidden_layers: int = Field(12, ge=1)
+    num_attention_heads: int = Field(12, ge=1)
+    intermediate_size: int = Field(3072, ge=1)
+    vocab_size: int = Field(30_000, ge=64, description="most tokens that the trained vocabulary may have")
+    max_title_tokens: int = Field(32, ge=3, description="[CLS], title and [SEP] together")
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if any(side < self.patch_size or side % self.patch_size for side in self.image_size):
+            raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+            )
+        return self
+
+
+class ObjectiveWeights(_Settings):
+    """The weight of each task's loss; 0 switches the task off, and it then has no head."""
+
+    itm: float = Field(1.0, ge=0)
+    mlm: float = Field(1.0, ge=0)
+    mim: float = Field(1.0, ge=0)
+    gmlm: float = Field(1.0, ge=0)
+    gmim: float = Field(1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if not self.active():
+            raise ValueError("every objective has weight 0; give at least one a weight")
+        return self
+
+    def active(self) -> dict[str, float]:
+        """The tasks that are switched on, with their weights."""
+        return {name: weight for name in OBJECTIVES if (weight := getattr(self, name)) > 0}
+
+
+class ObjectiveSettings(_Settings):
+    """What the tasks predict, and from what."""
+
+    weights: ObjectiveWeights = ObjectiveWeights()
+    token_mask_rate: float = Field(0.15, gt=0, lt=1, description="share of a title's tokens to predict")
+    token_corruption: tuple[float, float, float] = Field(
+        (0.8, 0.1, 0.1), description="of those: shares shown as [MASK], as a random token, unchanged (BERT)"
+    )
+    patch_mask_rate: float = Field(0.5, gt=0, lt=1, description="share of a photo's patches to predict")
+    patch_target: Literal["raw", "normalized"] = Field("raw", description="pixels, or pixels normalised per patch")
+    patch_loss: Literal["l1", "l2"] = "l2"
+    mismatch_rate: float = Field(0.25, ge=0, lt=1, description="share of pairs shown with another row's photo")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if min(self.token_corruption) < 0 or abs(sum(self.token_corruption) - 1) > 1e-6:
+            raise ValueError(f"token_corruption {self.token_corruption} are not shares that add up to 1")
+        if self.weights.itm and not self.mismatch_rate:
+            raise ValueError("itm needs mismatched pairs: give mismatch_rate a share above 0, or weights.itm 0")
+        return self
+
+
+class TrainingSettings(_Settings):
+    """The optimiser and the loop."""
+
+    seed: int = Field(0, ge=0)
+    steps: int = Field(100_000, ge=1)
+    batch_size: int = Field(512, ge=1, description="pairs per optimiser step")
+    accumulation: int = Field(1, ge=1, description="parts that a batch is computed in, one after the other")
+    learning_rate: float = Field(5e-4, gt=0)
+    warmup_steps: int = Field(2_000, ge=0)
+    weight_decay: float = Field(0.05, ge=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    max_grad_norm: float = Field(1.0, gt=0)
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
+    log_every: int = Field(50, ge=1)
+    validate_every: int = Field(1_000, ge=1)
+    validation_rows: int = Field(2_048, ge=1)
+    checkpoint_every: int = Field(1_000, ge=1)
+    workers: int = Field(0, ge=0, description="processes that prepare batches; 0: the training process itself")
+    pixel_cache_mb: int = Field(1_024, ge=0, description="decoded photos are kept in memory if all of them fit")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of accumulation {self.accumulation}")
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps {self.warmup_steps} leaves none of the {self.steps} steps to train")
+        return self
+
+
+class RunConfig(_Settings):
+    """Everything that decides a pre-training run, besides the catalogue."""
+
+    model: ModelSettings = ModelSettings()
+    objectives: ObjectiveSettings = ObjectiveSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    @classmethod
+    def load(cls, source: str | Path, overrides: Sequence[str] = ()) -> "RunConfig":
+        """Read a shipped configuration by name, or a YAML file, and apply overrides.
+
+        Args:
+            source: a name (`tiny`, `small`, `base`, `paper`) or the path of a YAML file.
+            overrides: settings such as `training.steps=200` or `objectives.weights.mlm=0`; values are YAML.
+
+        Raises:
+            ConfigError: naming the file or the option, and what is wrong with it.
+
+        Example:
+            >>> RunConfig.load("tiny", ["training.seed=3"]).training.seed
+            3
+        """
+        path = _find(source)
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf8")) or {}
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
+        if not isinstance(data, dict):
+            raise ConfigError(f"{path} does not hold a mapping of model, objectives and training.")
+        for override in overrides:
+            _apply(data, override)
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise ConfigError(f"configuration {source}: {_sentence(error)}.") from None
+
+    def save(self, path: Path) -> None:
+        """Write the configuration as YAML."""
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), encoding="utf8")
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    package = Path(__file__).parent
+    candidates = (package / "configs", package.parents[1] / "configs")  # installed; a checkout
+    folder = next((c for c in candidates if c.is_dir()), candidates[0])
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def _find(source: str | Path) -> Path:
+    shipped = shipped_configs()
+    if str(source) in shipped:
+        return shipped[str(source)]
+    path = Path(source)
+    if not path.is_file():
+        raise ConfigError(f"there is no configuration {source!s}: give a YAML file, or one of {', '.join(shipped)}.")
+    return path
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"{override!r} is no setting: write it as key=value, for example training.steps=200.")
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = data.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"{override!r}: {parent} is a value, not a group of settings.")
+        data = child
+    try:
+        data[last] = yaml.safe_load(_yaml_float(value))
+    except yaml.YAMLError:
+        raise ConfigError(f"{override!r}: {value!r} is not a YAML value.") from None
+
+
+def _yaml_float(value: str) -> str:
+    # YAML 1.1 reads 5e-4 as a string; people mean the number.
+    try:
+        return repr(float(value)) if "e" in value.lower() else value
+    except ValueError:
+        return value
+
+
+def _sentence(error: ValidationError) -> str:
+    def one(problem: Mapping[str, Any]) -> str:
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            return f"there is no setting {where}"
+        message = problem["msg"].removeprefix("Value error, ")
+        given = f" (given: {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""
+        return f"{where}: {message}{given}" if where else message
+
+    return "; ".join(one(problem) for problem in error.errors())
