@@ -1,0 +1,1 @@
+"""From a feed to a checked catalogue on disk: reading, checking, images, storing, splitting, drawing."""
