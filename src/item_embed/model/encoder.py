@@ -1,0 +1,241 @@
+"""`ItemModel`: one transformer encoder over a title's tokens and a photo's patches.
+
+Shapes: B batch, T title positions ([CLS], tokens, [SEP], padding), P patches, S = T + P, D hidden size, H heads,
+K = D / H. Masks: True means masked (absent, not attended to, or to be predicted).
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+
+from item_embed.model.configuration import ItemConfig
+
+TITLE, PHOTO = 0, 1  # modality types
+
+
+class ItemOutput(NamedTuple):
+    """What the encoder returns.
+
+    Attributes:
+        hidden: outputs of the whole sequence, (B, S, D).
+        title_length: T, where the patches begin.
+    """
+
+    hidden: Tensor
+    title_length: int
+
+    @property
+    def cls(self) -> Tensor:
+        """The embedding of each product, h_CLS: (B, D)."""
+        return self.hidden[:, 0]
+
+    @property
+    def title(self) -> Tensor:
+        """The outputs of the title's positions, (B, T, D)."""
+        return self.hidden[:, : self.title_length]
+
+    @property
+    def photo(self) -> Tensor:
+        """The outputs of the patches, (B, P, D)."""
+        return self.hidden[:, self.title_length :]
+
+
+def patchify(pixel_values: Tensor, patch_size: int) -> Tensor:
+    """Cut photos into square patches, row by row.
+
+    Args:
+        pixel_values: (B, 3, height, width), both sides multiples of `patch_size`.
+        patch_size: in pixels.
+
+    Returns:
+        (B, P, 3 * patch_size ** 2), channel first within a patch.
+    """
+    b, c, height, width = pixel_values.shape
+    rows, columns = height // patch_size, width // patch_size
+    x = pixel_values.reshape(b, c, rows, patch_size, columns, patch_size)
+    return x.permute(0, 2, 4, 1, 3, 5).reshape(b, rows * columns, c * patch_size**2)
+
+
+class ItemEmbeddings(nn.Module):
+    """Tokens and patches to vectors: content + position + modality type, then dropout."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.patch_size = config.patch_size
+        self.grid_size = config.grid_size
+        self.word = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.title_position = nn.Embedding(config.max_title_tokens, config.hidden_size)
+        self.patch = nn.Linear(config.patch_dim, config.hidden_size)
+        self.patch_position = nn.Embedding(config.num_patches, config.hidden_size)
+        self.patch_mask = nn.Parameter(torch.zeros(config.hidden_size))
+        self.modality = nn.Embedding(2, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, input_ids: Tensor, pixel_values: Tensor | None, masked_patches: Tensor | None
+    ) -> Tensor:
+        title = self.word(input_ids) + self.title_position.weight[: input_ids.shape[1]]  # (B, T, D)
+        title = title + self.modality.weight[TITLE]
+        if pixel_values is None:
+            return self.dropout(title)  # type: ignore[no-any-return]
+        photo = self.patch(patchify(pixel_values, self.patch_size))  # (B, P, D)
+        if masked_patches is not None:
+            photo = torch.where(masked_patches[..., None], self.patch_mask.to(photo.dtype), photo)
+        height, width = pixel_values.shape[2:]
+        photo = photo + self.patch_positions((height // self.patch_size, width // self.patch_size))
+        return self.dropout(torch.cat([title, photo + self.modality.weight[PHOTO]], dim=1))  # type: ignore[no-any-return]
+
+    def patch_positions(self, grid_size: tuple[int, int]) -> Tensor:
+        """Position embeddings of a grid of patches, (P, D); interpolated where it is not the trained grid (ViT)."""
+        if grid_size == self.grid_size:
+            return self.patch_position.weight
+        grid = self.patch_position.weight.reshape(1, *self.grid_size, -1).permute(0, 3, 1, 2)
+        grid = F.interpolate(grid, size=grid_size, mode="bicubic", align_corners=False)
+        return grid.permute(0, 2, 3, 1).reshape(grid_size[0] * grid_size[1], -1)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
+    """Scaled dot-product attention: torch's kernels on a GPU, the plain formula on a CPU.
+
+    On a CPU, torch's flash kernel takes several times as long as two matrix products for sequences of a title and
+    a photo, above all backwards in bf16: see docs/decisions/0003-attention-on-cpu.md.
+
+    Args:
+        q: (B, H, S, K), and so `k` and `v`.
+        attended: (B, 1, 1, S) True where a position takes part (SDPA's polarity); at least one per row.
+    """
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attended)
+    bias = torch.zeros(attended.shape, device=q.device).masked_fill_(~attended, float("-inf"))
+    weights = F.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + bias, dim=-1)
+    return weights.to(v.dtype) @ v
+
+
+class ItemAttention(nn.Module):
+    """Multi-head self-attention."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.heads = config.num_attention_heads
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.out = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, x: Tensor, attended: Tensor) -> Tensor:
+        b, s, d = x.shape
+        qkv = self.qkv(x).view(b, s, 3, self.heads, d // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, S, K)
+        y = attention(q, k, v, attended)
+        return self.out(y.transpose(1, 2).reshape(b, s, d))  # type: ignore[no-any-return]
+
+
+class ItemBlock(nn.Module):
+    """A pre-norm transformer block: attention and MLP, each on a residual branch."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention = ItemAttention(config)
+        self.mlp_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = nn.Sequential(
+            nn.Linear(config.hidden_size, config.intermediate_size),
+            nn.GELU(),
+            nn.Linear(config.intermediate_size, config.hidden_size),
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, attended: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.attention_norm(x), attended))
+        return x + self.dropout(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
+
+
+class ItemPreTrainedModel(PreTrainedModel):
+    """What `ItemModel` and `ItemForPreTraining` share: configuration, prefix, initial weights."""
+
+    config_class = ItemConfig
+    base_model_prefix = "item"
+    main_input_name = "input_ids"
+    _supports_sdpa = True
+    _no_split_modules = ("ItemBlock",)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # All initialisation of the project is here: normal weights, zero biases, unit norms.
+        # torch.nn.init is used because transformers guards it against weights that were loaded.
+        std = self.config.initializer_range
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, ItemEmbeddings):
+            nn.init.trunc_normal_(module.patch_mask, std=std, a=-2 * std, b=2 * std)
+
+
+class ItemModel(ItemPreTrainedModel):
+    """The ITEm encoder (arXiv 2311.02084): `[CLS] title [SEP] patches` to vectors; [CLS] is the product's embedding.
+
+    Example:
+        >>> model = ItemModel(ItemConfig(image_size=(32, 32), hidden_size=32, num_hidden_layers=1,
+        ...                              num_attention_heads=2, intermediate_size=64, vocab_size=64))
+        >>> model(torch.tensor([[2, 9, 3]]), torch.zeros(1, 3, 32, 32)).cls.shape
+        torch.Size([1, 32])
+    """
+
+    # A checkpoint of `ItemForPreTraining` is a good source for the encoder alone.
+    _keys_to_ignore_on_load_unexpected = (r"^heads\.",)
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__(config)
+        self.embeddings = ItemEmbeddings(config)
+        self.blocks = nn.ModuleList(ItemBlock(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        token_padding: Tensor | None = None,
+        photo_missing: Tensor | None = None,
+        masked_patches: Tensor | None = None,
+        **_: Any,
+    ) -> ItemOutput:
+        """Encode titles and photos together.
+
+        Args:
+            input_ids: (B, T) token ids: [CLS], the title, [SEP], padding. Without a title: [CLS] [SEP].
+            pixel_values: (B, 3, height, width) in [-1, 1]; any values where the photo is missing; None
+                where no row has one, which gives the same outputs in less time.
+            token_padding: (B, T) True where a position is padding.
+            photo_missing: (B,) True where a row has no photo: its patches are not attended to.
+            masked_patches: (B, P) True where a patch's content is replaced by the mask vector.
+        """
+        x = self.embeddings(input_ids, pixel_values, masked_patches)
+        b, t = input_ids.shape
+        absent = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)  # (B, S)
+        if token_padding is not None:
+            absent[:, :t] = token_padding
+        if photo_missing is not None and pixel_values is not None:
+            absent[:, t:] = photo_missing[:, None]
+        attended = ~absent[:, None, None, :]  # SDPA's polarity: True takes part
+        for block in self.blocks:
+            x = block(x, attended)
+        return ItemOutput(self.norm(x), t)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The word embeddings."""
+        return self.embeddings.word
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the word embeddings."""
+        assert isinstance(value, nn.Embedding)
+        self.embeddings.word = value
+
+
+AutoConfig.register("item", ItemConfig)
+AutoModel.register(ItemConfig, ItemModel)

@@ -1,0 +1,128 @@
+"""The heads of the pre-training tasks, and the encoder with those that a configuration switches on.
+
+A head turns hidden vectors into a prediction; what it is asked, and what it is judged against, is an objective's
+business. Shapes: M predicted positions, D hidden size, V vocabulary, C numbers in a patch.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from item_embed.model.configuration import ItemConfig
+from item_embed.model.encoder import ItemModel, ItemOutput, ItemPreTrainedModel
+
+
+def _dense(inputs: int, config: ItemConfig) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, config.hidden_size),
+        nn.GELU(),
+        nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps),
+    )
+
+
+class TokenDecoder(nn.Module):
+    """Hidden vectors to vocabulary scores, with the word embeddings as weights (tied, as in BERT) and a bias."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+    def forward(self, x: Tensor, vocabulary: Tensor) -> Tensor:
+        return F.linear(x, vocabulary, self.bias)  # (M, D), (V, D) -> (M, V)
+
+
+class ITMHead(nn.Module):
+    """Image-text matching: h_CLS to the scores of (mismatched, matched)."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(config.hidden_size, 2)
+
+    def forward(self, cls: Tensor) -> Tensor:
+        """(M, D) -> (M, 2)."""
+        return self.classifier(cls)  # type: ignore[no-any-return]
+
+
+class MLMHead(nn.Module):
+    """Masked language modelling: a token's own output to vocabulary scores (BERT's head)."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.transform = _dense(config.hidden_size, config)
+        self.decoder = TokenDecoder(config)
+
+    def forward(self, hidden: Tensor, vocabulary: Tensor) -> Tensor:
+        """(M, D), (V, D) -> (M, V)."""
+        return self.decoder(self.transform(hidden), vocabulary)  # type: ignore[no-any-return]
+
+
+class MIMHead(nn.Module):
+    """Masked image modelling: a patch's own output to its pixels, linearly (SimMIM)."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.decoder = nn.Linear(config.hidden_size, config.patch_dim)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(M, D) -> (M, C)."""
+        return self.decoder(hidden)  # type: ignore[no-any-return]
+
+
+class GMLMHead(nn.Module):
+    """Global masked language modelling: [h_CLS; p_i] to vocabulary scores.
+
+    The span-boundary head of SpanBERT (arXiv 1907.10529) with [CLS] in place of the span's ends: two
+    linear-GELU-LayerNorm layers, then the tied decoder.
+    """
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.transform = nn.Sequential(
+            _dense(2 * config.hidden_size, config), _dense(config.hidden_size, config)
+        )
+        self.decoder = TokenDecoder(config)
+
+    def forward(self, cls: Tensor, position: Tensor, vocabulary: Tensor) -> Tensor:
+        """(M, D), (M, D), (V, D) -> (M, V)."""
+        return self.decoder(self.transform(torch.cat([cls, position], dim=-1)), vocabulary)  # type: ignore[no-any-return]
+
+
+class GMIMHead(nn.Module):
+    """Global masked image modelling: [h_CLS; p_j] to the patch's pixels; the same shape as `GMLMHead`."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.transform = nn.Sequential(
+            _dense(2 * config.hidden_size, config), _dense(config.hidden_size, config)
+        )
+        self.decoder = nn.Linear(config.hidden_size, config.patch_dim)
+
+    def forward(self, cls: Tensor, position: Tensor) -> Tensor:
+        """(M, D), (M, D) -> (M, C)."""
+        return self.decoder(self.transform(torch.cat([cls, position], dim=-1)))  # type: ignore[no-any-return]
+
+
+HEADS: dict[str, type[nn.Module]] = {
+    "itm": ITMHead,
+    "mlm": MLMHead,
+    "mim": MIMHead,
+    "gmlm": GMLMHead,
+    "gmim": GMIMHead,
+}
+
+
+class ItemForPreTraining(ItemPreTrainedModel):
+    """The encoder (`item`) with a head for each task of `config.objectives` (`heads`)."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__(config)
+        self.item = ItemModel(config)
+        self.heads = nn.ModuleDict({name: HEADS[name](config) for name in config.objectives})
+        self.post_init()
+
+    def forward(self, *args: Any, **kwargs: Any) -> ItemOutput:
+        """Encode; see `ItemModel.forward`."""
+        output: ItemOutput = self.item(*args, **kwargs)
+        return output
