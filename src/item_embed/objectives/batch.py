@@ -1,0 +1,129 @@
+"""`PretrainingBatch`: what one encoder pass and all objectives of it read. Made from ids and photos, without labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from item_embed.config import ObjectiveSettings
+from item_embed.model.processor import Tokens, predictable
+from item_embed.objectives.masking import corrupt_tokens, mask_patches, mask_tokens
+
+
+@dataclass(frozen=True)
+class PretrainingBatch:
+    """Titles and photos, masked. B pairs, T title positions, P patches; True means masked.
+
+    Attributes:
+        input_ids: (B, T) tokens as the encoder sees them, the masked ones corrupted.
+        token_padding: (B, T) True where a position is padding.
+        pixels: (B, 3, height, width) bytes, the whole photo; the encoder hides the masked patches itself.
+        photo_missing: (B,) True where there is no photo.
+        title_missing: (B,) True where there is no title.
+        matched: (B,) True where the photo is the title's own, and where one of the two is missing.
+        tokens: (B, T) the true tokens.
+        masked_tokens: (B, T) True where a token is masked.
+        masked_patches: (B, P) True where a patch is masked.
+    """
+
+    input_ids: Tensor
+    token_padding: Tensor
+    pixels: Tensor
+    photo_missing: Tensor
+    title_missing: Tensor
+    matched: Tensor
+    tokens: Tensor
+    masked_tokens: Tensor
+    masked_patches: Tensor
+
+    @property
+    def judged_pairs(self) -> Tensor:
+        """(B,) True where ITM has something to judge: a title and a photo."""
+        return ~self.photo_missing & ~self.title_missing
+
+    @property
+    def predicted_tokens(self) -> Tensor:
+        """(B, T) True where a token counts in a masked loss: masked, and the pair matched.
+
+        In a mismatched pair the photo says nothing of the title; [CLS] would learn to ignore it.
+        """
+        return self.masked_tokens & self.matched[:, None]
+
+    @property
+    def predicted_patches(self) -> Tensor:
+        """(B, P) True where a patch counts in a masked loss: masked, the pair matched, the photo there."""
+        return self.masked_patches & (self.matched & ~self.photo_missing)[:, None]
+
+    def counts(self) -> dict[str, int]:
+        """How many predictions each objective makes."""
+        tokens, patches = int(self.predicted_tokens.sum()), int(self.predicted_patches.sum())
+        return {
+            "itm": int(self.judged_pairs.sum()),
+            "mlm": tokens,
+            "gmlm": tokens,
+            "mim": patches,
+            "gmim": patches,
+        }
+
+    def to(self, device: torch.device) -> "PretrainingBatch":
+        """The same batch on a device."""
+        return PretrainingBatch(
+            **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
+        )
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+def total_counts(batches: Sequence[PretrainingBatch]) -> dict[str, int]:
+    """How many predictions each objective makes in the parts of one step together."""
+    counts = [batch.counts() for batch in batches]
+    return {name: sum(c[name] for c in counts) for name in counts[0]}
+
+
+def make_batch(
+    tokens: Tokens,
+    pixels: NDArray[np.uint8],
+    photo_missing: NDArray[np.bool_],
+    matched: NDArray[np.bool_],
+    settings: ObjectiveSettings,
+    vocab_size: int,
+    patches: int,
+    seed: int,
+    epochs: NDArray[np.int64],
+    rows: NDArray[np.int64],
+) -> PretrainingBatch:
+    """Mask titles and photos.
+
+    Args:
+        tokens: the titles.
+        pixels: the photos, (B, 3, height, width); of another row where not `matched`.
+        photo_missing: (B,) True where there is no photo.
+        matched: (B,) True where the photo is the title's own.
+        settings: mask rates and corruption.
+        vocab_size: of the tokenizer.
+        patches: of a photo.
+        seed: of the run.
+        epochs: (B,) epoch of each row.
+        rows: (B,) number of each row in the catalogue.
+    """
+    words = predictable(tokens)
+    masked_tokens = mask_tokens(words, settings.token_mask_rate, seed, epochs, rows)
+    input_ids = corrupt_tokens(
+        tokens.ids, masked_tokens, settings.token_corruption, vocab_size, seed, epochs, rows
+    )
+    masked_patches = mask_patches(patches, settings.patch_mask_rate, seed, epochs, rows)
+    return PretrainingBatch(
+        input_ids=torch.from_numpy(input_ids),
+        token_padding=torch.from_numpy(tokens.padding),
+        pixels=torch.from_numpy(pixels),
+        photo_missing=torch.from_numpy(photo_missing),
+        title_missing=torch.from_numpy(~words.any(axis=1)),
+        matched=torch.from_numpy(matched),
+        tokens=torch.from_numpy(tokens.ids),
+        masked_tokens=torch.from_numpy(masked_tokens),
+        masked_patches=torch.from_numpy(masked_patches),
+    )
