@@ -1,0 +1,1 @@
+"""Pre-training: batches, the optimiser, the loop, checkpoints."""

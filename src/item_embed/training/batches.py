@@ -1,0 +1,168 @@
+"""Batches of a catalogue as functions of the step: what is drawn depends on (seed, epoch, row) alone.
+
+Sample number s of a run is row `order(epoch)[s % n]` of epoch `s // n`, so a run can start at any step, be cut into
+any parts, and still see the same masked pairs.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from item_embed.catalog.images import decode
+from item_embed.catalog.store import Catalog
+from item_embed.catalog.titles import normalise_title
+from item_embed.config import RunConfig, TrainingSettings
+from item_embed.hashing import hash64, text_hash, uniform
+from item_embed.model.processor import ItemProcessor
+from item_embed.objectives.batch import PretrainingBatch, make_batch
+from item_embed.objectives.masking import Stream
+
+# A partner is drawn this often before a pair is left matched: a catalogue of one photo has no mismatch to offer.
+_PARTNER_ATTEMPTS = 16
+
+
+class PretrainingData(Dataset[list[PretrainingBatch]]):
+    """The masked batches of a run; item number `step` is that step's batch, in `accumulation` parts.
+
+    Reads titles and photos only: no category, no product.
+
+    Args:
+        catalog: the catalogue.
+        rows: numbers of the rows to train on.
+        processor: titles to ids and photos to pixels.
+        config: of the run.
+
+    Example:
+        >>> data = PretrainingData(catalog, catalog.rows("train"), processor, config)  # doctest: +SKIP
+        >>> [part.counts() for part in data[0]]                                        # doctest: +SKIP
+    """
+
+    def __init__(
+        self, catalog: Catalog, rows: NDArray[np.int64], processor: ItemProcessor, config: RunConfig
+    ) -> None:
+        self.catalog = catalog
+        self.rows = np.asarray(rows, np.int64)
+        self.processor = processor
+        self.settings = config.objectives
+        self.training = config.training
+        self.patches = _patches(config)
+        self.has_photo = catalog.has_photo
+        titles = catalog.titles
+        self.title_keys = np.array([text_hash(normalise_title(title or "")) for title in titles], np.int64)
+        self.has_title = np.array([bool(title) for title in titles], np.bool_)
+        self._pixels = _PixelCache(self.rows, processor.image_size, config.training)
+        self._order = lru_cache(maxsize=2)(self._draw_order)
+
+    def __len__(self) -> int:
+        return self.training.steps
+
+    def __getitem__(self, step: int) -> list[PretrainingBatch]:
+        rows, epochs = self.samples(step)
+        size = len(rows) // self.training.accumulation
+        starts = range(0, len(rows), size)
+        return [self.batch(rows[start : start + size], epochs[start : start + size]) for start in starts]
+
+    def samples(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of a step's batch and the epoch of each, (batch_size,) both."""
+        first = step * self.training.batch_size
+        numbers = np.arange(first, first + self.training.batch_size, dtype=np.int64)
+        epochs = numbers // len(self.rows)
+        places = numbers % len(self.rows)
+        rows = np.empty_like(numbers)
+        for epoch in np.unique(epochs):
+            chosen = epochs == epoch
+            rows[chosen] = self._order(int(epoch))[places[chosen]]
+        return rows, epochs
+
+    def batch(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> PretrainingBatch:
+        """The masked batch of given rows in given epochs."""
+        photo_rows = self.photo_rows(rows, epochs)
+        return make_batch(
+            tokens=self.processor.tokenize([self.catalog.titles[row] for row in rows]),
+            pixels=np.stack([self._photo(int(row)) for row in photo_rows]),
+            photo_missing=~self.has_photo[photo_rows],
+            matched=photo_rows == rows,
+            settings=self.settings,
+            vocab_size=self.processor.tokenizer.get_vocab_size(),
+            patches=self.patches,
+            seed=self.training.seed,
+            epochs=epochs,
+            rows=rows,
+        )
+
+    def photo_rows(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Whose photo each row is shown with: its own, or, in a mismatched pair, a partner's.
+
+        A partner has another normalised title and another photo. Rows without a title or a photo are never mismatched:
+        there would be nothing to tell.
+        """
+        mismatched = uniform(self.training.seed, Stream.MISMATCH, epochs, rows) < self.settings.mismatch_rate
+        mismatched &= self.has_photo[rows] & self.has_title[rows]
+        photo_rows = rows.copy()
+        for place in np.flatnonzero(mismatched):
+            photo_rows[place] = self._partner(int(rows[place]), int(epochs[place]))
+        return photo_rows
+
+    def _partner(self, row: int, epoch: int) -> int:
+        keys = hash64(self.training.seed, Stream.PARTNER, epoch, row, np.arange(_PARTNER_ATTEMPTS))
+        photo = self.catalog.photo(row)
+        for candidate in self.rows[(keys % np.uint64(len(self.rows))).astype(np.int64)]:
+            differs = self.has_photo[candidate] and self.title_keys[candidate] != self.title_keys[row]
+            if differs and self.catalog.photo(int(candidate)) != photo:
+                return int(candidate)
+        return row
+
+    def _photo(self, row: int) -> NDArray[np.uint8]:
+        pixels = self._pixels.get(row)
+        if pixels is None:
+            photo = self.catalog.photo(row)
+            pixels = self.processor.pixels(None if photo is None else decode(photo))
+            self._pixels.put(row, pixels)
+        return pixels
+
+    def _draw_order(self, epoch: int) -> NDArray[np.int64]:
+        return self.rows[
+            np.argsort(hash64(self.training.seed, Stream.ORDER, epoch, self.rows), kind="stable")
+        ]
+
+
+def batches(data: PretrainingData, first_step: int) -> Iterator[list[PretrainingBatch]]:
+    """The batches from a step to the end of the run, prepared ahead by worker processes where there are any."""
+    loader: DataLoader[list[PretrainingBatch]] = DataLoader(
+        data,
+        batch_size=None,
+        sampler=range(first_step, len(data)),
+        num_workers=data.training.workers,
+    )
+    return iter(loader)
+
+
+class _PixelCache:
+    """Decoded photos, kept if those of all rows fit into the limit and no worker process has a cache of its own."""
+
+    def __init__(
+        self, rows: NDArray[np.int64], image_size: tuple[int, int], training: TrainingSettings
+    ) -> None:
+        shape = (len(rows), 3, *image_size)
+        fits = np.prod(shape, dtype=np.float64) <= training.pixel_cache_mb * 2**20 and training.workers == 0
+        self._place = {int(row): place for place, row in enumerate(rows)} if fits else {}
+        self._pixels = np.empty(shape if fits else 0, np.uint8)
+        self._filled = np.zeros(len(rows), np.bool_)
+
+    def get(self, row: int) -> NDArray[np.uint8] | None:
+        place = self._place.get(row)
+        return None if place is None or not self._filled[place] else self._pixels[place]
+
+    def put(self, row: int, pixels: NDArray[np.uint8]) -> None:
+        place = self._place.get(row)
+        if place is not None:
+            self._pixels[place] = pixels
+            self._filled[place] = True
+
+
+def _patches(config: RunConfig) -> int:
+    height, width = config.model.image_size
+    return (height // config.model.patch_size) * (width // config.model.patch_size)

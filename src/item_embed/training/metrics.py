@@ -1,0 +1,82 @@
+"""What a run writes down: means over the steps since the last line, to `metrics.jsonl` and TensorBoard."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from item_embed.objectives.loss import Loss
+
+
+class Means:
+    """Sums and counts of losses and metrics; exact when saved as JSON and read again."""
+
+    def __init__(
+        self, sums: Mapping[str, float] | None = None, counts: Mapping[str, int] | None = None
+    ) -> None:
+        self.sums = dict(sums or {})
+        self.counts = dict(counts or {})
+
+    def add(self, losses: Mapping[str, Loss]) -> None:
+        """Count the losses of part of a batch."""
+        named = [(name, value, loss.count) for k, loss in losses.items() for name, value in _named(k, loss)]
+        values = torch.stack([value.detach().double() for _, value, _ in named]).tolist()  # one transfer
+        for (name, _, count), value in zip(named, values, strict=True):
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + count
+
+    def result(self) -> dict[str, dict[str, float]]:
+        """`{"losses": {objective: mean}, "metrics": {metric: mean}}`; what had no prediction is left out."""
+        means = {name: self.sums[name] / count for name, count in self.counts.items() if count}
+        return {
+            "losses": {name: mean for name, mean in means.items() if "_" not in name},
+            "metrics": {name: mean for name, mean in means.items() if "_" in name},
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        return {"sums": self.sums, "counts": self.counts}
+
+
+def _named(objective: str, loss: Loss) -> list[tuple[str, Tensor]]:
+    return [(objective, loss.total), *loss.metrics.items()]
+
+
+class MetricsLog:
+    """`RUN/metrics.jsonl`, a JSON object per line, and the same numbers for TensorBoard.
+
+    Args:
+        run: the run's folder.
+        step: steps done: later lines, of a run that was killed after its last checkpoint, are dropped.
+    """
+
+    def __init__(self, run: Path, step: int) -> None:
+        self.path = run / "metrics.jsonl"
+        lines = self.path.read_text(encoding="utf8").splitlines(keepends=True) if self.path.is_file() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        self.path.write_text("".join(kept), encoding="utf8")
+        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append a record with keys `step` and `split`; its numbers, nested or not, go to TensorBoard."""
+        with self.path.open("a", encoding="utf8") as file:
+            file.write(json.dumps(record) + "\n")
+        for key, value in record.items():
+            group = value if isinstance(value, dict) else {key: value}
+            for name, number in group.items():
+                if isinstance(number, float):
+                    tag = (
+                        f"{record['split']}/{key}/{name}"
+                        if isinstance(value, dict)
+                        else f"{record['split']}/{key}"
+                    )
+                    self._board.add_scalar(tag, number, record["step"])
+        self._board.flush()
+
+    def close(self) -> None:
+        """Finish the TensorBoard file."""
+        self._board.close()

@@ -1,0 +1,56 @@
+"""AdamW with warm-up and cosine decay, and the precision that the processor is fast in."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from item_embed.config import TrainingSettings
+
+
+def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW (arXiv 1711.05101); biases, norms, embeddings of positions and other vectors are not decayed."""
+    matrices = {
+        id(module.weight)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) or (isinstance(module, nn.Embedding) and name.endswith("word"))
+    }
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if id(p) in matrices], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if id(p) not in matrices], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """Linear warm-up, then a cosine to zero (arXiv 1608.03983); a function of the step, so that nothing is resumed.
+
+    Example:
+        >>> settings = TrainingSettings(steps=100, warmup_steps=10, learning_rate=1.0)
+        >>> learning_rate(4, settings), learning_rate(10, settings)
+        (0.5, 1.0)
+    """
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    done = (step - settings.warmup_steps) / (settings.steps - settings.warmup_steps)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def choose_precision(wanted: Literal["auto", "fp32", "bf16"]) -> Literal["fp32", "bf16"]:
+    """Resolve `auto`: bf16 on processors that multiply it in hardware, else fp32."""
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
+    except OSError:  # no Linux
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
