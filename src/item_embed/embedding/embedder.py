@@ -1,0 +1,132 @@
+"""`Embedder`: photos and titles in, one unit vector per product out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from item_embed.catalog.images import PhotoError, decode
+from item_embed.errors import ModelError
+from item_embed.model.encoder import ItemModel
+from item_embed.model.processor import ItemProcessor
+from item_embed.model.storage import fingerprint, load_model
+from item_embed.progress import OnProgress, silent
+
+#: A photo as a user has it: opened, a file, or its bytes; None where there is none.
+ImageInput = Image.Image | Path | str | bytes | None
+
+
+class Embedder:
+    """A trained model with its processor, ready to embed.
+
+    Args:
+        model: the encoder.
+        processor: the one it was trained with.
+        path: the model's folder.
+        fingerprint: hash of what decides a vector: weights, configuration, tokenizer, image size.
+        device: a torch device; by default a GPU where there is one.
+
+    Example:
+        >>> embedder = Embedder.from_pretrained("run/model")                            # doctest: +SKIP
+        >>> vectors = embedder.embed(images=["mug.jpg", None], titles=["Red mug", "Blue mug"])  # doctest: +SKIP
+        >>> vectors @ vectors.T  # cosine similarities                                   # doctest: +SKIP
+    """
+
+    def __init__(
+        self, model: ItemModel, processor: ItemProcessor, path: Path, fingerprint: str, device: str | None = None
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model = model.eval().to(self.device)
+        self.processor = processor
+        self.path = path
+        self.fingerprint = fingerprint
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, device: str | None = None) -> "Embedder":
+        """Load a model folder, `RUN/model` of `item pretrain`.
+
+        Args:
+            path: the folder.
+            device: a torch device such as `cpu` or `cuda:1`; by default a GPU where there is one.
+
+        Raises:
+            ModelError: when a file is missing or damaged, or there is no such device.
+        """
+        folder = Path(path)
+        model = load_model(folder, ItemModel)
+        try:
+            return cls(model, ItemProcessor.from_pretrained(folder), folder, fingerprint(folder), device)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(f"the model {folder} cannot be put on the device {device!r}: {reason}.") from None
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+        return int(self.model.config.hidden_size)
+
+    def embed(
+        self,
+        images: Sequence[ImageInput] | None = None,
+        titles: Sequence[str | None] | None = None,
+        batch_size: int = 256,
+        on_progress: OnProgress = silent,
+    ) -> NDArray[np.float32]:
+        """Embed products.
+
+        Args:
+            images: a photo per product, or None for a product without one; left out: no product has one.
+            titles: a title per product, or None; left out: no product has one.
+            batch_size: products per encoder pass.
+            on_progress: told of products.
+
+        Returns:
+            Unit vectors, (n, dimension) float32, in the order given.
+
+        Raises:
+            ValueError: when `images` and `titles` differ in length, or neither is given.
+            ModelError: naming the product whose photo cannot be read, or that has neither photo nor title.
+        """
+        if images is None and titles is None:
+            raise ValueError("give images, titles, or both")
+        n = len(images if images is not None else titles or ())
+        photos: Sequence[ImageInput] = images if images is not None else [None] * n
+        texts: Sequence[str | None] = titles if titles is not None else [None] * n
+        if len(photos) != len(texts):
+            raise ValueError(f"{len(photos)} images and {len(texts)} titles: one of each per product, or None")
+        vectors = np.empty((n, self.dimension), np.float32)
+        for start in range(0, n, batch_size):
+            end = min(n, start + batch_size)
+            opened = [_open(photo, start + i) for i, photo in enumerate(photos[start:end])]
+            for i, (photo, text) in enumerate(zip(opened, texts[start:end], strict=True)):
+                if photo is None and not text:
+                    raise ModelError(f"product {start + i} has neither a photo nor a title; give at least one.")
+            vectors[start:end] = self._encode(opened, texts[start:end])
+            on_progress(end, n)
+        return vectors
+
+    @torch.inference_mode()
+    def _encode(self, images: Sequence[Image.Image | None], titles: Sequence[str | None]) -> NDArray[np.float32]:
+        inputs: dict[str, Tensor | None] = {
+            name: tensor.to(self.device) for name, tensor in self.processor(titles, images).items()
+        }
+        if all(image is None for image in images):
+            inputs["pixel_values"] = None  # titles alone need no patches
+        cls = self.model(**inputs).cls.float()
+        vectors: NDArray[np.float32] = torch.nn.functional.normalize(cls, dim=-1).cpu().numpy()
+        return vectors
+
+
+def _open(image: ImageInput, product: int) -> Image.Image | None:
+    if image is None or isinstance(image, Image.Image):
+        return image
+    try:
+        return decode(image if isinstance(image, bytes) else Path(image).read_bytes())
+    except (OSError, PhotoError) as error:
+        name = "its bytes" if isinstance(image, bytes) else str(image)
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f"the photo of product {product} ({name}) cannot be used: {reason}.") from None

@@ -1,0 +1,151 @@
+"""Vectors on disk: a Parquet file of ids and vectors that names the model which made them.
+
+Columns `id` (string) and `vector` (fixed-size list of float32), so that a vector database can load the file;
+the model's fingerprint and path lie in the schema's metadata.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from item_embed.errors import VectorError
+
+_FINGERPRINT = b"item_embed.fingerprint"
+_MODEL = b"item_embed.model"
+_ROW_GROUP = 1 << 16
+_LENGTH_ERROR = 1e-2  # of a unit vector: leaves room for vectors that passed through half precision
+_AGAIN = "make the vectors again with `item embed`"
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of some products, and the model they come from.
+
+    Attributes:
+        ids: the id of each of the n products.
+        vectors: (n, d) float32, each row of length 1, or 0 for a product that lacks what was to be embedded.
+        fingerprint: hash of the model's weights and settings: vectors compare only within one fingerprint.
+        model: path of the model's folder.
+    """
+
+    ids: list[str]
+    vectors: NDArray[np.float32]
+    fingerprint: str
+    model: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+        return int(self.vectors.shape[1])
+
+
+def write_vectors(path: str | Path, vectors: Vectors) -> None:
+    """Write vectors to a Parquet file: aside first, then renamed, so that the file is whole or not there.
+
+    Args:
+        path: the file to write; its folder is made if missing, a file of that name is replaced.
+        vectors: what to write.
+
+    Raises:
+        VectorError: when ids and vectors differ in number, or a vector is not finite or not of length 1 or 0.
+
+    Example:
+        >>> made = Vectors(["a"], np.array([[0.6, 0.8]], np.float32), fingerprint="f", model="run/model")
+        >>> write_vectors("vectors.parquet", made)  # doctest: +SKIP
+    """
+    path = Path(path)
+    if len(vectors.ids) != len(vectors.vectors):
+        raise VectorError(
+            f"{len(vectors.ids)} ids cannot name {len(vectors.vectors)} vectors; give one id for each."
+        )
+    _check_values(vectors.vectors, vectors.ids, f"What is to become {path}", "check the model")
+    flat = pa.array(np.ascontiguousarray(vectors.vectors, np.float32).ravel())
+    columns = [pa.array(vectors.ids, pa.string()), pa.FixedSizeListArray.from_arrays(flat, vectors.dimension)]
+    metadata = {_FINGERPRINT: vectors.fingerprint.encode(), _MODEL: vectors.model.encode()}
+    table = pa.table(columns, names=["id", "vector"]).replace_schema_metadata(metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        # Floats neither compress nor repeat: encoding them would only cost time.
+        pq.write_table(table, aside, row_group_size=_ROW_GROUP, use_dictionary=False, compression="none")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read_vectors(path: str | Path) -> Vectors:
+    """Read a file of vectors and check every one of them.
+
+    Args:
+        path: a file written by `item embed` or `write_vectors`.
+
+    Raises:
+        VectorError: when the file is missing, is no file of vectors, does not name its model, or holds
+            vectors that are missing, of several dimensions, not finite, or not of length 1 or 0.
+
+    Example:
+        >>> read_vectors("vectors.parquet").dimension  # doctest: +SKIP
+        256
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise VectorError(f"{path} does not exist or is no file; make the vectors with `item embed`.")
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowInvalid, OSError):
+        raise VectorError(f"{path} is damaged or is no Parquet file; {_AGAIN}.") from None
+    for column in ("id", "vector"):
+        if column not in table.column_names:
+            raise VectorError(f"{path} is no file of vectors: it has no column {column!r}; {_AGAIN}.")
+    metadata = table.schema.metadata or {}
+    if _FINGERPRINT not in metadata or _MODEL not in metadata:
+        raise VectorError(f"{path} does not say which model made its vectors; {_AGAIN}.")
+    if table["id"].null_count:
+        raise VectorError(f"{path} has {table['id'].null_count} rows without an id; {_AGAIN}.")
+    ids = table["id"].cast(pa.string()).to_pylist()
+    vectors = _matrix(table["vector"], path)
+    _check_values(vectors, ids, str(path), _AGAIN)
+    return Vectors(ids, vectors, metadata[_FINGERPRINT].decode(), metadata[_MODEL].decode())
+
+
+def _matrix(column: pa.ChunkedArray, path: Path) -> NDArray[np.float32]:
+    """The column as (n, d), whether its lists are of fixed or of free size."""
+    kind = column.type
+    is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not is_list or not pa.types.is_floating(kind.value_type):
+        raise VectorError(f"{path} is no file of vectors: its column 'vector' holds {kind}; {_AGAIN}.")
+    if column.null_count:
+        raise VectorError(f"{path} has {column.null_count} rows without a vector; {_AGAIN}.")
+    lists = column.combine_chunks()
+    values = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), np.float32)
+    if pa.types.is_fixed_size_list(kind):
+        return values.reshape(len(lists), kind.list_size)
+    sizes = np.unique(lists.value_lengths().to_numpy())
+    if len(sizes) > 1:
+        found = " and ".join(map(str, sizes[:2]))
+        raise VectorError(f"{path} mixes vectors of several dimensions ({found}); {_AGAIN} with one model.")
+    return values.reshape(len(lists), int(sizes[0]) if len(sizes) else 0)
+
+
+def _check_values(vectors: NDArray[np.float32], ids: list[str], name: str, mend: str) -> None:
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    endless = np.flatnonzero(~np.isfinite(lengths))
+    if len(endless):
+        raise VectorError(
+            f"{name} holds {len(endless)} vectors with numbers that are not finite, "
+            f"the first for {ids[endless[0]]!r}; {mend}."
+        )
+    odd = np.flatnonzero((np.abs(lengths - 1) > _LENGTH_ERROR) & (lengths > 0))
+    if len(odd):
+        raise VectorError(
+            f"{name} holds {len(odd)} vectors whose length is not 1, "
+            f"the first for {ids[odd[0]]!r} ({lengths[odd[0]]:.3g}); {mend}."
+        )
