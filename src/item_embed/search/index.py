@@ -1,0 +1,268 @@
+"""`ProductIndex`: products and their vectors in one folder, searched by vector.
+
+INDEX/manifest.json     counts, fingerprint and path of the model, the catalogue it was made from
+INDEX/vectors.npy       (n, d) float32, in the catalogue's order, memory-mapped when opened
+INDEX/items.parquet     what is shown of each product, `ITEM_SCHEMA`
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from item_embed.catalog.store import Catalog
+from item_embed.embedding.vectors import Vectors
+from item_embed.errors import VectorError
+from item_embed.progress import OnProgress, silent
+from item_embed.search import exact
+
+SCHEMA_VERSION = 1
+ITEM_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("title", pa.string()),
+        pa.field("category", pa.string()),
+        pa.field("product_id", pa.string()),
+        pa.field("metadata", pa.string(), nullable=False),  # a JSON object
+        pa.field("image", pa.binary()),
+    ]
+)
+
+_SHOWN = ["id", "title", "category", "metadata"]
+_GROUP_ROWS = 128  # a hit costs the reading of its group, so groups are small
+_PART_ROWS = 4096  # rows whose photos are in memory at once while building
+
+
+class IndexManifest(BaseModel):
+    """What `manifest.json` holds."""
+
+    schema_version: int = SCHEMA_VERSION
+    count: int
+    dimension: int
+    fingerprint: str
+    model: str
+    catalog: str
+    catalog_fingerprint: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A product that was found; `score` is the cosine, `row` its number in the index and in the catalogue."""
+
+    id: str
+    score: float
+    title: str | None
+    category: str | None
+    metadata: dict[str, Any]
+    row: int
+
+
+class ProductIndex:
+    """Products that can be found by vector; `build` makes one on disk, `open` opens it.
+
+    Args:
+        path: a folder written by `build`.
+
+    Raises:
+        VectorError: when the folder is no index, is damaged, or is of another schema version.
+
+    Example:
+        >>> index = ProductIndex.open("index")                                  # doctest: +SKIP
+        >>> query = embedder.embed(titles=["red canvas shoe"])                  # doctest: +SKIP
+        >>> hits = index.search(query, k=10, fingerprint=embedder.fingerprint)[0]  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.manifest = _read_manifest(self.path)
+        try:
+            self._vectors = np.load(self.path / "vectors.npy", mmap_mode="r", allow_pickle=False)
+            self._items = pq.ParquetFile(self.path / "items.parquet", memory_map=True)
+        except (OSError, EOFError, ValueError, pa.ArrowInvalid):
+            raise VectorError(
+                f"{self.path} is damaged or incomplete; build it again with `item index`."
+            ) from None
+        expected = (self.manifest.count, self.manifest.dimension)
+        if self._vectors.shape != expected or self._items.metadata.num_rows != len(self):
+            raise VectorError(
+                f"The files of {self.path} disagree with its manifest; build it again with `item index`."
+            )
+
+    @classmethod
+    def open(cls, path: str | Path) -> "ProductIndex":
+        """Open an index; the same as calling the class."""
+        return cls(path)
+
+    @classmethod
+    def build(
+        cls, vectors: Vectors, catalog: Catalog, out: str | Path, on_progress: OnProgress = silent
+    ) -> "ProductIndex":
+        """Write the index of a catalogue: aside first, then renamed, so that it is whole or not there.
+
+        Args:
+            vectors: one vector for each row of the catalogue, in any order.
+            catalog: where titles, categories and photos come from.
+            out: the folder to write; it must not exist.
+            on_progress: told of the rows written and of their total.
+
+        Returns:
+            The new index, open.
+
+        Raises:
+            VectorError: when `out` exists, or the ids of vectors and catalogue differ.
+        """
+        out = Path(out)
+        if out.exists():
+            raise VectorError(f"{out} exists already; choose another --out or remove it first.")
+        ordered = _in_catalog_order(vectors, catalog)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        aside = out.with_name(f".{out.name}.{os.getpid()}.part")
+        try:
+            aside.mkdir()
+            np.save(aside / "vectors.npy", ordered)
+            _write_items(aside / "items.parquet", catalog, on_progress)
+            manifest = IndexManifest(
+                count=len(catalog),
+                dimension=vectors.dimension,
+                fingerprint=vectors.fingerprint,
+                model=vectors.model,
+                catalog=str(catalog.path.resolve()),
+                catalog_fingerprint=catalog.fingerprint,
+            )
+            (aside / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf8")
+            aside.rename(out)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return cls(out)
+
+    def __len__(self) -> int:
+        return self.manifest.count
+
+    def __repr__(self) -> str:
+        return f"ProductIndex({str(self.path)!r}, products={len(self)})"
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the model whose vectors these are."""
+        return self.manifest.fingerprint
+
+    @property
+    def model(self) -> str:
+        """The path of that model."""
+        return self.manifest.model
+
+    def search(self, queries: NDArray[np.float32], k: int, fingerprint: str) -> list[list[Hit]]:
+        """The k products nearest to every query by cosine; equal scores by a fixed hash of the ids.
+
+        Args:
+            queries: (Q, d) unit vectors.
+            k: how many products to find; fewer come back when the index holds fewer.
+            fingerprint: the fingerprint of the model that made the queries.
+
+        Returns:
+            The hits of each query, best first.
+
+        Raises:
+            VectorError: when the queries come from another model or have another dimension, or k is below 1.
+        """
+        if fingerprint != self.fingerprint:
+            raise VectorError(
+                f"The query comes from another model ({fingerprint[:12]}) than the vectors of {self.path} "
+                f"({self.fingerprint[:12]}, {self.model}); use that model, or embed and index again."
+            )
+        if queries.ndim != 2 or queries.shape[1] != self.manifest.dimension:
+            raise VectorError(
+                f"Queries of shape {queries.shape} do not fit {self.path}, whose vectors have "
+                f"{self.manifest.dimension} numbers; give an array (queries, {self.manifest.dimension})."
+            )
+        if k < 1:
+            raise VectorError(f"k must be at least 1, not {k}.")
+        rows, scores = exact.search(queries, self._vectors, min(k, max(1, len(self))), self._ties)
+        items = self._read(rows[rows >= 0].tolist())
+        return [
+            [Hit(score=float(s), row=int(r), **items[int(r)]) for r, s in zip(*found, strict=True) if r >= 0]
+            for found in zip(rows, scores, strict=True)
+        ]
+
+    def photo(self, row: int) -> bytes | None:
+        """The encoded photo (JPEG or WebP) of one row, or None."""
+        group, place = divmod(row, _GROUP_ROWS)
+        photo: bytes | None = self._items.read_row_group(group, columns=["image"]).column(0)[place].as_py()
+        return photo
+
+    @cached_property
+    def _ties(self) -> NDArray[np.uint64]:
+        return exact.tie_keys(self._items.read(columns=["id"]).column(0).to_pylist())
+
+    def _read(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """What `Hit` shows of each of these rows; every group is read once."""
+        items: dict[int, dict[str, Any]] = {}
+        by_group: dict[int, set[int]] = {}
+        for row in rows:
+            by_group.setdefault(row // _GROUP_ROWS, set()).add(row)
+        for group, members in by_group.items():
+            table = self._items.read_row_group(group, columns=_SHOWN)
+            for row in members:
+                item = table.slice(row - group * _GROUP_ROWS, 1).to_pylist()[0]
+                items[row] = item | {"metadata": json.loads(item["metadata"])}
+        return items
+
+
+def _read_manifest(path: Path) -> IndexManifest:
+    file = path / "manifest.json"
+    if not file.is_file():
+        raise VectorError(f"{path} is not an index: it has no manifest.json; make one with `item index`.")
+    try:
+        manifest = IndexManifest.model_validate_json(file.read_text(encoding="utf8"))
+    except (ValidationError, UnicodeDecodeError):
+        raise VectorError(
+            f"{file} is not the manifest of an index, or is damaged; see `item index`."
+        ) from None
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise VectorError(
+            f"{path} has schema version {manifest.schema_version}, this item-embed reads {SCHEMA_VERSION}; "
+            "build it again with `item index`."
+        )
+    return manifest
+
+
+def _in_catalog_order(vectors: Vectors, catalog: Catalog) -> NDArray[np.float32]:
+    if vectors.ids == catalog.ids:
+        return vectors.vectors
+    place = {key: row for row, key in enumerate(vectors.ids)}
+    lacking = sum(key not in place for key in catalog.ids)
+    foreign = len(place.keys() - set(catalog.ids))
+    repeated = len(vectors) - len(place)
+    if lacking or foreign or repeated:
+        raise VectorError(
+            f"The vectors are not those of {catalog.path}: {lacking} of its {len(catalog)} rows lack one, "
+            f"{foreign} vectors have an id that it does not know, {repeated} repeat an id; "
+            "embed this catalogue again with `item embed`."
+        )
+    return vectors.vectors[[place[key] for key in catalog.ids]]
+
+
+def _write_items(path: Path, catalog: Catalog, on_progress: OnProgress) -> None:
+    with pq.ParquetWriter(path, ITEM_SCHEMA, compression="zstd", write_statistics=False) as writer:
+        for start in range(0, len(catalog), _PART_ROWS):
+            rows = range(start, min(start + _PART_ROWS, len(catalog)))
+            columns = {
+                "id": catalog.ids[start : rows.stop],
+                "title": catalog.titles[start : rows.stop],
+                "category": catalog.categories[start : rows.stop],
+                "product_id": catalog.product_ids[start : rows.stop],
+                "metadata": [json.dumps(catalog.metadata(row), ensure_ascii=False) for row in rows],
+                "image": catalog.photos(rows),
+            }
+            writer.write_table(pa.table(columns, schema=ITEM_SCHEMA), row_group_size=_GROUP_ROWS)
+            on_progress(rows.stop, len(catalog))
