@@ -21,7 +21,7 @@ OBJECTIVES = ("itm", "mlm", "mim", "gmlm", "gmim")
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSettings(_Settings):
@@ -53,9 +53,9 @@ class ObjectiveWeights(_Settings):
 
     itm: float = Field(1.0, ge=0)
     mlm: float = Field(1.0, ge=0)
-    mim: float = Field(1.0, ge=0)
+    mim: float = Field(10.0, ge=0)
     gmlm: float = Field(1.0, ge=0)
-    gmim: float = Field(1.0, ge=0)
+    gmim: float = Field(10.0, ge=0)
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
@@ -72,9 +72,9 @@ class ObjectiveSettings(_Settings):
     """What the tasks predict, and from what."""
 
     weights: ObjectiveWeights = ObjectiveWeights()
-    token_mask_rate: float = Field(0.15, gt=0, lt=1, description="share of a title's tokens to predict")
+    token_mask_rate: float = Field(0.4, gt=0, lt=1, description="share of a title's tokens to predict")
     token_corruption: tuple[float, float, float] = Field(
-        (0.8, 0.1, 0.1), description="of those: shares shown as [MASK], as a random token, unchanged (BERT)"
+        (0.5, 0.1, 0.4), description="of those: shares shown as [MASK], as a random token, unchanged"
     )
     patch_mask_rate: float = Field(0.5, gt=0, lt=1, description="share of a photo's patches to predict")
     patch_target: Literal["raw", "normalized"] = Field("raw", description="pixels, or pixels normalised per patch")
@@ -144,10 +144,11 @@ class RunConfig(_Settings):
         path = _find(source)
         try:
             data = yaml.safe_load(path.read_text(encoding="utf8")) or {}
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
         if not isinstance(data, dict):
             raise ConfigError(f"{path} does not hold a mapping of model, objectives and training.")
+        data = {name: group for name, group in data.items() if group is not None}  # a heading with nothing under it
         for override in overrides:
             _apply(data, override)
         try:

@@ -46,7 +46,7 @@ def text_hash(text: str | bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") >> 1
 
 
-def _as_uint64(key: ArrayLike) -> NDArray[np.uint64]:
+def _as_uint64(key: ArrayLike | int) -> NDArray[np.uint64]:
     if isinstance(key, int):
         return np.asarray(key & 0xFFFFFFFFFFFFFFFF, np.uint64)
     array: NDArray[Any] = np.asarray(key)

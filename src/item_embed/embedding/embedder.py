@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from item_embed.catalog.images import PhotoError, decode
+from item_embed.catalog.images import PhotoError, decode, upright_rgb
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemModel
 from item_embed.model.processor import ItemProcessor
@@ -40,7 +40,7 @@ class Embedder:
         self, model: ItemModel, processor: ItemProcessor, path: Path, fingerprint: str, device: str | None = None
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = model.eval().to(self.device)
+        self.model: ItemModel = model.train(False).to(self.device)
         self.processor = processor
         self.path = path
         self.fingerprint = fingerprint
@@ -122,11 +122,13 @@ class Embedder:
 
 
 def _open(image: ImageInput, product: int) -> Image.Image | None:
-    if image is None or isinstance(image, Image.Image):
-        return image
+    if image is None:
+        return None
     try:
+        if isinstance(image, Image.Image):
+            return upright_rgb(image)
         return decode(image if isinstance(image, bytes) else Path(image).read_bytes())
     except (OSError, PhotoError) as error:
-        name = "its bytes" if isinstance(image, bytes) else str(image)
+        name = str(image) if isinstance(image, str | Path) else type(image).__name__
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelError(f"the photo of product {product} ({name}) cannot be used: {reason}.") from None

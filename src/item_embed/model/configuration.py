@@ -22,7 +22,8 @@ class ItemConfig(PretrainedConfig):
         max_title_tokens: most positions of a title, [CLS] and [SEP] included.
         dropout: of each residual branch and of the embeddings.
         objectives: the tasks that have a head, of `item_embed.config.OBJECTIVES`.
-        initializer_range: standard deviation of the initial weights.
+        initializer_range: standard deviation of the normal distribution that initial weights are drawn from, cut at two
+            of it on either side.
         layer_norm_eps: of every LayerNorm.
 
     Example:
@@ -34,6 +35,7 @@ class ItemConfig(PretrainedConfig):
 
     def __init__(
         self,
+        *,
         image_size: Sequence[int] = (224, 224),
         patch_size: int = 16,
         hidden_size: int = 768,
@@ -60,9 +62,7 @@ class ItemConfig(PretrainedConfig):
         self.objectives = list(objectives)
         self.initializer_range = initializer_range
         self.layer_norm_eps = layer_norm_eps
-        kwargs.setdefault(
-            "tie_word_embeddings", False
-        )  # the decoders borrow the embeddings; nothing is tied on disk
+        kwargs.setdefault("tie_word_embeddings", False)  # the decoders borrow the embeddings; nothing is tied on disk
         super().__init__(**kwargs)
 
     @classmethod

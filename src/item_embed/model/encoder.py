@@ -74,9 +74,8 @@ class ItemEmbeddings(nn.Module):
         self.modality = nn.Embedding(2, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(
-        self, input_ids: Tensor, pixel_values: Tensor | None, masked_patches: Tensor | None
-    ) -> Tensor:
+    def forward(self, input_ids: Tensor, pixel_values: Tensor | None, masked_patches: Tensor | None) -> Tensor:
+        """(B, T), (B, 3, height, width), (B, P) -> (B, S, D); without photos (B, T, D)."""
         title = self.word(input_ids) + self.title_position.weight[: input_ids.shape[1]]  # (B, T, D)
         title = title + self.modality.weight[TITLE]
         if pixel_values is None:
@@ -124,6 +123,7 @@ class ItemAttention(nn.Module):
         self.out = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, x: Tensor, attended: Tensor) -> Tensor:
+        """(B, S, D), (B, 1, 1, S) -> (B, S, D)."""
         b, s, d = x.shape
         qkv = self.qkv(x).view(b, s, 3, self.heads, d // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, S, K)
@@ -147,6 +147,7 @@ class ItemBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, attended: Tensor) -> Tensor:
+        """(B, S, D), (B, 1, 1, S) -> (B, S, D)."""
         x = x + self.dropout(self.attention(self.attention_norm(x), attended))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
 
@@ -158,7 +159,7 @@ class ItemPreTrainedModel(PreTrainedModel):
     base_model_prefix = "item"
     main_input_name = "input_ids"
     _supports_sdpa = True
-    _no_split_modules = ("ItemBlock",)
+    _no_split_modules = ["ItemBlock"]  # noqa: RUF012 - the base class wants a list
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -187,14 +188,14 @@ class ItemModel(ItemPreTrainedModel):
     """
 
     # A checkpoint of `ItemForPreTraining` is a good source for the encoder alone.
-    _keys_to_ignore_on_load_unexpected = (r"^heads\.",)
+    _keys_to_ignore_on_load_unexpected = [r"^heads\."]  # noqa: RUF012 - the base class wants a list
 
     def __init__(self, config: ItemConfig) -> None:
         super().__init__(config)
         self.embeddings = ItemEmbeddings(config)
         self.blocks = nn.ModuleList(ItemBlock(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
         self,
@@ -216,7 +217,7 @@ class ItemModel(ItemPreTrainedModel):
             masked_patches: (B, P) True where a patch's content is replaced by the mask vector.
         """
         x = self.embeddings(input_ids, pixel_values, masked_patches)
-        b, t = input_ids.shape
+        t = input_ids.shape[1]
         absent = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)  # (B, S)
         if token_padding is not None:
             absent[:, :t] = token_padding

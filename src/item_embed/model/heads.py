@@ -30,7 +30,8 @@ class TokenDecoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, x: Tensor, vocabulary: Tensor) -> Tensor:
-        return F.linear(x, vocabulary, self.bias)  # (M, D), (V, D) -> (M, V)
+        """(M, D), (V, D) -> (M, V)."""
+        return F.linear(x, vocabulary, self.bias)
 
 
 class ITMHead(nn.Module):
@@ -79,9 +80,7 @@ class GMLMHead(nn.Module):
 
     def __init__(self, config: ItemConfig) -> None:
         super().__init__()
-        self.transform = nn.Sequential(
-            _dense(2 * config.hidden_size, config), _dense(config.hidden_size, config)
-        )
+        self.transform = nn.Sequential(_dense(2 * config.hidden_size, config), _dense(config.hidden_size, config))
         self.decoder = TokenDecoder(config)
 
     def forward(self, cls: Tensor, position: Tensor, vocabulary: Tensor) -> Tensor:
@@ -94,9 +93,7 @@ class GMIMHead(nn.Module):
 
     def __init__(self, config: ItemConfig) -> None:
         super().__init__()
-        self.transform = nn.Sequential(
-            _dense(2 * config.hidden_size, config), _dense(config.hidden_size, config)
-        )
+        self.transform = nn.Sequential(_dense(2 * config.hidden_size, config), _dense(config.hidden_size, config))
         self.decoder = nn.Linear(config.hidden_size, config.patch_dim)
 
     def forward(self, cls: Tensor, position: Tensor) -> Tensor:
@@ -120,7 +117,7 @@ class ItemForPreTraining(ItemPreTrainedModel):
         super().__init__(config)
         self.item = ItemModel(config)
         self.heads = nn.ModuleDict({name: HEADS[name](config) for name in config.objectives})
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(self, *args: Any, **kwargs: Any) -> ItemOutput:
         """Encode; see `ItemModel.forward`."""

@@ -12,6 +12,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from item_embed.catalog.images import upright_rgb
 from item_embed.errors import ModelError
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.tokenizer import CLS, PAD, SEP, load_tokenizer
@@ -56,14 +57,10 @@ class ItemProcessor:
         height, width = config.image_size
         return cls(tokenizer, (height, width), config.max_title_tokens)
 
-    def __call__(
-        self, titles: Sequence[str | None], images: Sequence[Image.Image | None]
-    ) -> dict[str, Tensor]:
+    def __call__(self, titles: Sequence[str | None], images: Sequence[Image.Image | None]) -> dict[str, Tensor]:
         """Titles and photos of the same products, in the same order, to the arguments of `ItemModel.forward`."""
         if len(titles) != len(images):
-            raise ValueError(
-                f"{len(titles)} titles and {len(images)} images: one of each per product, or None"
-            )
+            raise ValueError(f"{len(titles)} titles and {len(images)} images: one of each per product, or None")
         tokens = self.tokenize(titles)
         pixels = np.stack([self.pixels(image) for image in images])
         return {
@@ -87,12 +84,11 @@ class ItemProcessor:
         height, width = self.image_size
         canvas = np.full((height, width, 3), 255, np.uint8)
         if image is not None:
-            scale = min(height / image.height, width / image.width)
-            h, w = max(1, round(image.height * scale)), max(1, round(image.width * scale))
+            upright = upright_rgb(image)
+            scale = min(height / upright.height, width / upright.width)
+            h, w = max(1, round(upright.height * scale)), max(1, round(upright.width * scale))
             top, left = (height - h) // 2, (width - w) // 2
-            fitted = image.convert("RGB")
-            if fitted.size != (w, h):
-                fitted = fitted.resize((w, h), Image.Resampling.BILINEAR)
+            fitted = upright if upright.size == (w, h) else upright.resize((w, h), Image.Resampling.BILINEAR)
             canvas[top : top + h, left : left + w] = np.asarray(fitted)
         return np.ascontiguousarray(canvas.transpose(2, 0, 1))
 
@@ -130,4 +126,4 @@ def scale_pixels(pixels: Tensor) -> Tensor:
 
 def predictable(tokens: Tokens) -> NDArray[np.bool_]:
     """The positions that hold a title's own tokens, (B, T): not [CLS], [SEP] or padding."""
-    return ~tokens.padding & (tokens.ids != CLS) & (tokens.ids != SEP)
+    return np.asarray(~tokens.padding & (tokens.ids != CLS) & (tokens.ids != SEP))

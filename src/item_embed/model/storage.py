@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
@@ -30,23 +30,22 @@ def load_model(folder: Path, kind: type[Model]) -> Model:
     """
     missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
     if missing:
-        raise ModelError(
-            f"{folder} is no model folder: {missing[0]} is missing; give RUN/model of `item pretrain`."
-        )
+        raise ModelError(f"{folder} is no model folder: {missing[0]} is missing; give RUN/model of `item pretrain`.")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf8"))
         if config.get("model_type") != kind.config_class.model_type:
-            raise ModelError(
-                f"{folder} holds a model of type {config.get('model_type')!r}, not one of item-embed."
-            )
+            raise ModelError(f"{folder} holds a model of type {config.get('model_type')!r}, not one of item-embed.")
         with quiet_transformers():
-            model: Model = kind.from_pretrained(folder)
-    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+            loaded: Any = kind.from_pretrained(folder, output_loading_info=True)
+    except (OSError, ValueError, TypeError, AttributeError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"the model {folder} cannot be loaded ({reason}); copy the whole model folder."
-        ) from None
-    return model.eval()
+        raise ModelError(f"the model {folder} cannot be loaded ({reason}); copy the whole model folder.") from None
+    model: Model = loaded[0]
+    report: dict[str, set[str]] = loaded[1]
+    if absent := sorted(report["missing_keys"]):  # transformers would go on with random weights
+        raise ModelError(f"the model {folder} lacks weights ({absent[0]} and others); copy the whole model folder.")
+    model.train(False)
+    return model
 
 
 def fingerprint(folder: Path) -> str:

@@ -1,6 +1,6 @@
 """The title tokenizer: WordPiece trained on the catalogue's own titles."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -25,27 +25,41 @@ def train_tokenizer(titles: Iterable[str], vocab_size: int, min_frequency: int =
         min_frequency: a piece must occur this often.
 
     Returns:
-        A tokenizer that puts [CLS] and [SEP] around a title.
+        A tokenizer that puts [CLS] and [SEP] around a title; the same titles always give the same one.
 
     Example:
         >>> tokenizer = train_tokenizer(["red shoe", "red sock"] * 3, vocab_size=64)
         >>> tokenizer.encode("red shoe").tokens[0]
         '[CLS]'
     """
-    tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = BertPreTokenizer()
-    trainer = WordPieceTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        special_tokens=list(SPECIAL_TOKENS),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(titles, trainer)
+    titles = list(titles)
+    # Pieces of equal frequency are merged in the order of their ids, and the trainer would number the letters in the
+    # order of a hash table, which is another in every process. So the letters are found first, and numbered here.
+    letters = sorted(_train(titles, 0, min_frequency, SPECIAL_TOKENS).keys() - set(SPECIAL_TOKENS))
+    vocabulary = _train(titles, vocab_size, min_frequency, [*SPECIAL_TOKENS, *letters])
+    # The special tokens are not added to it once more: "[MASK]" in a shop's title is a word in brackets.
+    tokenizer = _untrained(vocabulary)
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
     return tokenizer
+
+
+def _untrained(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    return tokenizer
+
+
+def _train(titles: list[str], vocab_size: int, min_frequency: int, first: Sequence[str]) -> dict[str, int]:
+    """A vocabulary that begins with the pieces `first` and holds every letter."""
+    tokenizer = _untrained({})
+    trainer = WordPieceTrainer(
+        vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=list(first), show_progress=False
+    )
+    tokenizer.train_from_iterator(titles, trainer)
+    return tokenizer.get_vocab()
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

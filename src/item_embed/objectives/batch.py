@@ -25,8 +25,8 @@ class PretrainingBatch:
         title_missing: (B,) True where there is no title.
         matched: (B,) True where the photo is the title's own, and where one of the two is missing.
         tokens: (B, T) the true tokens.
-        masked_tokens: (B, T) True where a token is masked.
-        masked_patches: (B, P) True where a patch is masked.
+        masked_tokens: (B, T) True where a token is to be predicted.
+        masked_patches: (B, P) True where a patch is hidden and to be predicted.
     """
 
     input_ids: Tensor
@@ -70,9 +70,7 @@ class PretrainingBatch:
 
     def to(self, device: torch.device) -> "PretrainingBatch":
         """The same batch on a device."""
-        return PretrainingBatch(
-            **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
-        )
+        return PretrainingBatch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -85,6 +83,7 @@ def total_counts(batches: Sequence[PretrainingBatch]) -> dict[str, int]:
 
 
 def make_batch(
+    *,
     tokens: Tokens,
     pixels: NDArray[np.uint8],
     photo_missing: NDArray[np.bool_],
@@ -113,7 +112,7 @@ def make_batch(
     words = predictable(tokens)
     masked_tokens = mask_tokens(words, settings.token_mask_rate, seed, epochs, rows)
     input_ids = corrupt_tokens(
-        tokens.ids, masked_tokens, settings.token_corruption, vocab_size, seed, epochs, rows
+        tokens.ids, masked_tokens, settings.token_corruption, vocab_size, seed=seed, epochs=epochs, rows=rows
     )
     masked_patches = mask_patches(patches, settings.patch_mask_rate, seed, epochs, rows)
     return PretrainingBatch(

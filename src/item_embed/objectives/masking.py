@@ -55,6 +55,7 @@ def corrupt_tokens(
     masked: NDArray[np.bool_],
     shares: tuple[float, float, float],
     vocab_size: int,
+    *,
     seed: int,
     epochs: NDArray[np.int64],
     rows: NDArray[np.int64],
@@ -73,10 +74,8 @@ def corrupt_tokens(
     positions = np.arange(ids.shape[1])[None]
     keys = (epochs[:, None], rows[:, None], positions)
     draw = uniform(seed, Stream.CORRUPTION, *keys)
-    first = len(SPECIAL_TOKENS)
-    random_ids = first + (hash64(seed, Stream.REPLACEMENT, *keys) % np.uint64(vocab_size - first)).astype(
-        np.int64
-    )
+    first = min(len(SPECIAL_TOKENS), vocab_size - 1)  # without any title to train on there are no ordinary tokens
+    random_ids = first + (hash64(seed, Stream.REPLACEMENT, *keys) % np.uint64(vocab_size - first)).astype(np.int64)
     corrupted = np.where(draw < shares[0], MASK, np.where(draw < shares[0] + shares[1], random_ids, ids))
     return np.where(masked, corrupted, ids)
 

@@ -19,7 +19,6 @@ from item_embed.objectives.loss import Loss
 from item_embed.objectives.mim import mim_loss, patch_targets
 from item_embed.objectives.mlm import mlm_loss
 
-
 H = TypeVar("H", bound=nn.Module)
 
 
@@ -74,19 +73,13 @@ class Pretraining(nn.Module):
         vocabulary = embeddings.word.weight
         losses: dict[str, Loss] = {}
         if "mlm" in self.model.heads:
-            losses["mlm"] = mlm_loss(
-                self._head("mlm", MLMHead), output.title[pair, position], vocabulary, tokens
-            )
+            losses["mlm"] = mlm_loss(self._head("mlm", MLMHead), output.title[pair, position], vocabulary, tokens)
         if "gmlm" in self.model.heads:
             where = embeddings.title_position.weight[position]
-            losses["gmlm"] = gmlm_loss(
-                self._head("gmlm", GMLMHead), output.cls[pair], where, vocabulary, tokens
-            )
+            losses["gmlm"] = gmlm_loss(self._head("gmlm", GMLMHead), output.cls[pair], where, vocabulary, tokens)
         return losses
 
-    def _patch_losses(
-        self, output: ItemOutput, batch: PretrainingBatch, pixel_values: Tensor
-    ) -> dict[str, Loss]:
+    def _patch_losses(self, output: ItemOutput, batch: PretrainingBatch, pixel_values: Tensor) -> dict[str, Loss]:
         embeddings = self.model.item.embeddings
         size = embeddings.patch_size
         pair, position = batch.predicted_patches.nonzero(as_tuple=True)  # (M,), (M,)
@@ -105,9 +98,7 @@ class Pretraining(nn.Module):
         return cast(H, self.model.heads[name])
 
 
-def weighted_sum(
-    losses: Mapping[str, Loss], weights: Mapping[str, float], counts: Mapping[str, int]
-) -> Tensor:
+def weighted_sum(losses: Mapping[str, Loss], weights: Mapping[str, float], counts: Mapping[str, int]) -> Tensor:
     """The number that is optimised: each objective's mean over the whole step, times its weight.
 
         loss = sum over objectives k of weight_k * total_k / count_k

@@ -40,9 +40,7 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         >>> [part.counts() for part in data[0]]                                        # doctest: +SKIP
     """
 
-    def __init__(
-        self, catalog: Catalog, rows: NDArray[np.int64], processor: ItemProcessor, config: RunConfig
-    ) -> None:
+    def __init__(self, catalog: Catalog, rows: NDArray[np.int64], processor: ItemProcessor, config: RunConfig) -> None:
         self.catalog = catalog
         self.rows = np.asarray(rows, np.int64)
         self.processor = processor
@@ -124,9 +122,7 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         return pixels
 
     def _draw_order(self, epoch: int) -> NDArray[np.int64]:
-        return self.rows[
-            np.argsort(hash64(self.training.seed, Stream.ORDER, epoch, self.rows), kind="stable")
-        ]
+        return self.rows[np.argsort(hash64(self.training.seed, Stream.ORDER, epoch, self.rows), kind="stable")]
 
 
 def batches(data: PretrainingData, first_step: int) -> Iterator[list[PretrainingBatch]]:
@@ -143,9 +139,7 @@ def batches(data: PretrainingData, first_step: int) -> Iterator[list[Pretraining
 class _PixelCache:
     """Decoded photos, kept if those of all rows fit into the limit and no worker process has a cache of its own."""
 
-    def __init__(
-        self, rows: NDArray[np.int64], image_size: tuple[int, int], training: TrainingSettings
-    ) -> None:
+    def __init__(self, rows: NDArray[np.int64], image_size: tuple[int, int], training: TrainingSettings) -> None:
         shape = (len(rows), 3, *image_size)
         fits = np.prod(shape, dtype=np.float64) <= training.pixel_cache_mb * 2**20 and training.workers == 0
         self._place = {int(row): place for place, row in enumerate(rows)} if fits else {}

@@ -74,12 +74,9 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
             f"the checkpoint {path} cannot be read ({reason}); remove it to go on from the one before."
         ) from None
     for name, parameter in model.named_parameters():
-        entries = {
-            key.rpartition("/")[2]: value for key, value in tensors.items() if key.rpartition("/")[0] == name
-        }
-        optimizer.state[parameter] = {
-            key: value if key == "step" else value.to(parameter.device) for key, value in entries.items()
-        }
+        entries = {key.rpartition("/")[2]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
+        # The fused optimiser keeps even its step count beside the parameter.
+        optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in entries.items()}
     return dict(state)
 
 

@@ -3,11 +3,13 @@
 import math
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from item_embed.config import TrainingSettings
@@ -33,10 +35,9 @@ class Trainer:
         validate: measures the model on held-out rows.
     """
 
-    def __init__(
-        self, pretraining: Pretraining, settings: TrainingSettings, run: Path, validate: Validate
-    ) -> None:
+    def __init__(self, pretraining: Pretraining, settings: TrainingSettings, run: Path, validate: Validate) -> None:
         precision = choose_precision(settings.precision)
+        AcceleratorState._reset_state()  # a process may train in fp32 first and in bf16 then
         self.accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else "bf16")
         self.pretraining = pretraining
         self.module = self.accelerator.prepare(pretraining)
@@ -74,28 +75,25 @@ class Trainer:
         Raises:
             ModelError: when a loss is no longer a number.
         """
-        log = MetricsLog(self.run, self.step)
-        self.module.train()
-        began, first = time.monotonic(), self.step
-        for parts in batches:
-            logs = (self.step + 1) % self.settings.log_every == 0
-            record = self._train_step(parts, measure=logs)
-            self.step += 1
-            if logs:
-                rate = (self.step - first) * self.settings.batch_size / (time.monotonic() - began)
-                log.write(
-                    {**self._record("train", self.means.result()), **record, "samples_per_second": rate}
-                )
-                self.means = Means()
-            last = self.step == self.settings.steps
-            if last or self.step % self.settings.validate_every == 0:
-                with self.accelerator.autocast():
-                    log.write(self._record("validation", self.validate(self.pretraining)))
-            if last or self.step % self.settings.checkpoint_every == 0:
-                state = {"means": self.means.state()}
-                save_checkpoint(self._checkpoints, self.step, self.pretraining.model, self.optimizer, state)
-            on_progress(self.step, self.settings.steps)
-        log.close()
+        with closing(MetricsLog(self.run, self.step)) as log:
+            self.module.train()
+            began, first = time.monotonic(), self.step
+            for parts in batches:
+                logs = (self.step + 1) % self.settings.log_every == 0
+                record = self._train_step(parts, measure=logs)
+                self.step += 1
+                if logs:
+                    rate = (self.step - first) * self.settings.batch_size / (time.monotonic() - began)
+                    log.write({**self._record("train", self.means.result()), **record, "samples_per_second": rate})
+                    self.means = Means()
+                last = self.step == self.settings.steps
+                if last or self.step % self.settings.validate_every == 0:
+                    with self.accelerator.autocast():
+                        log.write(self._record("validation", self.validate(self.pretraining)))
+                if last or self.step % self.settings.checkpoint_every == 0:
+                    state = {"means": self.means.state()}
+                    save_checkpoint(self._checkpoints, self.step, self.pretraining.model, self.optimizer, state)
+                on_progress(self.step, self.settings.steps)
 
     def _train_step(self, parts: list[PretrainingBatch], measure: bool) -> dict[str, Any]:
         seed = int(hash64(self.settings.seed, Stream.DROPOUT, self.step)) >> 1

@@ -15,9 +15,7 @@ from item_embed.objectives.loss import Loss
 class Means:
     """Sums and counts of losses and metrics; exact when saved as JSON and read again."""
 
-    def __init__(
-        self, sums: Mapping[str, float] | None = None, counts: Mapping[str, int] | None = None
-    ) -> None:
+    def __init__(self, sums: Mapping[str, float] | None = None, counts: Mapping[str, int] | None = None) -> None:
         self.sums = dict(sums or {})
         self.counts = dict(counts or {})
 
@@ -58,7 +56,9 @@ class MetricsLog:
         self.path = run / "metrics.jsonl"
         lines = self.path.read_text(encoding="utf8").splitlines(keepends=True) if self.path.is_file() else []
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        self.path.write_text("".join(kept), encoding="utf8")
+        aside = self.path.with_suffix(".partial")
+        aside.write_text("".join(kept), encoding="utf8")
+        aside.rename(self.path)  # killed here, a run loses no line
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
     def write(self, record: dict[str, Any]) -> None:
@@ -69,11 +69,7 @@ class MetricsLog:
             group = value if isinstance(value, dict) else {key: value}
             for name, number in group.items():
                 if isinstance(number, float):
-                    tag = (
-                        f"{record['split']}/{key}/{name}"
-                        if isinstance(value, dict)
-                        else f"{record['split']}/{key}"
-                    )
+                    tag = f"{record['split']}/{key}/{name}" if isinstance(value, dict) else f"{record['split']}/{key}"
                     self._board.add_scalar(tag, number, record["step"])
         self._board.flush()
 

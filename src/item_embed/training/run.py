@@ -6,6 +6,7 @@ RUN/metrics.jsonl, tensorboard/, checkpoints/
 RUN/model                      the model folder: weights, configuration, processor, provenance.json
 """
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ def pretrain(
     catalog: Catalog,
     run: Path,
     config: RunConfig,
+    *,
     exclude_groups: Path | None = None,
     resume: bool = False,
     on_progress: OnProgress = silent,
@@ -88,15 +90,14 @@ def pretrain(
         "catalog": str(catalog.path),
         "catalog_fingerprint": catalog.fingerprint,
         "rows": len(rows),
+        "rows_sha256": hashlib.sha256(rows.tobytes()).hexdigest(),
         "excluded_rows": excluded,
         "exclude_groups": str(exclude_groups) if exclude_groups else None,
     }
     (_continue if resume else _begin)(run, config, facts)
     tokenizer = _tokenizer(run, catalog, rows, config)
     torch.manual_seed(config.training.seed)
-    model_config = ItemConfig.from_settings(
-        config.model, config.objectives.weights, tokenizer.get_vocab_size()
-    )
+    model_config = ItemConfig.from_settings(config.model, config.objectives.weights, tokenizer.get_vocab_size())
     model = ItemForPreTraining(model_config)
     processor = ItemProcessor.for_config(tokenizer, model_config)
 
@@ -136,9 +137,7 @@ def _groups_of(catalog: Catalog, file: Path) -> NDArray[np.int64]:
         wanted = set(pq.read_table(file, columns=["item_id"]).column(0).to_pylist())
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"--exclude-groups {file} is not a Parquet file with a column item_id ({reason})."
-        ) from None
+        raise ConfigError(f"--exclude-groups {file} is not a Parquet file with a column item_id ({reason}).") from None
     places = {item: row for row, item in enumerate(catalog.ids)}
     unknown = sorted(str(item) for item in wanted if item not in places)
     if unknown:
@@ -150,10 +149,8 @@ def _groups_of(catalog: Catalog, file: Path) -> NDArray[np.int64]:
 
 
 def _begin(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
-    if run.exists() and any(run.iterdir()):
-        raise ConfigError(
-            f"{run} exists and is not empty: choose another --out, or go on with it by --resume."
-        )
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise ConfigError(f"{run} exists and is not empty: choose another --out, or go on with it by --resume.")
     run.mkdir(parents=True, exist_ok=True)
     config.save(run / "config.yaml")
     (run / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf8")
@@ -167,10 +164,11 @@ def _continue(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
             f"{run} was begun with another configuration ({run / 'config.yaml'}); resume it with that one."
         )
     begun = json.loads((run / "run.json").read_text(encoding="utf8"))
-    for key in ("catalog_fingerprint", "rows"):
-        if begun[key] != facts[key]:
+    for key in ("catalog_fingerprint", "rows_sha256"):
+        if begun.get(key) != facts[key]:
             raise ConfigError(
-                f"{run} was begun on other rows (of {begun['catalog']}); resume it with the same catalogue."
+                f"{run} was begun on other rows (of {begun['catalog']}); resume it with the same catalogue "
+                "and the same --exclude-groups."
             )
 
 
@@ -195,9 +193,7 @@ def _tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: Run
     return load_tokenizer(file)
 
 
-def _save_model(
-    folder: Path, model: ItemForPreTraining, processor: ItemProcessor, provenance: dict[str, Any]
-) -> None:
+def _save_model(folder: Path, model: ItemForPreTraining, processor: ItemProcessor, provenance: dict[str, Any]) -> None:
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     with quiet_transformers():
@@ -212,4 +208,4 @@ def _save_model(
 
 def _last_validation(run: Path) -> dict[str, Any]:
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf8").splitlines()]
-    return next(record for record in reversed(records) if record["split"] == "validation")  # type: ignore[no-any-return]
+    return next(record for record in reversed(records) if record["split"] == "validation")

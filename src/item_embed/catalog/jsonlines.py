@@ -1,0 +1,31 @@
+"""JSONL feeds: one JSON object on each line; a bad line costs that line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from item_embed.catalog.feed_text import MENDED, mend, open_text
+from item_embed.catalog.records import Record
+
+NOT_JSON = "row: not valid JSON"
+NOT_AN_OBJECT = "row: JSON, but not an object"
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yield a record for every line of a JSONL file. Empty lines are no rows."""
+    with open_text(path) as lines:
+        for line in lines:
+            if line.strip():
+                yield _record(line)
+
+
+def _record(line: str) -> Record:
+    text = mend(line)
+    repairs = (MENDED,) if text != line else ()
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # RecursionError: brackets nested thousands deep
+        return Record({"line": text.strip()}, repairs, NOT_JSON)
+    if not isinstance(value, dict):
+        return Record({"line": text.strip()}, repairs, NOT_AN_OBJECT)
+    return Record(value, repairs)

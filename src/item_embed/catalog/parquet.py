@@ -1,0 +1,43 @@
+"""Parquet feeds, streamed: never more than a few rows' photos in memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from item_embed.catalog.feed_text import mend
+from item_embed.catalog.records import Record
+
+_BATCH = 64  # rows; photos may be megabytes each
+
+
+def columns(path: Path) -> list[str]:
+    """The names of the top-level columns."""
+    return list(dict.fromkeys(pq.read_schema(path).names))
+
+
+def count(path: Path) -> int:
+    """The number of rows, from the footer."""
+    return int(pq.read_metadata(path).num_rows)
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yield every row of a Parquet file."""
+    with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+        for batch in file.iter_batches(batch_size=_BATCH):
+            values = [_values(column) for column in batch.columns]
+            for row in range(batch.num_rows):
+                yield Record(dict(zip(batch.schema.names, (column[row] for column in values), strict=True)))
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """A column as Python values; what Python has no value for (nanoseconds, the year 10000) as text."""
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        data = column.cast(pa.large_binary()).to_pylist()
+        return [value if value is None else mend(value.decode("utf-8", "surrogateescape")) for value in data]
+    except (ValueError, OverflowError):
+        return column.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]

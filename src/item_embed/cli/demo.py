@@ -1,0 +1,176 @@
+"""`item demo`: the whole path on a drawn marketplace, or on the user's own feed, in minutes on a CPU."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from item_embed.cli.console import print_json, progress, say, table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from item_embed.catalog.store import Catalog
+    from item_embed.config import RunConfig
+    from item_embed.evaluation.report import Table
+    from item_embed.evaluation.same_product import SameProductResult
+    from item_embed.search.page import PageQuery
+
+_MARK = "demo.json"  # a folder that holds it was made by this command, and may be made again
+
+
+def command(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    source: Annotated[
+        str | None, typer.Option(help="Your own feed instead of the drawn marketplace: a file, a glob or a folder.")
+    ] = None,
+    products: Annotated[int, typer.Option(min=40, help="Products to draw.")] = 2000,
+    steps: Annotated[int, typer.Option(min=10, help="Training steps of 256 pairs.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the marketplace, the splits and the training.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Draw a marketplace, prepare it, pre-train `tiny` on it, embed, index, evaluate, and show a page."""
+    from item_embed.config import RunConfig
+
+    settings = [f"training.seed={seed}", f"training.steps={steps}", f"training.warmup_steps={steps // 10}"]
+    config = RunConfig.load("tiny", settings)
+    _clear(out)
+    if source is None:
+        source = str(_draw(out / "feed", products, seed))
+    catalog = _prepare(source, out / "catalog", seed)
+    model = _pretrain(catalog, out / "run", config)
+    vectors = _embed_and_index(catalog, model, out)
+    results = _evaluate(catalog, vectors, seed)
+    page = out / "report.html"
+    tables = _report(page, catalog, vectors, results, out / "run" / "metrics.jsonl")
+    if as_json:
+        print_json(_as_json(results, page))
+    else:
+        for shown in tables:
+            table(shown.title, list(shown.columns), [list(row) for row in shown.rows])
+    say(f'look at {page}, then try: item search {out / "index"} --title "red mug" --html hits.html')
+
+
+def _clear(out: Path) -> None:
+    from item_embed.errors import ConfigError
+
+    if out.exists() and any(out.iterdir()):
+        if not (out / _MARK).is_file():
+            raise ConfigError(f"{out} exists and was not made by `item demo`; choose another --out.")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).write_text(json.dumps({"command": " ".join(["item", *sys.argv[1:]])}) + "\n", encoding="utf8")
+
+
+def _draw(feed: Path, products: int, seed: int) -> Path:
+    from item_embed.catalog.drawing.marketplace import draw_marketplace
+
+    with progress("1/6 drawing products") as on_progress:
+        counts = draw_marketplace(feed, products, seed, image_size=160, on_progress=on_progress)
+    say(f"drew {counts.products:,} products of {counts.kinds} kinds in {counts.listings:,} listings")
+    return feed / "feed.csv"
+
+
+def _prepare(source: str, folder: Path, seed: int) -> "Catalog":
+    from item_embed.catalog.preparing import prepare
+    from item_embed.catalog.store import Catalog
+
+    with progress("2/6 checking rows") as on_progress:
+        counts = prepare(source, folder, seed=seed, command="item demo", on_progress=on_progress).counts
+    say(f"{counts.input:,} rows: {counts.kept:,} kept, {counts.repaired:,} repaired, {counts.set_aside:,} set aside")
+    return Catalog(folder)
+
+
+def _pretrain(catalog: "Catalog", run: Path, config: "RunConfig") -> Path:
+    from item_embed.training.run import pretrain
+
+    with progress("3/6 pre-training") as on_progress:
+        summary = pretrain(catalog, run, config, on_progress=on_progress)
+    say(f"{summary.samples:,} samples of {summary.rows:,} rows; no label was read")
+    return summary.model
+
+
+def _embed_and_index(catalog: "Catalog", model: Path, out: Path) -> "NDArray[np.float32]":
+    from item_embed.embedding.bulk import embed_catalog
+    from item_embed.embedding.embedder import Embedder
+    from item_embed.embedding.vectors import write_vectors
+    from item_embed.search.index import ProductIndex
+
+    with progress("4/6 embedding") as on_progress:
+        vectors = embed_catalog(Embedder.from_pretrained(model), catalog, on_progress=on_progress)
+    write_vectors(out / "vectors.parquet", vectors)
+    ProductIndex.build(vectors, catalog, out / "index")
+    say(f"5/6 indexed {len(vectors):,} vectors of {vectors.dimension} numbers")
+    return vectors.vectors
+
+
+def _evaluate(catalog: "Catalog", vectors: "NDArray[np.float32]", seed: int) -> "list[SameProductResult]":
+    """The model and the simple methods on the test split; nothing where the feed names no products."""
+    from item_embed.errors import ItemError
+    from item_embed.evaluation.baselines import METHODS, simple_methods
+    from item_embed.evaluation.queries import catalog_queries
+    from item_embed.evaluation.same_product import evaluate_same_product, evaluate_scorer
+    from item_embed.search.exact import tie_keys
+
+    try:
+        queries = catalog_queries(catalog, "test")
+    except ItemError as error:
+        say(f"6/6 no evaluation: {error}")
+        return []
+    ties = tie_keys(catalog.ids)
+    results = [evaluate_same_product(vectors, vectors[queries.rows], queries, ties, method="item-embed (tiny)")]
+    with progress("6/6 the simple methods") as on_progress:
+        scorers = simple_methods(catalog, queries, METHODS, on_progress)
+    for name, scorer in scorers.items():
+        results.append(evaluate_scorer(scorer, queries, ties, method=name, modalities=METHODS[name].modalities))
+    return results
+
+
+def _report(
+    page: Path,
+    catalog: "Catalog",
+    vectors: "NDArray[np.float32]",
+    results: "list[SameProductResult]",
+    metrics: Path,
+) -> "list[Table]":
+    from item_embed.evaluation.report import difference_table, example_queries, figure_table, write_report
+
+    if results:
+        tables = [figure_table(results), difference_table(results[0], results[1:])]
+        examples = example_queries(results[0], catalog)
+    else:
+        tables, examples = [], _neighbours(catalog, vectors)
+    write_report(page, "item-embed demo", tables, examples, metrics)
+    return tables
+
+
+def _neighbours(catalog: "Catalog", vectors: "NDArray[np.float32]", count: int = 12) -> "list[PageQuery]":
+    """Some listings with those nearest to them, for a feed that does not say which are the same product."""
+    import numpy as np
+
+    from item_embed.search.exact import search, tie_keys
+    from item_embed.search.page import PageHit, PageQuery
+
+    rows = np.random.default_rng(0).permutation(len(catalog))[:count]
+    found, scores = search(vectors[rows], vectors, 5, tie_keys(catalog.ids), rows)
+    queries = []
+    for row, hits, cosines in zip(rows, found, scores, strict=True):
+        shown = [
+            PageHit(catalog.titles[hit] or "no title", catalog.photo(int(hit)), float(cosine))
+            for hit, cosine in zip(hits, cosines, strict=True)
+            if hit >= 0
+        ]
+        queries.append(PageQuery(catalog.titles[row] or "no title", catalog.photo(int(row)), shown))
+    return queries
+
+
+def _as_json(results: "list[SameProductResult]", page: Path) -> dict[str, object]:
+    from item_embed.evaluation.same_product import as_json
+
+    evaluation = as_json(results[0], results[1:]) if results else None
+    return {"page": str(page), "evaluation": evaluation}

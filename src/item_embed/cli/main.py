@@ -1,0 +1,76 @@
+"""The entry point: registers the commands and turns every failure into one sentence."""
+
+import functools
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+import item_embed
+from item_embed.cli.console import say
+from item_embed.errors import ItemError
+
+# In the order of the work. Each names a module of this package with a function `command`; the modules import
+# nothing heavy themselves, so `item --help` stays fast.
+COMMANDS = ("demo", "draw", "prepare", "pretrain", "embed", "index", "search", "evaluate")
+
+app = typer.Typer(
+    name="item",
+    help="One vector per product, learned from its photo and its title together, without labels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    guarded(app)()
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command so that its failures end as one sentence on stderr, exit status 1, and no traceback.
+
+    With ITEM_DEBUG=1 in the environment, unexpected errors keep their traceback.
+    """
+
+    @functools.wraps(command)
+    def run(*args: object, **options: object) -> None:
+        try:
+            command(*args, **options)
+        except ItemError as error:
+            say(f"error: {error}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            say("interrupted")
+            raise typer.Exit(130) from None
+        except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+            raise  # typer ends these quietly, or with the usage
+        except Exception as error:
+            if os.environ.get("ITEM_DEBUG"):
+                raise
+            say(f"error: unexpected {type(error).__name__}: {error} (set ITEM_DEBUG=1 for the traceback)")
+            raise typer.Exit(1) from None
+
+    return run
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(item_embed.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+for _name in COMMANDS:
+    app.command(_name)(guarded(import_module(f"item_embed.cli.{_name}").command))

@@ -1,0 +1,66 @@
+"""`item pretrain`: from a catalogue to a trained model, without labels."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from item_embed.cli.console import print_json, progress, table
+
+if TYPE_CHECKING:
+    from item_embed.training.run import RunSummary
+
+
+def command(
+    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="Settings that replace the configuration's, as training.steps=5000."
+        ),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="The run's folder; the model will be OUT/model.")],
+    config: Annotated[
+        str | None,
+        typer.Option(help="tiny, small, base, paper, or a YAML file.", show_default="tiny; the run's own to resume"),
+    ] = None,
+    exclude_groups: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file with a column item_id: the groups of these rows are not trained on."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
+) -> None:
+    """Pre-train a model on a catalogue's titles and photos. No label is read."""
+    from item_embed.catalog.store import Catalog
+    from item_embed.config import RunConfig
+
+    own = out / "config.yaml"
+    source: str | Path = config or (own if resume and own.is_file() else "tiny")
+    run_config = RunConfig.load(source, settings or [])
+    opened = Catalog(catalog)
+
+    from item_embed.training.run import pretrain
+
+    with progress("pre-training") as on_progress:
+        summary = pretrain(
+            opened, out, run_config, exclude_groups=exclude_groups, resume=resume, on_progress=on_progress
+        )
+    if as_json:
+        print_json({**vars(summary), "model": str(summary.model)})
+    else:
+        _summarise(summary)
+
+
+def _summarise(summary: "RunSummary") -> None:
+    validation = summary.validation
+    figures = {f"{name} loss": value for name, value in validation["losses"].items()} | validation["metrics"]
+    rows = [[name.replace("_", " "), f"{value:.4f}"] for name, value in figures.items()]
+    table("On held-out rows", ["", "mean"], rows)
+    left_out = f" ({summary.excluded:,} left out by --exclude-groups)" if summary.excluded else ""
+    print(
+        f"{summary.samples:,} samples of {summary.rows:,} rows{left_out} in {summary.steps:,} steps; "
+        f"the encoder has {summary.parameters / 1e6:.2f} million parameters"
+    )
+    print(f"model: {summary.model}")

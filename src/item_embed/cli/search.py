@@ -1,0 +1,88 @@
+"""`item search`: the products nearest to a photo, a title, or both."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from item_embed.search.index import Hit, ProductIndex
+
+
+def command(
+    index: Annotated[Path, typer.Argument(help="Index made by `item index`.")],
+    *,
+    image: Annotated[Path | None, typer.Option(help="Photo to look for.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title to look for.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many products to show.")] = 10,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The model's folder, if it is no longer where it was when the vectors were made."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with photos here as well.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Find the products nearest to a photo, a title, or both."""
+    from item_embed.catalog.titles import clean_title
+    from item_embed.cli.console import print_json, say, table
+    from item_embed.errors import ConfigError
+    from item_embed.search.index import ProductIndex
+
+    title, _ = clean_title(title)
+    if image is None and title is None:
+        raise ConfigError("There is nothing to look for; give --image FILE, --title TEXT, or both.")
+    products = ProductIndex.open(index)
+    photo = _read_photo(image) if image else None
+    hits = _nearest(products, photo, title, k, model)
+    if html:
+        heading = title or (image.name if image else "")
+        _write_page(html, products, hits, heading, photo)
+    if as_json:
+        shown = ("id", "score", "title", "category", "metadata")
+        query = {"image": str(image) if image else None, "title": title}
+        print_json({"query": query, "hits": [{name: getattr(hit, name) for name in shown} for hit in hits]})
+    else:
+        rows = [
+            [str(rank), f"{hit.score:.3f}", hit.id, hit.title or "", hit.category or ""]
+            for rank, hit in enumerate(hits, 1)
+        ]
+        table("Nearest products", ["rank", "score", "id", "title", "category"], rows)
+    say(f"{len(hits)} of {len(products):,} products shown" + (f"; page in {html}." if html else "."))
+
+
+def _read_photo(path: Path) -> bytes:
+    """The photo in the form in which a catalogue would keep it."""
+    from item_embed.catalog.images import PhotoError, prepare_photo
+
+    try:
+        return prepare_photo(path.read_bytes()).data
+    except OSError as error:
+        raise PhotoError(f"The photo {path} cannot be read ({error.strerror}); check --image.") from None
+    except PhotoError as reason:
+        raise PhotoError(f"The photo {path} cannot be used ({reason}); give another --image.") from None
+
+
+def _nearest(
+    products: "ProductIndex", photo: bytes | None, title: str | None, k: int, model: Path | None
+) -> "list[Hit]":
+    from item_embed.embedding.embedder import Embedder
+    from item_embed.errors import VectorError
+
+    folder = model or Path(products.model)
+    if not folder.exists():
+        mend = "check --model" if model else "name its folder with --model"
+        raise VectorError(f"The model that made these vectors is not at {folder}; {mend}.")
+    embedder = Embedder.from_pretrained(folder)
+    query = embedder.embed(images=[photo], titles=[title])
+    return products.search(query, k, embedder.fingerprint)[0]
+
+
+def _write_page(
+    path: Path, products: "ProductIndex", hits: "list[Hit]", heading: str, photo: bytes | None
+) -> None:
+    from item_embed.search.page import PageHit, PageQuery, page, render_queries
+
+    found = [PageHit(hit.title or "", products.photo(hit.row), hit.score, hit.category or "") for hit in hits]
+    query = PageQuery(heading, photo, found, note=f"The nearest {len(found)} of {len(products):,} products")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page("Nearest products", render_queries([query])), encoding="utf8")

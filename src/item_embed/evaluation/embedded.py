@@ -1,0 +1,84 @@
+"""The vectors that an evaluation compares: those of the catalogue and those of the queries."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from item_embed.catalog.store import Catalog
+from item_embed.embedding.bulk import Modalities, embed_catalog
+from item_embed.embedding.vectors import read_vectors
+from item_embed.errors import VectorError
+from item_embed.evaluation.queries import QuerySet
+from item_embed.progress import OnProgress, silent
+
+if TYPE_CHECKING:  # the embedder brings torch
+    from item_embed.embedding.embedder import Embedder
+
+_PART = 2048  # queries whose photos are in memory at once
+_CHECKED = 8  # rows embedded again to see whether a file of vectors fits
+_ROUNDING = 0.05  # how far vectors may lie from those made again: devices and precisions differ, modalities more
+
+
+def read_catalog_vectors(
+    path: Path, catalog: Catalog, embedder: "Embedder", modalities: Modalities = "both"
+) -> NDArray[np.float32]:
+    """The vectors of a file, after checking that this model made them of this catalogue with these modalities.
+
+    A file does not say which modalities it was made with, so a few rows are embedded again and compared.
+
+    Args:
+        path: written by `item embed`.
+        catalog: whose rows they must be, in order.
+        embedder: the model that must have made them.
+        modalities: what it must have seen.
+
+    Returns:
+        (N, d) unit vectors.
+
+    Raises:
+        VectorError: when the vectors come from another model or catalogue, or were made with other modalities.
+    """
+    found = read_vectors(path)
+    if found.fingerprint != embedder.fingerprint:
+        raise VectorError(
+            f"The vectors of {path} come from another model ({found.fingerprint[:12]}, {found.model}) than "
+            f"{embedder.path} ({embedder.fingerprint[:12]}); embed the catalogue with this one."
+        )
+    if found.ids != catalog.ids:
+        raise VectorError(
+            f"The vectors of {path} are not those of {catalog.path}, row by row; "
+            "embed this catalogue with `item embed`."
+        )
+    rows = np.flatnonzero(catalog.has_photo)[:_CHECKED]
+    again = embed_catalog(embedder, catalog, modalities, rows=rows).vectors
+    if len(rows) and np.linalg.norm(found.vectors[rows] - again, axis=1).max() > _ROUNDING:
+        raise VectorError(
+            f"The vectors of {path} differ from those that {embedder.path} makes with --modalities {modalities}; "
+            "were they made with others?"
+        )
+    return found.vectors
+
+
+def embed_queries(
+    embedder: "Embedder",
+    queries: QuerySet,
+    modalities: Modalities = "both",
+    *,
+    batch_size: int = 256,
+    on_progress: OnProgress = silent,
+) -> NDArray[np.float32]:
+    """The vectors of given queries, (Q, d); zero for a query that lacks the one modality asked for."""
+    vectors = np.zeros((len(queries), embedder.dimension), np.float32)
+    for start in range(0, len(queries), _PART):
+        numbers = range(start, min(start + _PART, len(queries)))
+        photos = [None if modalities == "title" else queries.photo(number) for number in numbers]
+        titles = [None if modalities == "image" else queries.titles[number] for number in numbers]
+        usable = [i for i, seen in enumerate(zip(photos, titles, strict=True)) if any(seen)]
+        if usable:
+            vectors[start + np.array(usable)] = embedder.embed(
+                images=[photos[i] for i in usable], titles=[titles[i] for i in usable], batch_size=batch_size
+            )
+        on_progress(numbers.stop, len(queries))
+    return vectors

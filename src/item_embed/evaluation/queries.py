@@ -1,0 +1,208 @@
+"""Which listings are asked for, and which answers are right.
+
+Two protocols. *Listings*: the queries are rows of the catalogue whose product has another listing, and the query
+itself is left out of what it may find. *Given*: the queries come from a file, and each names the row that it is a
+second listing of; that row and its product's others are right, and nothing is left out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from item_embed.catalog.images import PhotoError, prepare_photo
+from item_embed.catalog.store import Catalog
+from item_embed.catalog.titles import clean_title
+from item_embed.errors import CatalogError, FeedError
+
+QUERY_COLUMNS = ("query_id", "title", "image", "product_id", "item_id")
+
+
+@dataclass(frozen=True)
+class QuerySet:
+    """Q queries against the N rows of a catalogue.
+
+    Attributes:
+        protocol: `listings` or `given`.
+        split: the split that the queries are from; `all` for given ones.
+        ids: the id of each query.
+        titles: its cleaned title, or None.
+        photo: returns the encoded photo of a query by number, or None.
+        rows: (Q,) the row that each query is, or was made from.
+        leave_out: whether a query may not find its own row.
+        listings: (N,) equal codes mark listings of one product; rows of no product have a code of their own.
+        products: (Q,) the product over which a query's figures are averaged, any integers.
+        columns: further columns of the query file, to tell queries apart by.
+        remarks: what a reader of the figures should know.
+    """
+
+    protocol: str
+    split: str
+    ids: list[str]
+    titles: list[str | None]
+    photo: Callable[[int], bytes | None]
+    rows: NDArray[np.int64]
+    leave_out: bool
+    listings: NDArray[np.int64]
+    products: NDArray[np.int64]
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def excluded(self) -> NDArray[np.int64] | None:
+        """(Q,) the row that each query may not find; None where it may find all."""
+        return self.rows if self.leave_out else None
+
+    @property
+    def relevant(self) -> NDArray[np.int64]:
+        """(Q,) how many right answers each query has."""
+        return np.bincount(self.listings)[self.listings[self.rows]] - int(self.leave_out)
+
+    def is_right(self, ranked: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each of the rows found, (Q, k) with -1 for none, is a right answer."""
+        same = self.listings[ranked] == self.listings[self.rows][:, None]
+        itself = (ranked == self.rows[:, None]) & self.leave_out
+        return np.asarray(same & (ranked >= 0) & ~itself)
+
+
+def catalog_queries(catalog: Catalog, split: str = "all") -> QuerySet:
+    """The rows of a split whose product has another listing anywhere in the catalogue.
+
+    Raises:
+        CatalogError: when no two listings share a `product_id`, or none of those is in the split.
+
+    Example:
+        >>> queries = catalog_queries(Catalog("catalog"), "test")  # doctest: +SKIP
+    """
+    listings = _listing_codes(catalog)
+    several = np.bincount(listings, minlength=1)[listings] > 1
+    if not several.any():
+        raise CatalogError(
+            f"{catalog.path} has no same-product labels: no two listings share a product_id; give queries of your own "
+            "with --queries FILE.parquet, or prepare the catalogue with --product-column."
+        )
+    rows = catalog.rows(split)
+    rows = rows[several[rows]]
+    if not len(rows):
+        raise CatalogError(
+            f"No listing in the {split} split of {catalog.path} has another listing of its product; use --split all."
+        )
+    return QuerySet(
+        protocol="listings",
+        split=split,
+        ids=[catalog.ids[row] for row in rows],
+        titles=[catalog.titles[row] for row in rows],
+        photo=lambda number: catalog.photo(int(rows[number])),
+        rows=rows,
+        leave_out=True,
+        listings=listings,
+        products=listings[rows],
+        remarks=_too_few(len(rows)),
+    )
+
+
+def given_queries(path: str | Path, catalog: Catalog) -> QuerySet:
+    """The queries of a Parquet file: `query_id`, `title`, `image` (bytes), `product_id`, `item_id`, and any others.
+
+    Right are the row `item_id` and the other rows of its product, as the catalogue says; averages over products go
+    by the file's `product_id`, or `item_id` where that is empty. Titles and photos are cleaned as `item prepare` does.
+
+    Raises:
+        FeedError: when the file is missing, unreadable or empty, lacks a column, or names rows that the
+            catalogue lacks.
+
+    Example:
+        >>> queries = given_queries("relistings.parquet", Catalog("catalog"))  # doctest: +SKIP
+    """
+    path = Path(path)
+    table = _read(path)
+    items = _texts(table, "item_id")
+    rows = _rows_of(items, catalog, path)
+    photos, unusable = _photos(table)
+    products = [product or item for product, item in zip(_texts(table, "product_id"), items, strict=True)]
+    remarks = _too_few(len(rows))
+    if unusable:
+        remarks = (f"{unusable:,} of the queries' photos cannot be used; those queries are asked by title.", *remarks)
+    return QuerySet(
+        protocol="given",
+        split="all",
+        ids=_texts(table, "query_id"),
+        titles=[clean_title(title)[0] for title in table["title"].to_pylist()],
+        photo=photos.__getitem__,
+        rows=rows,
+        leave_out=False,
+        listings=_listing_codes(catalog),
+        products=np.unique(products, return_inverse=True)[1].astype(np.int64),
+        columns={name: _texts(table, name) for name in table.column_names if name not in QUERY_COLUMNS},
+        remarks=remarks,
+    )
+
+
+def _listing_codes(catalog: Catalog) -> NDArray[np.int64]:
+    """(N,) equal for listings of one product; each row without a product gets a code that no other has."""
+    codes: dict[Any, int] = {}
+    keys = (row if product is None else product for row, product in enumerate(catalog.product_ids))
+    return np.fromiter((codes.setdefault(key, len(codes)) for key in keys), np.int64, len(catalog))
+
+
+def _read(path: Path) -> pa.Table:
+    if not path.is_file():
+        raise FeedError(f"{path} does not exist or is no file; give --queries a Parquet file.")
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowInvalid, OSError):
+        raise FeedError(f"{path} is damaged or is no Parquet file; give --queries a Parquet file.") from None
+    missing = [name for name in QUERY_COLUMNS if name not in table.column_names]
+    if missing:
+        raise FeedError(
+            f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+            f"a file of queries has {', '.join(QUERY_COLUMNS)}."
+        )
+    kind = table.schema.field("image").type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind)):
+        raise FeedError(f"The column image of {path} holds {kind}; it must hold the bytes of encoded photos.")
+    if not table.num_rows:
+        raise FeedError(f"{path} holds no queries; give --queries a file with at least one row.")
+    return table
+
+
+def _rows_of(items: list[str], catalog: Catalog, path: Path) -> NDArray[np.int64]:
+    place = {key: row for row, key in enumerate(catalog.ids)}
+    foreign = [item for item in items if item not in place]
+    if foreign:
+        raise FeedError(
+            f"{len(foreign):,} of {len(items):,} queries in {path} name an item_id that {catalog.path} lacks, "
+            f"the first is {foreign[0]!r}; use the catalogue that the queries were made from."
+        )
+    return np.array([place[item] for item in items], np.int64)
+
+
+def _photos(table: pa.Table) -> tuple[list[bytes | None], int]:
+    """The photos in the form in which a catalogue keeps them, and how many could not be used."""
+    photos: list[bytes | None] = []
+    unusable = 0
+    for data in table["image"].to_pylist():
+        try:
+            photos.append(prepare_photo(data).data if data is not None else None)
+        except PhotoError:
+            photos.append(None)
+            unusable += 1
+    return photos, unusable
+
+
+def _texts(table: pa.Table, name: str) -> list[str]:
+    return ["" if value is None else str(value) for value in table[name].to_pylist()]
+
+
+def _too_few(queries: int) -> tuple[str, ...]:
+    return (
+        (f"Only {queries} {'query' if queries == 1 else 'queries'}: the figures say little.",) if queries < 10 else ()
+    )

@@ -1,0 +1,176 @@
+"""What [CLS] holds: masked words and patches of held-out rows, predicted by the model and by position alone.
+
+The position-only predictor answers a masked word with the commonest token of that position in training titles, and a
+masked patch with the mean of that position in training photos. A model that is no better has learnt nothing about
+the product.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from item_embed.catalog.store import Catalog
+from item_embed.config import RunConfig
+from item_embed.errors import CatalogError, ModelError
+from item_embed.evaluation.intervals import Figure, ratios
+from item_embed.hashing import hash64
+from item_embed.model.encoder import patchify
+from item_embed.model.heads import ItemForPreTraining
+from item_embed.model.processor import ItemProcessor, scale_pixels
+from item_embed.model.storage import load_model
+from item_embed.objectives.batch import PretrainingBatch
+from item_embed.objectives.mim import patch_targets
+from item_embed.objectives.pretraining import Pretraining
+from item_embed.progress import OnProgress, silent
+from item_embed.training.batches import PretrainingData
+
+_EPOCH = -2  # masks that neither training nor its validation uses
+_BLOCK = 16  # rows measured together, and resampled together for the intervals
+_FITTING_ROWS = 20_000  # enough for the statistics of a few hundred positions
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """How well masked words and patches are predicted.
+
+    Attributes:
+        split: the rows measured on.
+        rows: how many.
+        predictions: masked positions behind each figure.
+        model: top-1 (`mlm_top1`, `gmlm_top1`) and error (`mim_error`, `gmim_error`), of the tasks that have a head.
+        position_only: `top1` and `error` of the predictor that sees the position only.
+    """
+
+    split: str
+    rows: int
+    predictions: dict[str, int]
+    model: dict[str, Figure]
+    position_only: dict[str, Figure]
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as JSON."""
+        return {
+            "task": "reconstruction",
+            "protocol": "masked as in training; intervals resample blocks of 16 rows",
+            "split": self.split,
+            "rows": self.rows,
+            "predictions": self.predictions,
+            "model": {name: figure.as_json() for name, figure in self.model.items()},
+            "position_only": {name: figure.as_json() for name, figure in self.position_only.items()},
+        }
+
+
+def evaluate_reconstruction(
+    model: Path, catalog: Catalog, split: str = "test", seed: int = 0, on_progress: OnProgress = silent
+) -> Reconstruction:
+    """Measure MLM, GMLM, MIM and GMIM on held-out rows against position alone.
+
+    Args:
+        model: a model folder, whose configuration says how to mask.
+        catalog: the catalogue.
+        split: the rows to measure on; the position-only predictor is fitted on the training split.
+        seed: of masks and intervals.
+        on_progress: told of rows.
+
+    Raises:
+        ModelError: when the folder holds no pre-trained model, or none with a masked task.
+        CatalogError: when the split or the training split has no rows.
+    """
+    config = _config(model, seed)
+    pretraining = Pretraining(load_model(model, ItemForPreTraining), config.objectives).eval()
+    processor = ItemProcessor.from_pretrained(model)
+    rows, fitting = catalog.rows(split), catalog.rows("train")
+    if not len(rows) or not len(fitting):
+        raise CatalogError(f"{catalog.path} has no rows in its {split if len(fitting) else 'train'} split to measure on.")
+    fitting = fitting[np.argsort(hash64(seed, fitting), kind="stable")[:_FITTING_ROWS]]
+    position = _PositionOnly.fit(_blocks(catalog, fitting, processor, config), processor, config)
+    names = [name for name in ("mlm", "gmlm", "mim", "gmim") if name in pretraining.model.heads]
+    if not names:
+        raise ModelError(f"{model} was trained without a masked task; there is nothing to reconstruct with.")
+
+    sums: list[list[float]] = []
+    counts: list[list[int]] = []
+    with torch.inference_mode():
+        for done, batch in enumerate(_blocks(catalog, rows, processor, config), 1):
+            losses = pretraining(batch).losses
+            measured = [next(iter(losses[name].metrics.values())).item() for name in names]
+            right, error = position.judge(batch)
+            number = batch.counts()
+            sums.append([*measured, right, error])
+            counts.append([*(number[name] for name in names), number["mlm"], number["mim"]])
+            on_progress(min(done * _BLOCK, len(rows)), len(rows))
+    figures = ratios(np.array(sums), np.array(counts, np.float64), seed=seed)
+    keys = [f"{name}_{'top1' if name.endswith('mlm') else 'error'}" for name in names]
+    totals = np.array(counts).sum(axis=0).tolist()
+    return Reconstruction(
+        split=split,
+        rows=len(rows),
+        predictions={"tokens": totals[-2], "patches": totals[-1]},
+        model=dict(zip(keys, figures[: len(names)], strict=True)),
+        position_only={"top1": figures[-2], "error": figures[-1]},
+    )
+
+
+@dataclass(frozen=True)
+class _PositionOnly:
+    token: NDArray[np.int64]  # (T,) the commonest of each position
+    patch: torch.Tensor  # (P, C) the mean of each position
+    config: RunConfig
+
+    @classmethod
+    def fit(
+        cls, blocks: Iterator[PretrainingBatch], processor: ItemProcessor, config: RunConfig
+    ) -> "_PositionOnly":
+        occurrences = np.zeros((processor.max_title_tokens, processor.tokenizer.get_vocab_size()), np.int64)
+        total, photos = torch.zeros(()), 0
+        for batch in blocks:
+            title = ~batch.token_padding & ~batch.title_missing[:, None]
+            title[:, 0] = False  # [CLS]; a [SEP] counts but is never masked, so never asked for
+            _, position = title.nonzero(as_tuple=True)
+            np.add.at(occurrences, (position.numpy(), batch.tokens[title].numpy()), 1)
+            total = total + _patches(batch, config)[~batch.photo_missing].sum(dim=0)
+            photos += int((~batch.photo_missing).sum())
+        occurrences[:, processor.tokenizer.token_to_id("[SEP]")] = 0
+        return cls(occurrences.argmax(axis=1), total / max(1, photos), config)
+
+    def judge(self, batch: PretrainingBatch) -> tuple[float, float]:
+        """How many masked words it gets right, and the sum of its errors on masked patches."""
+        guess = torch.from_numpy(self.token[: batch.tokens.shape[1]])
+        right = ((batch.tokens == guess) & batch.predicted_tokens).sum()
+        difference = (_patches(batch, self.config) - self.patch)[batch.predicted_patches]
+        distance = difference.abs() if self.config.objectives.patch_loss == "l1" else difference.square()
+        return float(right), float(distance.mean(dim=-1).sum())
+
+
+def _patches(batch: PretrainingBatch, config: RunConfig) -> torch.Tensor:
+    patches = patchify(scale_pixels(batch.pixels), config.model.patch_size)
+    return patch_targets(patches, config.objectives.patch_target)
+
+
+def _blocks(
+    catalog: Catalog, rows: NDArray[np.int64], processor: ItemProcessor, config: RunConfig
+) -> Iterator[PretrainingBatch]:
+    data = PretrainingData(catalog, rows, processor, config)
+    for start in range(0, len(rows), _BLOCK):
+        chosen = rows[start : start + _BLOCK]
+        yield data.batch(chosen, np.full(len(chosen), _EPOCH))
+
+
+def _config(model: Path, seed: int) -> RunConfig:
+    """The run's configuration, with every pair matched: nothing is asked of mismatched ones."""
+    try:
+        provenance = json.loads((model / "provenance.json").read_text(encoding="utf8"))
+        config = RunConfig.model_validate(provenance["config"])
+    except (OSError, ValueError, KeyError, ValidationError) as error:
+        raise ModelError(f"{model} holds no model of `item pretrain` ({error}); give RUN/model.") from None
+    objectives = config.objectives.model_copy(update={"mismatch_rate": 0.0})
+    training = config.training.model_copy(update={"seed": seed, "pixel_cache_mb": 0})
+    return config.model_copy(update={"objectives": objectives, "training": training})
+
