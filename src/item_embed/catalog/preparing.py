@@ -1,6 +1,7 @@
 """`prepare`: from a feed to a checked catalogue on disk."""
 
 import datetime
+import logging
 import warnings
 from array import array
 from collections import Counter, deque
@@ -197,8 +198,14 @@ def _nothing_kept(source: str | Path, out: Path, folder: Path, tally: _Tally) ->
 
 @contextmanager
 def _quiet_pillow() -> Iterator[None]:
-    """Keep Pillow's warnings about odd files off the user's screen, and make an oversized header an error."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
+    """Keep Pillow's remarks about odd files off the user's screen, and make an oversized header an error."""
+    logger = logging.getLogger("PIL")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        logger.setLevel(level)

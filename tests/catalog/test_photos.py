@@ -1,0 +1,129 @@
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from item_embed.catalog import photos
+from item_embed.catalog.photos import PhotoFolders
+from tests.catalog.feeds import encoded, picture
+
+_PHOTO = encoded(picture(), "JPEG")
+_OUTSIDE = "photo: outside the feed's folder, refused without --allow-outside"
+_ABSOLUTE = "photo: absolute path, refused without --allow-outside"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A folder with a feed's photos in `feed/` and something else beside it."""
+    (tmp_path / "feed/images").mkdir(parents=True)
+    (tmp_path / "feed/images/shirt 1.jpg").write_bytes(_PHOTO)
+    (tmp_path / "private.jpg").write_bytes(_PHOTO)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        _PHOTO,
+        "images/shirt 1.jpg",
+        " images/shirt 1.jpg ",
+        "./images/../images/shirt 1.jpg",
+        "images\\shirt 1.jpg",
+        {"bytes": _PHOTO, "path": None},
+        {"bytes": None, "path": "images/shirt 1.jpg"},
+        ["images/shirt 1.jpg"],
+        ["", "images/shirt 1.jpg"],
+        f"data:image/jpeg;base64,{base64.b64encode(_PHOTO).decode()}",
+        base64.b64encode(_PHOTO).decode(),
+    ],
+)
+def test_where_a_photo_may_be(shop: Path, value: Any) -> None:
+    photo, repairs = PhotoFolders((shop / "feed",)).fetch(value)
+    assert photo is not None
+    assert photo.data == _PHOTO
+    assert repairs == []
+
+
+def test_of_several_photos_the_first_is_taken(shop: Path) -> None:
+    photo, repairs = PhotoFolders((shop / "feed",)).fetch(["images/shirt 1.jpg", "images/back.jpg"])
+    assert photo is not None
+    assert repairs == ["photo: several given, the first taken"]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "photo: absent"),
+        ("", "photo: absent"),
+        ("nan", "photo: absent"),
+        (float("nan"), "photo: absent"),
+        ([], "photo: absent"),
+        ({"bytes": None, "path": None}, "photo: absent"),
+        (17, "photo: neither bytes nor a path"),
+        ("images/missing.jpg", "photo: file not found"),
+        ("images", "photo: not a file"),
+        ("images/pipe.jpg", "photo: not a file"),
+        ("x" * 5000, "photo: not a valid path"),
+        ("images/\0.jpg", "photo: not a valid path"),
+        ("images/loop.jpg", "photo: not a valid path"),
+        ("https://shop.example/1.jpg", "photo: is a URL, and only local photos are read"),
+        ("//cdn.example/1.jpg", "photo: is a URL, and only local photos are read"),
+        ("s3://bucket/1.jpg", "photo: is a URL, and only local photos are read"),
+        ("data:image/png;base64,####", "photo: not valid base64"),
+        ("../private.jpg", _OUTSIDE),
+        ("images/../../private.jpg", _OUTSIDE),
+        ("../missing.jpg", _OUTSIDE),
+        ("images/link.jpg", _OUTSIDE),
+        ("linked/private.jpg", _OUTSIDE),
+        ("/etc/passwd", _ABSOLUTE),
+        ("file:///etc/passwd", _ABSOLUTE),
+        ("C:\\photos\\1.jpg", _ABSOLUTE),
+        (b"", "photo: empty file"),
+        (b"no image", "photo: not a readable image"),
+    ],
+)
+def test_why_there_is_no_photo(shop: Path, value: Any, reason: str) -> None:
+    os.mkfifo(shop / "feed/images/pipe.jpg")
+    (shop / "feed/images/link.jpg").symlink_to(shop / "private.jpg")
+    (shop / "feed/images/loop.jpg").symlink_to(shop / "feed/images/loop.jpg")
+    (shop / "feed/linked").symlink_to(shop)
+    assert PhotoFolders((shop / "feed",)).fetch(value) == (None, [reason])
+
+
+def test_an_absolute_path_is_refused_even_inside(shop: Path) -> None:
+    path = str(shop / "feed/images/shirt 1.jpg")
+    assert PhotoFolders((shop / "feed",)).fetch(path) == (None, [_ABSOLUTE])
+
+
+@pytest.mark.parametrize("form", ["../private.jpg", "{}/private.jpg", "file://{}/private.jpg", "link.jpg"])
+def test_outside_is_read_where_allowed(shop: Path, form: str) -> None:
+    (shop / "feed/link.jpg").symlink_to(shop / "private.jpg")
+    photo, repairs = PhotoFolders((shop / "feed",), allow_outside=True).fetch(form.format(shop))
+    assert photo is not None
+    assert repairs == []
+
+
+def test_the_named_folder_comes_first(shop: Path) -> None:
+    other = encoded(picture(seed=5), "JPEG")
+    (shop / "photos/images").mkdir(parents=True)
+    (shop / "photos/images/shirt 1.jpg").write_bytes(other)
+    folders = PhotoFolders((shop / "photos", shop / "feed"))
+    photo, _ = folders.fetch("images/shirt 1.jpg")
+    assert photo is not None
+    assert photo.data == other
+    (shop / "photos/images/shirt 1.jpg").unlink()
+    photo, _ = folders.fetch("images/shirt 1.jpg")
+    assert photo is not None
+    assert photo.data == _PHOTO
+
+
+def test_a_huge_file_is_not_read(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "LARGEST_FILE", 0)
+    assert PhotoFolders((shop / "feed",)).fetch("images/shirt 1.jpg") == (None, ["photo: file larger than 0 MB"])
+
+
+def test_conversions_are_named_as_the_photos(shop: Path) -> None:
+    _, repairs = PhotoFolders((shop,)).fetch(encoded(picture().convert("CMYK"), "JPEG"))
+    assert repairs == ["photo: converted from CMYK"]

@@ -1,0 +1,109 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from item_embed.catalog.schema import Manifest
+from item_embed.catalog.store import Catalog
+from item_embed.errors import CatalogError
+from tests.catalogs import Row, photo, write_catalog
+
+_RED, _BLUE = photo((200, 0, 0)), photo((0, 0, 200))
+_ROWS = [
+    Row("a", "Red shirt", _RED, "Men > Shirts", "p1", {"price": 5}, group=3),
+    Row("b", None, _BLUE, group=3),
+    Row("c", "No photo", None, split="validation"),
+    Row("d", "Blue mug", _BLUE, split="test"),
+    Row("e", "Blue cup", None, split="test"),
+]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return write_catalog(tmp_path / "catalog", _ROWS, files=2)
+
+
+def test_columns_come_in_order_over_files(catalog: Catalog) -> None:
+    assert len(catalog) == 5
+    assert catalog.ids == ["a", "b", "c", "d", "e"]
+    assert catalog.titles == ["Red shirt", None, "No photo", "Blue mug", "Blue cup"]
+    assert catalog.categories[:2] == ["Men > Shirts", None]
+    assert catalog.product_ids[:2] == ["p1", None]
+    assert catalog.groups.tolist() == [3, 3, 2, 3, 4]
+    assert catalog.metadata(0) == {"price": 5}
+    assert catalog.has_photo.tolist() == [True, True, False, True, False]
+    assert "rows=5" in repr(catalog)
+
+
+def test_rows_of_a_split(catalog: Catalog) -> None:
+    assert catalog.rows().tolist() == [0, 1, 2, 3, 4]
+    assert catalog.rows("train").tolist() == [0, 1]
+    assert catalog.rows("test").tolist() == [3, 4]
+    with pytest.raises(CatalogError, match="no split 'dev'; choose one of train, validation, test, all"):
+        catalog.rows("dev")
+
+
+@pytest.mark.parametrize("cache", [0, 1 << 20])
+def test_photos_in_any_order_with_and_without_a_cache(catalog: Catalog, cache: int) -> None:
+    opened = Catalog(catalog.path, photo_cache_bytes=cache)
+    order = np.array([4, 0, 3, 1, 2, 0, 4])
+    assert opened.photos(order) == [_ROWS[row].image for row in order]
+
+
+def test_the_cache_keeps_to_its_bytes(catalog: Catalog) -> None:
+    opened = Catalog(catalog.path, photo_cache_bytes=len(_RED) + len(_BLUE))
+    for row in [0, 2, 4, 0, 3]:
+        opened.photo(row)
+        held = sum(len(image) for group in opened._cache.values() for image in group if image)
+        assert held == opened._cached_bytes <= len(_RED) + len(_BLUE)
+
+
+@pytest.mark.parametrize("row", [-1, 5])
+def test_a_row_that_does_not_exist(catalog: Catalog, row: int) -> None:
+    with pytest.raises(IndexError):
+        catalog.photo(row)
+
+
+def test_has_photo_without_statistics_and_with(tmp_path: Path) -> None:
+    rows = [Row(str(n), "t", _RED if n % 3 else None) for n in range(7)] + [
+        Row(str(n), "t", None) for n in range(7, 10)
+    ]
+    assert write_catalog(tmp_path / "c", rows).has_photo.tolist() == [row.image is not None for row in rows]
+
+
+def test_no_catalogue(tmp_path: Path) -> None:
+    with pytest.raises(
+        CatalogError, match=r"is not a catalogue: it has no manifest.json; make one with `item prepare`"
+    ):
+        Catalog(tmp_path)
+
+
+def test_a_missing_row_file(catalog: Catalog) -> None:
+    file = sorted((catalog.path / "rows").iterdir())[1]
+    file.unlink()
+    with pytest.raises(CatalogError, match=f"{file.name} is missing, though the manifest names it"):
+        Catalog(catalog.path)
+
+
+@pytest.mark.parametrize("data", [b"", b"not parquet", None])
+def test_a_damaged_row_file(catalog: Catalog, data: bytes | None) -> None:
+    file = sorted((catalog.path / "rows").iterdir())[0]
+    file.write_bytes(file.read_bytes()[:-20] if data is None else data)
+    with pytest.raises(CatalogError, match=f"{file.name} is damaged and cannot be read"):
+        Catalog(catalog.path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"counts": {}}'])
+def test_a_damaged_manifest(catalog: Catalog, text: str) -> None:
+    (catalog.path / "manifest.json").write_text(text)
+    with pytest.raises(CatalogError, match=r"manifest.json is damaged .*; prepare the catalogue again") as raised:
+        Catalog(catalog.path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_manifest_of_another_version(catalog: Catalog) -> None:
+    manifest = json.loads((catalog.path / "manifest.json").read_text())
+    (catalog.path / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 99}))
+    with pytest.raises(CatalogError, match="has schema version 99"):
+        Manifest.read(catalog.path)

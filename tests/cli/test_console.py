@@ -1,0 +1,66 @@
+import io
+import json
+import sys
+
+import pytest
+
+from item_embed.cli import console
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_piped_progress_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 1.0, 10.0, 11.0, 20.0, 30.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with console.progress("Checking rows") as on_progress:
+        for done, total in [(100, 4000), (1000, 4000), (1100, 4000), (2000, 4000), (3000, None)]:
+            on_progress(done, total)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "Checking rows: 1,000 of 4,000, 100/s, 0:30 left",
+        "Checking rows: 2,000 of 4,000, 100/s, 0:20 left",
+        "Checking rows: 3,000, 100/s",
+    ]
+
+
+def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with console.progress("Checking rows") as on_progress:
+        on_progress(10, None)
+        on_progress(400, 400)
+    assert "Checking rows" in terminal.getvalue()
+    assert "400/400" in terminal.getvalue()
+
+
+def test_remarks_go_to_stderr_and_results_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    console.say("a remark")
+    console.table("Title", ["name", "rows"], [["[bold] is text", "12"], ["b", "3"]])
+    captured = capsys.readouterr()
+    assert captured.err == "a remark\n"
+    assert "Title" in captured.out
+    assert "[bold] is text" in captured.out
+
+
+def test_json_is_one_value_and_keeps_letters(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json({"title": "café", "n": [1, None]})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"title": "café", "n": [1, None]}
+    assert "café" in out
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (65, "1:05"), (3725, "1:02:05")])
+def test_durations(seconds: float, text: str) -> None:
+    assert console._duration(seconds) == text
+
+
+def test_slow_rates_have_a_decimal() -> None:
+    assert console._rate(5, 2) == "2.5/s"
+    assert console._rate(5000, 2) == "2,500/s"

@@ -1,0 +1,206 @@
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from item_embed.catalog.store import Catalog
+from item_embed.cli import evaluate
+from item_embed.cli.main import guarded
+from item_embed.embedding.bulk import embed_catalog
+from item_embed.embedding.vectors import write_vectors
+from item_embed.evaluation.intervals import Figure
+from tests.catalogs import Row, photo, write_catalog
+from tests.embedders import DummyEmbedder, dummy
+from tests.evaluation.relistings import query, write_queries
+
+FIGURES = ["hit_at_1", "macro_recall_at_10", "map_at_10"]
+COLOURS = [(200, 20, 20), (20, 160, 40), (30, 40, 200), (210, 180, 10)]
+
+
+@pytest.fixture(autouse=True)
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model's folder; every folder's embedder is a dummy whose fingerprint is the folder's name."""
+
+    class Embedder(DummyEmbedder):
+        @classmethod
+        def from_pretrained(cls, path: Path, device: str | None = None) -> "Embedder":
+            return cls(path, path.name)
+
+    module = ModuleType("item_embed.embedding.embedder")
+    module.Embedder = Embedder  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    return tmp_path / "run" / "model"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """Four products of three listings each: equal photos and unlike titles; the last product is for testing."""
+    rows = [
+        Row(
+            f"{product}{listing}",
+            f"listing {listing} of {product}",
+            photo(COLOURS[number]),
+            product_id=product,
+            split="test" if product == "d" else "train",
+        )
+        for number, product in enumerate("abcd")
+        for listing in range(3)
+    ]
+    return write_catalog(tmp_path / "catalog", rows)
+
+
+@pytest.fixture
+def relistings(tmp_path: Path, catalog: Catalog) -> Path:
+    given = [
+        query(f"{product}0", title="x", image=photo(COLOURS[number]), product_id=product, kind=f"kind {number % 2}")
+        for number, product in enumerate("abcd")
+    ]
+    return write_queries(tmp_path / "queries.parquet", given)
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.command()(guarded(evaluate.command))
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+def shown(*arguments: object) -> dict[str, object]:
+    """The object printed with --json, which is all that goes to stdout."""
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.stdout))
+
+
+def refused(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert not result.stdout
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "unexpected" not in last
+    return last
+
+
+def test_the_json_object(model: Path, catalog: Catalog) -> None:
+    found = shown(model, catalog.path)
+    assert list(found) == ["task", "protocol", "split", "queries", "index_size", "modalities", *FIGURES]
+    assert list(found.values())[:6] == ["same-product", "listings", "all", 12, 12, "both"]
+
+
+def test_the_split_is_test_where_the_model_was_trained_on_the_catalogue(model: Path, catalog: Catalog) -> None:
+    provenance = model / "provenance.json"
+    provenance.write_text(json.dumps({"catalog_fingerprint": catalog.fingerprint}))
+    assert (shown(model, catalog.path)["split"], shown(model, catalog.path)["queries"]) == ("test", 3)
+    assert shown(model, catalog.path, "--split", "all")["queries"] == 12
+    provenance.write_text(json.dumps({"catalog_fingerprint": "another"}))
+    assert shown(model, catalog.path)["split"] == "all"
+    assert shown("pixels", catalog.path)["split"] == "all"
+
+
+def test_modalities_restrict_queries_and_index(model: Path, catalog: Catalog) -> None:
+    def recall(modalities: str) -> object:
+        figure = shown(model, catalog.path, "--modalities", modalities)["macro_recall_at_10"]
+        assert isinstance(figure, dict)
+        return figure["value"]
+
+    assert recall("image") == 1.0  # the dummy gives equal photos equal vectors
+    assert recall("title") != 1.0  # and unlike titles unlike ones
+
+
+def test_given_queries_and_figures_by_a_column(model: Path, catalog: Catalog, relistings: Path) -> None:
+    found = shown(model, catalog.path, "--queries", relistings, "--by", "kind", "--baselines")
+    assert list(found.values())[:6] == ["same-product", "given", "all", 4, 12, "both"]
+    by, baselines = found["by"], found["baselines"]
+    assert isinstance(by, dict)
+    assert isinstance(baselines, dict)
+    assert {kind: part["queries"] for kind, part in by["kind"].items()} == {"kind 0": 2, "kind 1": 2}
+    assert list(baselines) == ["tfidf", "characters", "pixels", "colours", "pixels+colours", "simple"]
+    assert baselines["colours"]["hit_at_1"]["value"] == 1.0
+    assert list(baselines["colours"]) == ["modalities", *FIGURES, "by", "model_minus_baseline"]
+
+
+@pytest.mark.parametrize(
+    ("modalities", "methods"),
+    [("title", ["tfidf", "characters"]), ("image", ["pixels", "colours", "pixels+colours"])],
+)
+def test_baselines_see_what_the_model_sees(model: Path, catalog: Catalog, modalities: str, methods: list[str]) -> None:
+    baselines = shown(model, catalog.path, "--modalities", modalities, "--baselines")["baselines"]
+    assert isinstance(baselines, dict)
+    assert list(baselines) == methods
+
+
+def test_a_simple_method_alone(catalog: Catalog) -> None:
+    found = shown("colours", catalog.path)
+    assert found["modalities"] == "image"
+    assert "baselines" not in found
+    assert found["hit_at_1"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_vectors_save_the_embedding(tmp_path: Path, model: Path, catalog: Catalog) -> None:
+    vectors = tmp_path / "vectors.parquet"
+    write_vectors(vectors, embed_catalog(dummy(model, "model"), catalog))
+    assert shown(model, catalog.path, "--vectors", vectors) == shown(model, catalog.path)
+    write_vectors(vectors, embed_catalog(dummy(model, "another"), catalog))
+    assert "another model" in refused(model, catalog.path, "--vectors", vectors)
+
+
+def test_the_table_and_the_page(tmp_path: Path, model: Path, catalog: Catalog, relistings: Path) -> None:
+    line = {"step": 1, "samples": 8, "split": "train", "losses": {"gmlm": 2.0}}
+    (model.parent / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    page = tmp_path / "page.html"
+    result = run(model, catalog.path, "--queries", relistings, "--baselines", "--by", "kind", "--html", page)
+    assert result.exit_code == 0, result.output
+    for text in ("Same product", "pixels+colours", "model minus", "kind 1"):
+        assert text in result.stdout
+    assert "Only 4 queries" in result.stderr
+    assert "4 queries among 12 listings" in result.stderr.splitlines()[-1]
+    html = page.read_text(encoding="utf8")
+    for text in ("model minus each other method", "GMLM", "kind 1", "listing 0 of a", "data:image/jpeg"):
+        assert text in html
+
+
+def test_reconstruction_is_another_task(
+    tmp_path: Path, model: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reconstruct(folder: Path, rows: Catalog, split: str, *_: object) -> SimpleNamespace:
+        assert (folder, rows.path) == (model, catalog.path)
+        return SimpleNamespace(
+            split=split,
+            rows=3,
+            predictions={"tokens": 7, "patches": 9},
+            model={"gmlm_top1": Figure(0.5, 0.25, 0.75), "gmim_error": Figure(0.125, None, None, "why")},
+            position_only={"top1": Figure(0.375, 0.25, 0.5), "error": Figure(0.625, 0.5, 0.75)},
+            as_json=lambda: {"task": "reconstruction", "split": split},
+        )
+
+    module = ModuleType("item_embed.evaluation.reconstruction")
+    module.evaluate_reconstruction = reconstruct  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert shown(model, catalog.path, "--task", "reconstruction") == {"task": "reconstruction", "split": "test"}
+    page = tmp_path / "page.html"
+    result = run(model, catalog.path, "--task", "reconstruction", "--split", "validation", "--html", page)
+    assert result.exit_code == 0, result.output
+    for text in (result.stdout, page.read_text(encoding="utf8")):
+        for cell in ("gmlm top1", "0.500 [0.250, 0.750]", "0.375 [0.250, 0.500]", "gmim error", "0.625"):
+            assert cell in text
+    assert "3 rows of the validation split" in result.stderr
+
+
+def test_what_cannot_be_evaluated_is_one_sentence(
+    tmp_path: Path, model: Path, catalog: Catalog, relistings: Path
+) -> None:
+    unlabelled = write_catalog(tmp_path / "plain", [Row("a", "mug"), Row("b", "cup")])
+    assert "no same-product labels" in refused(model, unlabelled.path)
+    assert "leave one of them out" in refused(model, catalog.path, "--queries", relistings, "--split", "test")
+    assert "no column 'sort'" in refused(model, catalog.path, "--queries", relistings, "--by", "sort")
+    assert "only given queries" in refused(model, catalog.path, "--by", "kind")
+    assert "item_id that" in refused(model, unlabelled.path, "--queries", relistings)
+    assert "not a catalogue" in refused(model, tmp_path)
+    assert "--queries has no meaning" in refused(
+        model, catalog.path, "--task", "reconstruction", "--queries", relistings
+    )

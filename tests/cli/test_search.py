@@ -1,0 +1,212 @@
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from item_embed.catalog.images import prepare_photo
+from item_embed.cli import embed, index, search
+from item_embed.cli.main import guarded
+from item_embed.embedding.vectors import read_vectors
+from item_embed.search.index import ProductIndex
+from tests.catalogs import Row, photo, write_catalog
+from tests.embedders import DummyEmbedder
+
+RED, BLUE = photo((200, 20, 20)), photo((20, 20, 200))
+
+
+@pytest.fixture(autouse=True)
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model's folder; every folder's embedder is a dummy whose fingerprint is the folder's name."""
+
+    class Embedder(DummyEmbedder):
+        @classmethod
+        def from_pretrained(cls, path: Path, device: str | None = None) -> "Embedder":
+            return cls(path, path.name)
+
+    module = ModuleType("item_embed.embedding.embedder")
+    module.Embedder = Embedder  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    (tmp_path / "model").mkdir()
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    rows = [
+        Row("a", "red mug", RED, category="Kitchen > Mugs", metadata={"price": 3}),
+        Row("b", "blue mug", BLUE),
+        Row("c", "grün & fine", category="<b>bold</b>"),
+        Row("d", None, BLUE),
+    ]
+    write_catalog(tmp_path / "catalog", rows)
+    return tmp_path / "catalog"
+
+
+@pytest.fixture
+def built(tmp_path: Path, model: Path, catalog: Path) -> Path:
+    item("embed", model, catalog, "--out", tmp_path / "vectors.parquet")
+    item("index", tmp_path / "vectors.parquet", catalog, "--out", tmp_path / "index")
+    return tmp_path / "index"
+
+
+def run(name: str, *arguments: object) -> Result:
+    app = typer.Typer()
+    for module in (embed, index, search):
+        app.command(module.__name__.rpartition(".")[2])(guarded(module.command))
+    return CliRunner().invoke(app, [name, *map(str, arguments)])
+
+
+def item(name: str, *arguments: object) -> Result:
+    result = run(name, *arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refused(name: str, *arguments: object) -> str:
+    """What a command says when it refuses: one line, no traceback."""
+    result = run(name, *arguments)
+    assert result.exit_code == 1
+    assert not result.stdout
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert "unexpected" not in lines[0]
+    return lines[0]
+
+
+def found(result: Result) -> list[dict[str, Any]]:
+    hits: list[dict[str, Any]] = json.loads(result.stdout)["hits"]
+    return hits
+
+
+def test_a_title_and_a_photo_find_their_product(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "query.jpg").write_bytes(RED)
+    result = item("search", built, "--title", "red mug", "--image", tmp_path / "query.jpg", "--json", "-k", 2)
+    assert json.loads(result.stdout)["query"] == {"image": str(tmp_path / "query.jpg"), "title": "red mug"}
+    best, second = found(result)
+    assert best.pop("score") == pytest.approx(1)
+    assert best == {"id": "a", "title": "red mug", "category": "Kitchen > Mugs", "metadata": {"price": 3}}
+    assert second["score"] < 0.9
+
+
+def test_a_photo_alone_and_a_title_alone(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "query.jpg").write_bytes(prepare_photo(BLUE).data)
+    assert found(item("search", built, "--image", tmp_path / "query.jpg", "--json"))[0]["id"] == "d"
+    assert found(item("search", built, "--title", "blue mug", "--json"))[0]["id"] == "b"
+
+
+def test_a_title_is_cleaned_as_the_catalogues_are(built: Path) -> None:
+    best = found(item("search", built, "--title", " gr&uuml;n  &amp; fine ", "--json"))[0]
+    assert (best["id"], best["score"]) == ("c", pytest.approx(1))
+
+
+def test_the_table_shows_rank_score_id_title_and_category(built: Path) -> None:
+    result = item("search", built, "--title", "red mug", "-k", 3)
+    line = next(line for line in result.stdout.splitlines() if "Kitchen" in line)
+    for shown in ("red mug", "Kitchen > Mugs", " a "):
+        assert shown in line
+    assert "3 of 4 products" in result.stderr
+
+
+def test_the_page_holds_query_hits_and_photos(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "query.jpg").write_bytes(RED)
+    out = tmp_path / "new" / "page.html"
+    item("search", built, "--image", tmp_path / "query.jpg", "--html", out)
+    text = out.read_text(encoding="utf8")
+    assert text.count("<img") == 4  # the query and the three hits with a photo
+    assert "query.jpg" in text
+    assert "grün &amp; fine" in text
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text
+
+
+def test_a_query_needs_a_photo_or_a_title(built: Path) -> None:
+    assert "--image FILE, --title TEXT" in refused("search", built)
+    assert "nothing to look for" in refused("search", built, "--title", "  ")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"no photo", "not a readable image"),
+        (photo((1, 2, 3), (300, 300))[:-200], "truncated file"),
+        (b"", "empty file"),
+    ],
+)
+def test_an_unusable_photo_is_named(built: Path, tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "query.jpg").write_bytes(content)
+    message = refused("search", built, "--image", tmp_path / "query.jpg")
+    assert "query.jpg" in message
+    assert reason in message
+
+
+def test_a_missing_photo_is_named(built: Path, tmp_path: Path) -> None:
+    assert "No such file" in refused("search", built, "--image", tmp_path / "none.jpg")
+
+
+def test_another_model_is_refused(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    assert "another model" in refused("search", built, "--title", "mug", "--model", tmp_path / "other")
+
+
+def test_a_model_that_moved_can_be_named(built: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    moved = model.rename(tmp_path / "elsewhere" / "model")
+    assert "--model" in refused("search", built, "--title", "red mug")
+    assert found(item("search", built, "--title", "red mug", "--model", moved, "--json"))[0]["id"] == "a"
+
+
+def test_no_index_there(tmp_path: Path) -> None:
+    assert "is not an index" in refused("search", tmp_path / "none", "--title", "mug")
+
+
+@pytest.mark.parametrize(("modalities", "empty"), [("both", 0), ("image", 1), ("title", 1)])
+def test_embed_writes_every_row(
+    model: Path, catalog: Path, tmp_path: Path, modalities: str, empty: int
+) -> None:
+    out = tmp_path / "v.parquet"
+    result = item("embed", model, catalog, "--out", out, "--modalities", modalities, "--json")
+    assert json.loads(result.stdout) == {
+        "out": str(out),
+        "rows": 4,
+        "empty": empty,
+        "dimension": 16,
+        "modalities": modalities,
+        "fingerprint": "model",
+    }
+    vectors = read_vectors(out)
+    assert vectors.ids == ["a", "b", "c", "d"]
+    assert vectors.model == str(model)
+    assert int((~vectors.vectors.any(axis=1)).sum()) == empty
+    assert ("got zeros" in result.stderr) == (empty > 0)
+
+
+def test_embed_replaces_nothing(model: Path, catalog: Path, tmp_path: Path) -> None:
+    (tmp_path / "v.parquet").write_bytes(b"kept")
+    assert "exists already" in refused("embed", model, catalog, "--out", tmp_path / "v.parquet")
+    assert (tmp_path / "v.parquet").read_bytes() == b"kept"
+
+
+def test_embed_without_a_catalogue(model: Path, tmp_path: Path) -> None:
+    assert "not a catalogue" in refused("embed", model, tmp_path / "none", "--out", tmp_path / "v.parquet")
+
+
+def test_index_says_what_it_built(built: Path, catalog: Path, tmp_path: Path, model: Path) -> None:
+    result = item("index", tmp_path / "vectors.parquet", catalog, "--out", tmp_path / "second", "--json")
+    assert json.loads(result.stdout) == {
+        "out": str(tmp_path / "second"),
+        "products": 4,
+        "dimension": 16,
+        "model": str(model),
+        "fingerprint": "model",
+    }
+    assert len(ProductIndex.open(tmp_path / "second")) == 4
+
+
+def test_index_refuses_what_exists_and_what_does_not(built: Path, catalog: Path, tmp_path: Path) -> None:
+    assert "exists already" in refused("index", tmp_path / "vectors.parquet", catalog, "--out", built)
+    assert "does not exist" in refused("index", tmp_path / "none", catalog, "--out", tmp_path / "second")
