@@ -69,13 +69,14 @@ def difference_table(result: SameProductResult, others: Sequence[SameProductResu
 
 def by_table(results: Sequence[SameProductResult], column: str, seed: int = 0) -> Table:
     """The figures of methods for each value of a column of the query file."""
+    found = [(result.method, result.figures_by(column, seed)) for result in results]
     return Table(
         title=f"Same product, by {column}",
         columns=[column, "method", "queries", *COLUMNS],
         rows=[
-            [value, result.method, f"{count:,}", *_cells(found)]
-            for result in results
-            for value, (count, found) in result.figures_by(column, seed).items()
+            [value, method, f"{parts[value][0]:,}", *_cells(parts[value][1])]
+            for value in found[0][1]
+            for method, parts in found
         ],
     )
 
