@@ -165,9 +165,7 @@ def test_no_index_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("modalities", "empty"), [("both", 0), ("image", 1), ("title", 1)])
-def test_embed_writes_every_row(
-    model: Path, catalog: Path, tmp_path: Path, modalities: str, empty: int
-) -> None:
+def test_embed_writes_every_row(model: Path, catalog: Path, tmp_path: Path, modalities: str, empty: int) -> None:
     out = tmp_path / "v.parquet"
     result = item("embed", model, catalog, "--out", out, "--modalities", modalities, "--json")
     assert json.loads(result.stdout) == {

@@ -88,7 +88,9 @@ def evaluate_reconstruction(
     processor = ItemProcessor.from_pretrained(model)
     rows, fitting = catalog.rows(split), catalog.rows("train")
     if not len(rows) or not len(fitting):
-        raise CatalogError(f"{catalog.path} has no rows in its {split if len(fitting) else 'train'} split to measure on.")
+        raise CatalogError(
+            f"{catalog.path} has no rows in its {split if len(fitting) else 'train'} split to measure on."
+        )
     fitting = fitting[np.argsort(hash64(seed, fitting), kind="stable")[:_FITTING_ROWS]]
     position = _PositionOnly.fit(_blocks(catalog, fitting, processor, config), processor, config)
     names = [name for name in ("mlm", "gmlm", "mim", "gmim") if name in pretraining.model.heads]
@@ -106,15 +108,19 @@ def evaluate_reconstruction(
             sums.append([*measured, right, error])
             counts.append([*(number[name] for name in names), number["mlm"], number["mim"]])
             on_progress(min(done * _BLOCK, len(rows)), len(rows))
-    figures = ratios(np.array(sums), np.array(counts, np.float64), seed=seed)
-    keys = [f"{name}_{'top1' if name.endswith('mlm') else 'error'}" for name in names]
-    totals = np.array(counts).sum(axis=0).tolist()
+    totals = np.array(counts).sum(axis=0)
+    measured_on = np.flatnonzero(totals)  # rows without titles ask for no words, rows without photos for no patches
+    if not len(measured_on):
+        raise CatalogError(f"the {split} split of {catalog.path} has no title and no photo to mask.")
+    values = ratios(np.array(sums)[:, measured_on], np.array(counts, np.float64)[:, measured_on], seed=seed)
+    keys = [*(f"{name}_{'top1' if name.endswith('mlm') else 'error'}" for name in names), "top1", "error"]
+    figures = {keys[column]: value for column, value in zip(measured_on, values, strict=True)}
     return Reconstruction(
         split=split,
         rows=len(rows),
-        predictions={"tokens": totals[-2], "patches": totals[-1]},
-        model=dict(zip(keys, figures[: len(names)], strict=True)),
-        position_only={"top1": figures[-2], "error": figures[-1]},
+        predictions={"tokens": int(totals[-2]), "patches": int(totals[-1])},
+        model={key: value for key, value in figures.items() if "_" in key},
+        position_only={key: value for key, value in figures.items() if "_" not in key},
     )
 
 
@@ -125,9 +131,7 @@ class _PositionOnly:
     config: RunConfig
 
     @classmethod
-    def fit(
-        cls, blocks: Iterator[PretrainingBatch], processor: ItemProcessor, config: RunConfig
-    ) -> "_PositionOnly":
+    def fit(cls, blocks: Iterator[PretrainingBatch], processor: ItemProcessor, config: RunConfig) -> "_PositionOnly":
         occurrences = np.zeros((processor.max_title_tokens, processor.tokenizer.get_vocab_size()), np.int64)
         total, photos = torch.zeros(()), 0
         for batch in blocks:
@@ -173,4 +177,3 @@ def _config(model: Path, seed: int) -> RunConfig:
     objectives = config.objectives.model_copy(update={"mismatch_rate": 0.0})
     training = config.training.model_copy(update={"seed": seed, "pixel_cache_mb": 0})
     return config.model_copy(update={"objectives": objectives, "training": training})
-

@@ -1,0 +1,121 @@
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from item_embed.catalog.images import decode
+from item_embed.catalog.store import Catalog
+from item_embed.errors import CatalogError, ModelError
+from item_embed.evaluation.reconstruction import evaluate_reconstruction
+from item_embed.model.heads import ItemForPreTraining
+from item_embed.model.processor import ItemProcessor
+from item_embed.model.storage import load_model
+from item_embed.training.batches import PretrainingData
+from item_embed.training.run import pretrain
+from tests.catalogs import write_catalog
+from tests.tiny import tiny_catalog, tiny_config, tiny_rows
+
+RATES = ("objectives.token_mask_rate=0.5", "objectives.patch_mask_rate=0.5")
+EPOCH = -2  # the masks of the evaluation
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Catalog]:
+    folder = tmp_path_factory.mktemp("reconstruction")
+    catalog = tiny_catalog(folder / "catalog")
+    return pretrain(catalog, folder / "run", tiny_config(*RATES)).model, catalog
+
+
+@torch.no_grad()
+def test_the_figures_are_those_of_plain_loops(trained: tuple[Path, Catalog]) -> None:
+    model, catalog = trained
+    result = evaluate_reconstruction(model, catalog, "validation")
+    config = tiny_config(*RATES, "objectives.weights.itm=0", "objectives.mismatch_rate=0")
+    processor = ItemProcessor.from_pretrained(model)
+    module = load_model(model, ItemForPreTraining)
+    rows = catalog.rows("validation")
+    batch = PretrainingData(catalog, rows, processor, config).batch(rows, np.full(len(rows), EPOCH))
+    output = module(
+        batch.input_ids,
+        batch.pixels.float() / 127.5 - 1,
+        batch.token_padding,
+        batch.photo_missing,
+        batch.masked_patches,
+    )
+    embeddings = module.item.embeddings
+    right, asked = Counter[str](), 0
+    commonest = _commonest_tokens(catalog, processor)
+    for b, t in batch.predicted_tokens.nonzero().tolist():
+        position = embeddings.title_position.weight[t]
+        scores = module.heads["gmlm"](output.cls[b], position, embeddings.word.weight)
+        token = int(batch.tokens[b, t])
+        right["gmlm"] += int(scores.argmax()) == token
+        right["position"] += commonest.get(t) == token
+        asked += 1
+    assert result.predictions["tokens"] == asked > 5
+    assert result.model["gmlm_top1"].value == pytest.approx(right["gmlm"] / asked)
+    assert result.position_only["top1"].value == pytest.approx(right["position"] / asked)
+
+    errors: dict[str, list[float]] = {"gmim": [], "position": []}
+    means = _mean_patches(catalog, processor)
+    for b, p in batch.predicted_patches.nonzero().tolist():
+        patch = torch.from_numpy(_patch(batch.pixels[b].numpy(), p))
+        constructed = module.heads["gmim"](output.cls[b], embeddings.patch_position.weight[p])
+        errors["gmim"].append(float((constructed - patch).square().mean()))
+        errors["position"].append(float((torch.from_numpy(means[p]) - patch).square().mean()))
+    assert result.predictions["patches"] == len(errors["gmim"]) > 5
+    assert result.model["gmim_error"].value == pytest.approx(np.mean(errors["gmim"]), rel=1e-4)
+    assert result.position_only["error"].value == pytest.approx(np.mean(errors["position"]), rel=1e-4)
+
+
+def test_a_run_without_global_tasks_has_no_global_figures(tmp_path: Path) -> None:
+    catalog = tiny_catalog(tmp_path / "catalog")
+    config = tiny_config("objectives.weights.gmlm=0", "objectives.weights.gmim=0")
+    model = pretrain(catalog, tmp_path / "run", config).model
+    result = evaluate_reconstruction(model, catalog, "validation")
+    assert set(result.model) == {"mlm_top1", "mim_error"}
+    assert set(result.as_json()["model"]) == {"mlm_top1", "mim_error"}
+
+
+def test_rows_without_titles_have_no_figure_of_words(trained: tuple[Path, Catalog], tmp_path: Path) -> None:
+    model, _ = trained
+    rows = [replace(row, title=None) if row.split == "validation" else row for row in tiny_rows()]
+    result = evaluate_reconstruction(model, write_catalog(tmp_path / "catalog", rows), "validation")
+    assert set(result.model) == {"mim_error", "gmim_error"}
+    assert set(result.position_only) == {"error"}
+
+
+def test_an_empty_split_and_a_folder_without_a_model_are_sentences(
+    trained: tuple[Path, Catalog], tmp_path: Path
+) -> None:
+    model, catalog = trained
+    with pytest.raises(CatalogError, match="no rows in its test split"):
+        evaluate_reconstruction(model, catalog, "test")
+    with pytest.raises(ModelError, match="give RUN/model"):
+        evaluate_reconstruction(tmp_path, catalog, "validation")
+
+
+def _commonest_tokens(catalog: Catalog, processor: ItemProcessor) -> dict[int, int]:
+    counts: dict[int, Counter[int]] = {}
+    for row in catalog.rows("train"):
+        ids = processor.tokenizer.encode(catalog.titles[row] or "").ids
+        for position, token in enumerate(ids[1:-1], start=1):
+            counts.setdefault(position, Counter())[token] += 1
+    # Of equally common ones the lowest id.
+    return {position: min(c, key=lambda token: (-c[token], token)) for position, c in counts.items()}
+
+
+def _mean_patches(catalog: Catalog, processor: ItemProcessor) -> list[np.ndarray]:
+    photos = [photo for row in catalog.rows("train") if (photo := catalog.photo(int(row))) is not None]
+    pixels = [processor.pixels(decode(photo)) for photo in photos]
+    return [np.mean([_patch(p, position) for p in pixels], axis=0) for position in range(8)]
+
+
+def _patch(pixels: np.ndarray, position: int) -> np.ndarray:
+    """Patch `position` of a (3, 32, 16) photo in 4 x 2 patches of 8 pixels, channel first, in [-1, 1]."""
+    top, left = position // 2 * 8, position % 2 * 8
+    values: np.ndarray = pixels[:, top : top + 8, left : left + 8].astype(np.float32).ravel() / 127.5 - 1
+    return values
