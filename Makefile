@@ -1,11 +1,11 @@
-# make setup | demo [SOURCE=feed.csv] | test | test-slow | lint | format | bench
+# make setup | demo [SOURCE=feed.csv] | test | test-slow | lint | format | bench [BENCH_ARGS=...]
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Without a GPU, PyTorch's CPU wheels save gigabytes of CUDA libraries.
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: setup demo test test-slow lint format
+.PHONY: setup demo test test-slow lint format bench
 
 setup: $(VENV)/.installed
 
@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 demo: setup
-	$(BIN)/item demo --out demo $(if $(SOURCE),--source $(SOURCE))
+	$(BIN)/item demo --out demo $(if $(SOURCE),--source '$(SOURCE)')
 
 test: setup
 	$(BIN)/python -m pytest
@@ -32,3 +32,6 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attention_cpu.py $(BENCH_ARGS)
