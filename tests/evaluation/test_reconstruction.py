@@ -33,7 +33,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Catalog]:
 def test_the_figures_are_those_of_plain_loops(trained: tuple[Path, Catalog]) -> None:
     model, catalog = trained
     result = evaluate_reconstruction(model, catalog, "validation")
-    config = tiny_config(*RATES, "objectives.weights.itm=0", "objectives.mismatch_rate=0")
+    hidden = ("objectives.token_corruption=[1, 0, 0]", "objectives.weights.itm=0", "objectives.mismatch_rate=0")
+    config = tiny_config(*RATES, *hidden)
     processor = ItemProcessor.from_pretrained(model)
     module = load_model(model, ItemForPreTraining)
     rows = catalog.rows("validation")

@@ -58,7 +58,7 @@ class Reconstruction:
         """The figures as JSON."""
         return {
             "task": "reconstruction",
-            "protocol": "masked as in training; intervals resample blocks of 16 rows",
+            "protocol": "mask rates of training, all that is asked for hidden; intervals resample blocks of 16 rows",
             "split": self.split,
             "rows": self.rows,
             "predictions": self.predictions,
@@ -168,12 +168,14 @@ def _blocks(
 
 
 def _config(model: Path, seed: int) -> RunConfig:
-    """The run's configuration, with every pair matched: nothing is asked of mismatched ones."""
+    """The run's configuration, with every pair matched (nothing is asked of mismatched ones) and every word asked for
+    hidden: what training shows unchanged needs no reconstruction.
+    """
     try:
         provenance = json.loads((model / "provenance.json").read_text(encoding="utf8"))
         config = RunConfig.model_validate(provenance["config"])
     except (OSError, ValueError, KeyError, ValidationError) as error:
         raise ModelError(f"{model} holds no model of `item pretrain` ({error}); give RUN/model.") from None
-    objectives = config.objectives.model_copy(update={"mismatch_rate": 0.0})
+    objectives = config.objectives.model_copy(update={"mismatch_rate": 0.0, "token_corruption": (1.0, 0.0, 0.0)})
     training = config.training.model_copy(update={"seed": seed, "pixel_cache_mb": 0})
     return config.model_copy(update={"objectives": objectives, "training": training})
