@@ -7,7 +7,7 @@ forward with backward, as in training. By default at 37 positions (17 of a title
 196 (the patches of a photo of 224 x 224 pixels). The ways take turns within each round, so that a busy machine slows
 both alike. Medians over the rounds are printed, and how many times as fast as SDPA the plain formula is.
 
-`plain` is `item_embed.model.encoder.attention`, bf16 is autocast as in a training step.
+`plain` is `item_embed.model.encoder.plain_attention`, bf16 is autocast as in a training step.
 The result, and what follows from it: docs/decisions/0003-attention-on-cpu.md.
 """
 
@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from item_embed.model.encoder import attention
+from item_embed.model.encoder import plain_attention
 
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 _WARM_UP = 2  # rounds that fill caches and allocators
@@ -32,7 +32,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=attended)
 
 
-WAYS: dict[str, Attention] = {"sdpa": sdpa, "plain": attention}
+WAYS: dict[str, Attention] = {"sdpa": sdpa, "plain": plain_attention}
 
 
 def main() -> None:
