@@ -9,7 +9,7 @@ The shipped configurations lie in `configs/`; a name such as `tiny` means `confi
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,9 @@ from item_embed.errors import ConfigError
 
 #: The pre-training tasks, in the order in which they are reported.
 OBJECTIVES = ("itm", "mlm", "mim", "gmlm", "gmim")
+
+
+_Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Settings(BaseModel):
@@ -33,7 +36,11 @@ class ModelSettings(_Settings):
     num_hidden_layers: int = Field(12, ge=1)
     num_attention_heads: int = Field(12, ge=1)
     intermediate_size: int = Field(3072, ge=1)
-    vocab_size: int = Field(30_000, ge=64, description="most tokens that the trained vocabulary may have")
+    vocab_size: int = Field(
+        30_000,
+        ge=64,
+        description="most tokens of the trained vocabulary; every letter of the titles is kept, even past it",
+    )
     max_title_tokens: int = Field(32, ge=3, description="[CLS], title and [SEP] together")
     dropout: float = Field(0.1, ge=0, lt=1)
 
@@ -100,7 +107,7 @@ class TrainingSettings(_Settings):
     learning_rate: float = Field(5e-4, gt=0)
     warmup_steps: int = Field(2_000, ge=0)
     weight_decay: float = Field(0.05, ge=0)
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[_Share, _Share] = (0.9, 0.98)
     max_grad_norm: float = Field(1.0, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
     log_every: int = Field(50, ge=1)
@@ -169,6 +176,14 @@ def shipped_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+_GROUPS: dict[str, type[BaseModel]] = {
+    "model": ModelSettings,
+    "objectives": ObjectiveSettings,
+    "objectives.weights": ObjectiveWeights,
+    "training": TrainingSettings,
+}
+
+
 def _find(source: str | Path) -> Path:
     shipped = shipped_configs()
     if str(source) in shipped:
@@ -207,7 +222,8 @@ def _sentence(error: ValidationError) -> str:
     def one(problem: Mapping[str, Any]) -> str:
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            return f"there is no setting {where}"
+            groups = [name for name, group in _GROUPS.items() if where in group.model_fields]
+            return f"there is no setting {where}" + (f"; do you mean {groups[0]}.{where}?" if groups else "")
         message = problem["msg"].removeprefix("Value error, ")
         given = f" (given: {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""
         return f"{where}: {message}{given}" if where else message

@@ -61,6 +61,8 @@ def test_durations(seconds: float, text: str) -> None:
     assert console._duration(seconds) == text
 
 
-def test_slow_rates_have_a_decimal() -> None:
-    assert console._rate(5, 2) == "2.5/s"
-    assert console._rate(5000, 2) == "2,500/s"
+def test_rates_count_from_the_first_report() -> None:
+    pace = console._Pace()
+    assert pace.rate(1900, 0.0) == ""  # resumed: what was done before is not this run's pace
+    assert pace.rate(1905, 2.0) == "2.5/s"
+    assert pace.rate(11_900, 4.0) == "2,500/s"

@@ -1,6 +1,7 @@
 """What commands show: progress and remarks on stderr, results on stdout."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 from item_embed.progress import OnProgress
 
 _PLAIN_SECONDS = 10.0  # between lines of progress where stderr is no terminal
+_NUMBER = re.compile(r"^[-+]?[\d,.]+( \[.*\])?$")  # with or without its interval
 _PLAIN_WIDTH = 160  # columns of a table where stdout is no terminal
 
 
@@ -34,7 +36,7 @@ def say(text: str) -> None:
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Write a table to stdout; the first column is aligned left, the others right."""
+    """Write a table to stdout; columns of numbers are aligned right, others left."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -42,7 +44,8 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
     drawn = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
-        drawn.add_column(column, justify="right" if number else "left", overflow="fold")
+        numbers = all(_NUMBER.match(row[number]) for row in rows)
+        drawn.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(drawn)
@@ -73,34 +76,48 @@ def _bar(label: str) -> Iterator[OnProgress]:
     )
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as shown:
         task = shown.add_task(label, total=None, rate="")
-        started = time.monotonic()
+        pace = _Pace()
 
         def on_progress(done: int, total: int | None) -> None:
-            shown.update(task, completed=done, total=total, rate=_rate(done, time.monotonic() - started))
+            shown.update(task, completed=done, total=total, rate=pace.rate(done, time.monotonic()))
 
         yield on_progress
 
 
 @contextmanager
 def _lines(label: str) -> Iterator[OnProgress]:
-    started = last = time.monotonic()
+    last = time.monotonic()
+    pace = _Pace()
 
     def on_progress(done: int, total: int | None) -> None:
         nonlocal last
         now = time.monotonic()
+        rate = pace.rate(done, now)
         if now - last < _PLAIN_SECONDS:
             return
         last = now
         of_total = f" of {total:,}" if total else ""
-        left = f", {_duration((now - started) * (total - done) / done)} left" if total and done else ""
-        say(f"{label}: {done:,}{of_total}, {_rate(done, now - started)}{left}")
+        left = f", {_duration((total - done) / pace.per_second)} left" if total and pace.per_second else ""
+        say(f"{label}: {done:,}{of_total}{', ' if rate else ''}{rate}{left}")
 
     yield on_progress
 
 
-def _rate(done: int, seconds: float) -> str:
-    rate = done / max(seconds, 1e-9)
-    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+class _Pace:
+    """How fast work goes since its first report: resumed work begins with what was done before."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+        self.per_second = 0.0
+
+    def rate(self, done: int, now: float) -> str:
+        if self._first is None:
+            self._first = done, now
+        first, began = self._first
+        if done == first:
+            return ""
+        self.per_second = (done - first) / max(now - began, 1e-9)
+        return f"{self.per_second:,.0f}/s" if self.per_second >= 10 else f"{self.per_second:.1f}/s"
 
 
 def _duration(seconds: float) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from item_embed.evaluation.same_product import SameProductResult
     from item_embed.search.page import PageQuery
 
+_MADE = ("feed", "catalog", "run", "vectors.parquet", "index", "report.html")
 _MARK = "demo.json"  # a folder that holds it was made by this command, and may be made again
 
 
@@ -39,7 +40,8 @@ def command(
 
     settings = [f"training.seed={seed}", f"training.steps={steps}", f"training.warmup_steps={steps // 10}"]
     config = RunConfig.load("tiny", settings)
-    _clear(out)
+    _clear(out, source)
+    drawn = source is None
     if source is None:
         source = str(_draw(out / "feed", products, seed))
     catalog = _prepare(source, out / "catalog", seed)
@@ -53,16 +55,27 @@ def command(
     else:
         for shown in tables:
             table(shown.title, list(shown.columns), [list(row) for row in shown.rows])
-    say(f'look at {page}, then try: item search {out / "index"} --title "red mug" --html hits.html')
+        title = "red mug" if drawn else "..."
+        print(f'look at {page}, then try: item search {out / "index"} --title "{title}" --html hits.html')
 
 
-def _clear(out: Path) -> None:
+def _clear(out: Path, source: str | None) -> None:
+    """Make room for a new demo; of an old one only what the demo made is removed, and never the user's feed."""
+    from item_embed.catalog.reading import open_feed
     from item_embed.errors import ConfigError
 
-    if out.exists() and any(out.iterdir()):
-        if not (out / _MARK).is_file():
-            raise ConfigError(f"{out} exists and was not made by `item demo`; choose another --out.")
-        shutil.rmtree(out)
+    if source is not None:
+        inside = [file for file in open_feed(source).files if file.resolve().is_relative_to(out.resolve())]
+        if inside:
+            raise ConfigError(f"{inside[0]} lies in {out}, which the demo makes anew; copy your feed elsewhere first.")
+    if out.exists() and not (out.is_dir() and ((out / _MARK).is_file() or not any(out.iterdir()))):
+        raise ConfigError(f"{out} exists and was not made by `item demo`; choose another --out.")
+    for name in _MADE:
+        made = out / name
+        if made.is_dir():
+            shutil.rmtree(made)
+        else:
+            made.unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / _MARK).write_text(json.dumps({"command": " ".join(["item", *sys.argv[1:]])}) + "\n", encoding="utf8")
 
@@ -120,7 +133,7 @@ def _evaluate(catalog: "Catalog", vectors: "NDArray[np.float32]", seed: int) -> 
     try:
         queries = catalog_queries(catalog, "test")
     except ItemError as error:
-        say(f"6/6 no evaluation: {error}")
+        say(f"6/6 no evaluation, but neighbours to look at: {error}")
         return []
     ties = tie_keys(catalog.ids)
     results = [evaluate_same_product(vectors, vectors[queries.rows], queries, ties, method="item-embed (tiny)")]

@@ -28,7 +28,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line."""
-    guarded(app)()
+    app()
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:

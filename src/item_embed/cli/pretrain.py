@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from item_embed.cli.console import print_json, progress, table
+from item_embed.cli.console import print_json, progress, say, table
 
 if TYPE_CHECKING:
     from item_embed.training.run import RunSummary
@@ -43,10 +43,14 @@ def command(
 
     from item_embed.training.run import pretrain
 
-    with progress("pre-training") as on_progress:
-        summary = pretrain(
-            opened, out, run_config, exclude_groups=exclude_groups, resume=resume, on_progress=on_progress
-        )
+    try:
+        with progress("pre-training") as on_progress:
+            summary = pretrain(
+                opened, out, run_config, exclude_groups=exclude_groups, resume=resume, on_progress=on_progress
+            )
+    except KeyboardInterrupt:
+        say(f"stopped; go on with: item pretrain {catalog} --out {out} --resume")
+        raise
     if as_json:
         print_json({**vars(summary), "model": str(summary.model)})
     else:
@@ -54,10 +58,12 @@ def command(
 
 
 def _summarise(summary: "RunSummary") -> None:
-    validation = summary.validation
-    figures = {f"{name} loss": value for name, value in validation["losses"].items()} | validation["metrics"]
-    rows = [[name.replace("_", " "), f"{value:.4f}"] for name, value in figures.items()]
-    table("On held-out rows", ["", "mean"], rows)
+    if validation := summary.validation:
+        figures = {f"{name} loss": value for name, value in validation["losses"].items()} | validation["metrics"]
+        rows = [[name.replace("_", " "), f"{value:.4f}"] for name, value in figures.items()]
+        table("On held-out rows", ["", "mean"], rows)
+    else:
+        print("the catalogue has no validation split: nothing was measured on held-out rows")
     left_out = f" ({summary.excluded:,} left out by --exclude-groups)" if summary.excluded else ""
     print(
         f"{summary.samples:,} samples of {summary.rows:,} rows{left_out} in {summary.steps:,} steps; "

@@ -97,17 +97,22 @@ class ItemEmbeddings(nn.Module):
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
-    """Scaled dot-product attention: torch's kernels on a GPU, the plain formula on a CPU.
+    """Scaled dot-product attention by torch's kernels, but in bf16 on a CPU by the plain formula.
 
-    On a CPU, torch's flash kernel takes several times as long as two matrix products for sequences of a title and
-    a photo, above all backwards in bf16: see docs/decisions/0003-attention-on-cpu.md.
+    There torch's flash kernel takes up to nine times as long as two matrix products, above all backwards: see
+    docs/decisions/0003-attention-on-cpu.md.
 
     Args:
         q: (B, H, S, K), and so `k` and `v`.
         attended: (B, 1, 1, S) True where a position takes part (SDPA's polarity); at least one per row.
     """
-    if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=attended)
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        return plain_attention(q, k, v, attended)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=attended)
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
+    """`attention` as two matrix products and a softmax in fp32."""
     bias = torch.zeros(attended.shape, device=q.device).masked_fill_(~attended, float("-inf"))
     weights = F.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1) + bias, dim=-1)
     return weights.to(v.dtype) @ v

@@ -14,6 +14,7 @@ from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemPreTrainedModel
 from item_embed.model.processor import PROCESSOR_FILE, TOKENIZER_FILE
 
+PROVENANCE_FILE = "provenance.json"
 MODEL_FILES = ("config.json", "model.safetensors", TOKENIZER_FILE, PROCESSOR_FILE)
 
 Model = TypeVar("Model", bound=ItemPreTrainedModel)
@@ -46,6 +47,19 @@ def load_model(folder: Path, kind: type[Model]) -> Model:
         raise ModelError(f"the model {folder} lacks weights ({absent[0]} and others); copy the whole model folder.")
     model.train(False)
     return model
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """How a model came to be, as its run wrote it beside the weights: catalogue, rows, samples, configuration.
+
+    Returns:
+        The content of `provenance.json`, or {} where a folder has none.
+    """
+    try:
+        found = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def fingerprint(folder: Path) -> str:

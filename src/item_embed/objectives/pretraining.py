@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +95,9 @@ class Pretraining(nn.Module):
         return losses
 
     def _head(self, name: str, kind: type[H]) -> H:
-        return cast(H, self.model.heads[name])
+        head = self.model.heads[name]
+        assert isinstance(head, kind)
+        return head
 
 
 def weighted_sum(losses: Mapping[str, Loss], weights: Mapping[str, float], counts: Mapping[str, int]) -> Tensor:

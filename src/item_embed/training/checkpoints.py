@@ -6,7 +6,6 @@ A folder of that name is whole, whenever the process died.
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from item_embed.errors import ModelError
+from item_embed.files import whole_folder
 
 _KEPT = 2
 
@@ -34,17 +34,10 @@ def save_checkpoint(
         state: anything JSON can hold exactly.
     """
     target = folder / f"step-{step:08d}"
-    aside = folder / f".{target.name}.partial"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    save_file(_contiguous(dict(model.state_dict())), aside / "model.safetensors")
-    save_file(_contiguous(_optimizer_tensors(model, optimizer)), aside / "optimizer.safetensors")
-    (aside / "state.json").write_text(json.dumps({"step": step, **state}), encoding="utf8")
-    for file in aside.iterdir():
-        _sync(file)
-    shutil.rmtree(target, ignore_errors=True)
-    aside.rename(target)
-    _sync(folder)
+    with whole_folder(target, replace=True) as aside:
+        save_file(_contiguous(dict(model.state_dict())), aside / "model.safetensors")
+        save_file(_contiguous(_optimizer_tensors(model, optimizer)), aside / "optimizer.safetensors")
+        (aside / "state.json").write_text(json.dumps({"step": step, **state}), encoding="utf8")
     for old in _checkpoints(folder)[:-_KEPT]:
         shutil.rmtree(old)
     return target
@@ -94,11 +87,3 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if path.is_dir())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

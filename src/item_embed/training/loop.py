@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from item_embed.config import TrainingSettings
 from item_embed.errors import ModelError
 from item_embed.hashing import hash64
 from item_embed.objectives.batch import PretrainingBatch, total_counts
+from item_embed.objectives.loss import Loss
 from item_embed.objectives.masking import Stream
 from item_embed.objectives.pretraining import Pretraining, weighted_sum
 from item_embed.progress import OnProgress, silent
@@ -32,10 +33,12 @@ class Trainer:
         pretraining: the model and its objectives.
         settings: the optimiser and the loop.
         run: the run's folder.
-        validate: measures the model on held-out rows.
+        validate: measures the model on held-out rows; None where there are none.
     """
 
-    def __init__(self, pretraining: Pretraining, settings: TrainingSettings, run: Path, validate: Validate) -> None:
+    def __init__(
+        self, pretraining: Pretraining, settings: TrainingSettings, run: Path, validate: Validate | None
+    ) -> None:
         precision = choose_precision(settings.precision)
         AcceleratorState._reset_state()  # a process may train in fp32 first and in bf16 then
         self.accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else "bf16")
@@ -87,7 +90,7 @@ class Trainer:
                     log.write({**self._record("train", self.means.result()), **record, "samples_per_second": rate})
                     self.means = Means()
                 last = self.step == self.settings.steps
-                if last or self.step % self.settings.validate_every == 0:
+                if self.validate is not None and (last or self.step % self.settings.validate_every == 0):
                     with self.accelerator.autocast():
                         log.write(self._record("validation", self.validate(self.pretraining)))
                 if last or self.step % self.settings.checkpoint_every == 0:
@@ -114,7 +117,7 @@ class Trainer:
             self.accelerator.backward(weighted_sum(output.losses, self.weights, counts))
         norm = self.accelerator.clip_grad_norm_(self.pretraining.parameters(), self.settings.max_grad_norm)
         if not math.isfinite(norm):
-            raise ModelError(self._divergence())
+            raise ModelError(self._divergence(output.losses))
         self.optimizer.step()
         self.optimizer.zero_grad()
         norms = {name: math.sqrt(square) for name, square in squares.items()}
@@ -125,12 +128,15 @@ class Trainer:
         samples = self.step * self.settings.batch_size
         return {"step": self.step, "samples": samples, "split": split, "loss": loss, **means}
 
-    def _divergence(self) -> str:
+    def _divergence(self, losses: Mapping[str, Loss]) -> str:
+        which = [name for name, loss in losses.items() if not torch.isfinite(loss.total)]
+        what = f"the loss of {', '.join(which)}" if which else "the gradient"
         kept = latest_checkpoint(self._checkpoints)
         where = f"the last good checkpoint is {kept}" if kept else "no checkpoint was written yet"
         return (
-            f"training stopped at step {self.step + 1}: the gradient is not a number any more; {where}. "
-            "Lower training.learning_rate or training.max_grad_norm, or set training.precision=fp32."
+            f"training stopped at step {self.step + 1}: {what} is not a number any more; {where}. "
+            "Go on by --resume with a lower training.learning_rate or training.max_grad_norm"
+            f"{'' if self.accelerator.mixed_precision == 'no' else ', or with training.precision=fp32'}."
         )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from item_embed.files import whole_file
 from item_embed.objectives.loss import Loss
 
 
@@ -21,27 +22,29 @@ class Means:
 
     def add(self, losses: Mapping[str, Loss]) -> None:
         """Count the losses of part of a batch."""
-        named = [(name, value, loss.count) for k, loss in losses.items() for name, value in _named(k, loss)]
+        named = [(key, value, loss.count) for name, loss in losses.items() for key, value in _keyed(name, loss)]
         values = torch.stack([value.detach().double() for _, value, _ in named]).tolist()  # one transfer
-        for (name, _, count), value in zip(named, values, strict=True):
-            self.sums[name] = self.sums.get(name, 0.0) + value
-            self.counts[name] = self.counts.get(name, 0) + count
+        for (key, _, count), value in zip(named, values, strict=True):
+            self.sums[key] = self.sums.get(key, 0.0) + value
+            self.counts[key] = self.counts.get(key, 0) + count
 
     def result(self) -> dict[str, dict[str, float]]:
         """`{"losses": {objective: mean}, "metrics": {metric: mean}}`; what had no prediction is left out."""
-        means = {name: self.sums[name] / count for name, count in self.counts.items() if count}
-        return {
-            "losses": {name: mean for name, mean in means.items() if "_" not in name},
-            "metrics": {name: mean for name, mean in means.items() if "_" in name},
-        }
+        result: dict[str, dict[str, float]] = {"losses": {}, "metrics": {}}
+        for key, count in self.counts.items():
+            kind, _, name = key.partition("/")
+            if count:
+                result[kind][name] = self.sums[key] / count
+        return result
 
     def state(self) -> dict[str, Any]:
         """What the constructor takes."""
         return {"sums": self.sums, "counts": self.counts}
 
 
-def _named(objective: str, loss: Loss) -> list[tuple[str, Tensor]]:
-    return [(objective, loss.total), *loss.metrics.items()]
+def _keyed(objective: str, loss: Loss) -> list[tuple[str, Tensor]]:
+    metrics = [(f"metrics/{name}", value) for name, value in loss.metrics.items()]
+    return [(f"losses/{objective}", loss.total), *metrics]
 
 
 class MetricsLog:
@@ -56,9 +59,8 @@ class MetricsLog:
         self.path = run / "metrics.jsonl"
         lines = self.path.read_text(encoding="utf8").splitlines(keepends=True) if self.path.is_file() else []
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        aside = self.path.with_suffix(".partial")
-        aside.write_text("".join(kept), encoding="utf8")
-        aside.rename(self.path)  # killed here, a run loses no line
+        with whole_file(self.path) as aside:  # killed here, a run loses no line
+            aside.write_text("".join(kept), encoding="utf8")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
     def write(self, record: dict[str, Any]) -> None:

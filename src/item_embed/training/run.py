@@ -8,34 +8,37 @@ RUN/model                      the model folder: weights, configuration, process
 
 import hashlib
 import json
-import shutil
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 import item_embed
+from item_embed.catalog.references import rows_of_items
 from item_embed.catalog.store import Catalog
 from item_embed.config import RunConfig
 from item_embed.errors import CatalogError, ConfigError, ModelError
+from item_embed.files import whole_file, whole_folder
+from item_embed.hashing import hash64
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.heads import ItemForPreTraining
-from item_embed.model.processor import ItemProcessor
-from item_embed.model.storage import quiet_transformers
+from item_embed.model.processor import TOKENIZER_FILE, ItemProcessor
+from item_embed.model.storage import PROVENANCE_FILE, quiet_transformers
 from item_embed.model.tokenizer import load_tokenizer, train_tokenizer
+from item_embed.objectives.masking import Stream
 from item_embed.objectives.pretraining import Pretraining
 from item_embed.progress import OnProgress, silent
 from item_embed.training.batches import PretrainingData, batches
 from item_embed.training.loop import Trainer
 from item_embed.training.validation import Validate, held_out_losses
 
-PROVENANCE_FILE = "provenance.json"
+# What a run that diverged may change when it is resumed.
+_CHANGEABLE = ("learning_rate", "max_grad_norm", "precision")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class RunSummary:
         steps: optimiser steps.
         samples: pairs seen.
         parameters: of the encoder, without heads.
-        validation: the last losses and metrics on held-out rows.
+        validation: the last losses and metrics on held-out rows; empty where the catalogue has no validation split.
     """
 
     model: Path
@@ -85,6 +88,7 @@ def pretrain(
         CatalogError: when no row is left to train on.
         ModelError: when there is nothing to resume from, or training diverges.
     """
+    _refuse_several_processes()
     rows, excluded = training_rows(catalog, exclude_groups)
     facts = {
         "catalog": str(catalog.path),
@@ -120,11 +124,21 @@ def pretrain(
     )
 
 
+def _refuse_several_processes() -> None:
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise ConfigError(
+            f"WORLD_SIZE is {processes}, and this version trains in one process on one device: "
+            "start it without torchrun or accelerate launch."
+        )
+
+
 def training_rows(catalog: Catalog, exclude_groups: Path | None) -> tuple[NDArray[np.int64], int]:
     """The rows of the training split, less the groups that are to be left out, and how many rows those were."""
     rows = catalog.rows("train")
     if exclude_groups is not None:
-        kept = rows[~np.isin(catalog.groups[rows], _groups_of(catalog, exclude_groups))]
+        left_out = rows_of_items(exclude_groups, catalog, "--exclude-groups")
+        kept = rows[~np.isin(catalog.groups[rows], catalog.groups[left_out])]
     else:
         kept = rows
     if not len(kept):
@@ -132,36 +146,24 @@ def training_rows(catalog: Catalog, exclude_groups: Path | None) -> tuple[NDArra
     return kept, len(rows) - len(kept)
 
 
-def _groups_of(catalog: Catalog, file: Path) -> NDArray[np.int64]:
-    try:
-        wanted = set(pq.read_table(file, columns=["item_id"]).column(0).to_pylist())
-    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--exclude-groups {file} is not a Parquet file with a column item_id ({reason}).") from None
-    places = {item: row for row, item in enumerate(catalog.ids)}
-    unknown = sorted(str(item) for item in wanted if item not in places)
-    if unknown:
-        raise ConfigError(
-            f"--exclude-groups {file} names {len(unknown)} items that {catalog.path} does not have, "
-            f"for example {unknown[0]}; give the file that belongs to this catalogue."
-        )
-    return np.unique(catalog.groups[[places[item] for item in wanted]])
-
-
 def _begin(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise ConfigError(f"{run} exists and is not empty: choose another --out, or go on with it by --resume.")
-    run.mkdir(parents=True, exist_ok=True)
-    config.save(run / "config.yaml")
-    (run / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf8")
+    with whole_folder(run) as aside:
+        config.save(aside / "config.yaml")
+        (aside / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf8")
 
 
 def _continue(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
     if not (run / "config.yaml").is_file() or not (run / "run.json").is_file():
         raise ModelError(f"{run} holds no run to resume; start it without --resume.")
-    if RunConfig.load(run / "config.yaml") != config:
+    begun_with = RunConfig.load(run / "config.yaml")
+    changes = {name: getattr(config.training, name) for name in _CHANGEABLE}
+    training = begun_with.training.model_copy(update=changes)
+    if begun_with.model_copy(update={"training": training}) != config:
         raise ConfigError(
-            f"{run} was begun with another configuration ({run / 'config.yaml'}); resume it with that one."
+            f"{run} was begun with another configuration ({run / 'config.yaml'}); resume it with that one. "
+            f"Only {', '.join(f'training.{name}' for name in _CHANGEABLE)} may change."
         )
     begun = json.loads((run / "run.json").read_text(encoding="utf8"))
     for key in ("catalog_fingerprint", "rows_sha256"):
@@ -170,42 +172,41 @@ def _continue(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
                 f"{run} was begun on other rows (of {begun['catalog']}); resume it with the same catalogue "
                 "and the same --exclude-groups."
             )
+    with whole_file(run / "config.yaml") as aside:
+        config.save(aside)
 
 
-def _validation(catalog: Catalog, processor: ItemProcessor, config: RunConfig) -> Validate:
+def _validation(catalog: Catalog, processor: ItemProcessor, config: RunConfig) -> Validate | None:
     rows = catalog.rows("validation")
-    if not len(rows):  # a catalogue of a few dozen groups: watch the losses on rows that are trained on
-        rows = catalog.rows("train")
-    rows = rows[: config.training.validation_rows]
+    if not len(rows):  # a catalogue of a few dozen groups
+        return None
+    if len(rows) > config.training.validation_rows:  # drawn, since feeds often come in order of category
+        order = np.argsort(hash64(config.training.seed, Stream.ORDER, rows), kind="stable")
+        rows = rows[np.sort(order[: config.training.validation_rows])]
     data = PretrainingData(catalog, rows, processor, config)
     return held_out_losses(data, rows, config.training.batch_size // config.training.accumulation)
 
 
 def _tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: RunConfig) -> Tokenizer:
-    file = run / "tokenizer" / "tokenizer.json"
+    file = run / "tokenizer" / TOKENIZER_FILE
     if not file.is_file():
         titles = (title for row in rows if (title := catalog.titles[row]))
-        tokenizer = train_tokenizer(titles, config.model.vocab_size)
-        file.parent.mkdir(exist_ok=True)
-        aside = file.with_suffix(".partial")
-        tokenizer.save(str(aside))
-        aside.rename(file)
+        with whole_file(file) as aside:
+            train_tokenizer(titles, config.model.vocab_size).save(str(aside))
     return load_tokenizer(file)
 
 
 def _save_model(folder: Path, model: ItemForPreTraining, processor: ItemProcessor, provenance: dict[str, Any]) -> None:
-    aside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    with quiet_transformers():
-        model.save_pretrained(aside)
-    processor.save_pretrained(aside)
     versions = {"item_embed": item_embed.__version__, "torch": str(torch.__version__)}
     text = json.dumps({**provenance, "versions": versions}, indent=2) + "\n"
-    (aside / PROVENANCE_FILE).write_text(text, encoding="utf8")
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    with whole_folder(folder, replace=True) as aside:
+        with quiet_transformers():
+            model.save_pretrained(aside)
+        processor.save_pretrained(aside)
+        (aside / PROVENANCE_FILE).write_text(text, encoding="utf8")
 
 
 def _last_validation(run: Path) -> dict[str, Any]:
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf8").splitlines()]
-    return next(record for record in reversed(records) if record["split"] == "validation")
+    validations = [record for record in records if record["split"] == "validation"]
+    return validations[-1] if validations else {}

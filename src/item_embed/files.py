@@ -1,0 +1,182 @@
+"""Files and folders that are whole or not there: written aside under a hidden name, synced, then renamed."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from item_embed.errors import ItemError
+
+# Hidden, and with our own suffix: what a killed process left is recognised and replaced, nothing of the user's is.
+_ASIDE = ".item-partial"
+_REPLACED = ".item-replaced"
+_STORAGE_FAILS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+class OutputError(ItemError):
+    """An output cannot be written: the place exists, or the file system refuses."""
+
+
+def check_output(path: str | Path, option: str = "--out") -> None:
+    """Refuse an output before hours of work rather than after: it exists, or its folder cannot be made or written to.
+
+    Args:
+        path: the file or folder to be written; an empty folder counts as free.
+        option: how the user named it.
+
+    Raises:
+        OutputError: saying which, and the mend.
+    """
+    with _sentences(path) as real:
+        _recover(real)
+        if _taken(real):
+            raise OutputError(f"{option} {path} exists already; choose another name, or remove it first.")
+        _refuse_pinned(real, f"{option} {path}")
+        _make_parent(real)
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Write a file aside and rename it when it is whole; a file of that name is replaced.
+
+    Raises:
+        OutputError: when the file system refuses.
+
+    Example:
+        >>> with whole_file("answer.txt") as aside:  # doctest: +SKIP
+        ...     aside.write_text("42")
+    """
+    with _sentences(path) as real:
+        _make_parent(real)
+        if real.exists() and not real.is_file():
+            raise OutputError(f"{path} exists already and is not a file; choose another name.")
+        aside = _beside(real, _ASIDE)
+        _remove(aside)
+        try:
+            yield aside
+            _sync(aside)
+            aside.replace(real)
+            _sync(real.parent)
+        finally:
+            _remove(aside)
+
+
+@contextmanager
+def whole_folder(path: str | Path, *, replace: bool = False, sync: bool = True) -> Iterator[Path]:
+    """Fill a folder aside and rename it when it is whole.
+
+    Args:
+        path: the folder to make.
+        replace: whether a folder of that name may be replaced; it stays until the new one is whole.
+        sync: whether the files must be on the disk before the folder appears; it takes a while where there are
+            thousands.
+
+    Raises:
+        OutputError: when the folder exists and may not be replaced, or the file system refuses.
+
+    Example:
+        >>> with whole_folder("answers") as aside:  # doctest: +SKIP
+        ...     (aside / "answer.txt").write_text("42")
+    """
+    if not replace:
+        check_output(path)
+    with _sentences(path) as real:
+        _make_parent(real)
+        _recover(real)
+        if real.exists() and not real.is_dir():
+            raise OutputError(f"{path} exists already and is not a folder; choose another name.")
+        _refuse_pinned(real, str(path))
+        aside = _beside(real, _ASIDE)
+        _remove(aside)
+        aside.mkdir()
+        try:
+            yield aside
+            for file in (*aside.rglob("*"), aside) if sync else ():
+                _sync(file)
+            if replace and _taken(real):
+                real.rename(_beside(real, _REPLACED))
+            aside.rename(real)
+            _sync(real.parent)
+        finally:
+            _remove(aside)
+            _recover(real)
+
+
+def _recover(path: Path) -> None:
+    """Put back what a process that died between two renames had moved away; drop it if the new one is in place."""
+    old = _beside(path, _REPLACED)
+    if not old.is_dir():
+        return
+    if _taken(path):
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.rename(path)
+
+
+def _taken(path: Path) -> bool:
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+
+
+def _refuse_pinned(path: Path, shown: str) -> None:
+    """Refuse a folder that no other can take the place of, or only behind the user's back."""
+    if path.exists() and (path.samefile(".") or path.is_mount()):
+        what = "a mount point" if path.is_mount() else "the folder you are in"
+        raise OutputError(f"{shown} is {what} and cannot be replaced; name a folder inside it.")
+
+
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # said of a file where the folder should be
+        raise _error(errno.ENOTDIR, path.parent) from None
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise _error(errno.EACCES, path.parent)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}{suffix}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _sentences(path: str | Path) -> Iterator[Path]:
+    """Give the place that a path means, and turn what the file system says about that place into a sentence."""
+    real = Path(os.path.realpath(path))  # a new file goes where a link points, not in the link's place
+    try:
+        if not real.name:
+            raise _error(errno.EBUSY, real)
+        yield real
+    except OSError as error:
+        if not _concerns(error, real):
+            raise
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error is about the output, rather than about something that was read to fill it."""
+    if not isinstance(error.filename, str | Path):
+        return error.errno in _STORAGE_FAILS
+    named, aside = Path(error.filename), _beside(path, _ASIDE)
+    return named in {path, *path.parents, _beside(path, _REPLACED)} or named.is_relative_to(aside)
+
+
+def _error(number: int, path: Path) -> OSError:
+    return OSError(number, os.strerror(number), str(path))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Some network file systems cannot sync a folder; there the rename has to be enough.
+        with suppress(OSError) if path.is_dir() else _nothing():
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

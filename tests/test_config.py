@@ -1,0 +1,174 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item_embed.config import OBJECTIVES, RunConfig, shipped_configs
+from item_embed.errors import ConfigError
+
+
+def test_the_shipped_configurations_are_these() -> None:
+    assert list(shipped_configs()) == ["base", "paper", "small", "tiny"]
+
+
+@pytest.mark.parametrize("name", sorted(shipped_configs()))
+def test_every_shipped_configuration_loads_with_all_five_tasks(name: str) -> None:
+    config = RunConfig.load(name)
+    assert tuple(config.objectives.weights.active()) == OBJECTIVES
+    assert config == RunConfig.load(shipped_configs()[name])
+
+
+def test_sizes_of_the_shipped_models() -> None:
+    shapes = {}
+    for name in shipped_configs():
+        model = RunConfig.load(name).model
+        shapes[name] = (model.num_hidden_layers, model.hidden_size, model.image_size)
+    assert shapes == {
+        "tiny": (3, 128, (80, 64)),
+        "small": (6, 384, (224, 224)),
+        "base": (12, 768, (224, 224)),
+        "paper": (12, 768, (224, 224)),
+    }
+
+
+def test_paper_is_what_the_paper_states() -> None:
+    config = RunConfig.load("paper")
+    assert config.model.patch_size == 16
+    assert config.model.image_size == (224, 224)
+    assert (config.model.hidden_size, config.model.num_hidden_layers) == (768, 12)
+    assert (config.model.num_attention_heads, config.model.intermediate_size) == (12, 3072)
+    assert tuple(config.objectives.weights.active()) == OBJECTIVES
+    assert config.training.batch_size == 512
+    assert config.training.steps == 100_000
+
+
+def test_overrides_win_and_are_read_as_yaml() -> None:
+    config = RunConfig.load(
+        "tiny",
+        [
+            "training.steps=300",
+            "training.learning_rate=5e-4",
+            "training.betas=[0.8, 0.9]",
+            "objectives.weights.mlm=0",
+            "objectives.patch_target=normalized",
+            "model.image_size=[32, 16]",
+            "training.steps=301",
+        ],
+    )
+    assert config.training.steps == 301
+    assert config.training.learning_rate == 5e-4
+    assert config.training.betas == (0.8, 0.9)
+    assert list(config.objectives.weights.active()) == ["itm", "mim", "gmlm", "gmim"]
+    assert config.objectives.patch_target == "normalized"
+    assert config.model.image_size == (32, 16)
+    assert config.model.hidden_size == 128  # what is not overridden stays
+
+
+def test_a_file_may_leave_out_everything(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("training:\nmodel:\n  image_size: [32, 32]\n")
+    config = RunConfig.load(str(file), ["training.seed=4"])
+    assert config.model.image_size == (32, 32)
+    assert config.training == RunConfig.load(file).training.model_copy(update={"seed": 4})
+    file.write_text("")
+    assert RunConfig.load(file) == RunConfig()
+
+
+@given(st.floats(1e-9, 1e3), st.floats(0, 1, exclude_min=True, exclude_max=True), st.integers(0, 10**9))
+@settings(max_examples=30, deadline=None)
+def test_what_is_saved_is_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rate: float, share: float, seed: int
+) -> None:
+    config = RunConfig.load(
+        "small",
+        [f"training.learning_rate={rate!r}", f"objectives.patch_mask_rate={share!r}", f"training.seed={seed}"],
+    )
+    assert (config.training.learning_rate, config.objectives.patch_mask_rate) == (rate, share)
+    file = tmp_path_factory.mktemp("config") / "config.yaml"
+    config.save(file)
+    assert RunConfig.load(file) == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["training.stepps=3"], "there is no setting training.stepps"),
+        (["optimiser.steps=3"], "there is no setting optimiser"),
+        (["objectives.weights.clip=1"], "there is no setting objectives.weights.clip"),
+        (["steps"], "'steps' is no setting: write it as key=value"),
+        (["=3"], "'=3' is no setting"),
+        (["training.steps.more=3"], "steps is a value, not a group of settings"),
+        (["training.steps=["], "'[' is not a YAML value"),
+        (["training.steps=0"], "training.steps: Input should be greater than or equal to 1 (given: 0)"),
+        (["training.steps=many"], "training.steps: "),
+        (["training.learning_rate=inf"], "training.learning_rate: "),
+        (["training.learning_rate=.inf"], "training.learning_rate: Input should be a finite number"),
+        (["objectives.weights.mlm=.nan"], "objectives.weights.mlm: "),
+        (["training.precision=fp8"], "training.precision: "),
+        (["training=3"], "training: "),
+        (["model.image_size=[80]"], "model.image_size"),
+        (["model.image_size=[80,60]"], "image_size (80, 60) is not a multiple of patch_size 16"),
+        (["model.image_size=[80,0]"], "image_size (80, 0) is not a multiple of patch_size 16"),
+        (["model.num_attention_heads=3"], "hidden_size 128 is not a multiple of num_attention_heads 3"),
+        (["training.accumulation=3"], "batch_size 256 is not a multiple of accumulation 3"),
+        (["training.warmup_steps=2000"], "warmup_steps 2000 leaves none of the 2000 steps"),
+        (["objectives.mismatch_rate=0"], "itm needs mismatched pairs"),
+        (["objectives.token_corruption=[0.8,0.1,0.2]"], "are not shares that add up to 1"),
+        (["objectives.token_corruption=[1.2,-0.1,-0.1]"], "are not shares that add up to 1"),
+        ([f"objectives.weights.{name}=0" for name in OBJECTIVES], "every objective has weight 0"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_that_names_it(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.load("tiny", overrides)
+    message = str(caught.value)
+    assert sentence in message
+    assert "\n" not in message
+
+
+def test_itm_switched_off_needs_no_mismatched_pairs() -> None:
+    config = RunConfig.load("tiny", ["objectives.mismatch_rate=0", "objectives.weights.itm=0"])
+    assert "itm" not in config.objectives.weights.active()
+
+
+@pytest.mark.parametrize("content", [b"training: [", b"- 1\n- 2", b"\xff\xfe\x00broken", b"training: 3", b"1: 2"])
+def test_a_file_that_is_no_configuration_is_one_sentence(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"broken\.yaml") as caught:
+        RunConfig.load(file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["huge", "no/such.yaml", "."])
+def test_no_such_configuration_lists_those_there_are(source: str) -> None:
+    with pytest.raises(ConfigError, match="base, paper, small, tiny"):
+        RunConfig.load(source)
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    config = RunConfig.load("tiny")
+    with pytest.raises(ValueError, match="frozen"):
+        config.training.steps = 3  # type: ignore[misc]
+
+
+def test_every_setting_in_the_shipped_files_is_one_that_exists() -> None:
+    """`extra=forbid` would refuse them; a misspelt heading must not slip through as an empty one."""
+    for path in shipped_configs().values():
+        assert set(yaml.safe_load(path.read_text(encoding="utf8"))) <= set(RunConfig.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("steps=5", "there is no setting steps; do you mean training.steps?"),
+        ("mlm=0", "there is no setting mlm; do you mean objectives.weights.mlm?"),
+        ("training.betas=[1.5, 0.9]", "training.betas.0"),
+    ],
+)
+def test_a_near_miss_is_named(override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.load("tiny", [override])
+    assert sentence in str(caught.value)

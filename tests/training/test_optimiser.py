@@ -1,0 +1,67 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from item_embed.config import TrainingSettings
+from item_embed.training import optimiser
+from item_embed.training.optimiser import choose_precision, learning_rate, make_optimizer
+from tests.tiny import tiny_catalog, tiny_config, tiny_model, tiny_processor
+
+
+@given(st.integers(1, 200), st.integers(0, 100), st.floats(1e-5, 1))
+@settings(max_examples=50, deadline=None)
+def test_the_learning_rate_is_its_formula(steps: int, warmup: int, peak: float) -> None:
+    warmup = min(warmup, steps - 1)
+    plan = TrainingSettings(steps=steps, warmup_steps=warmup, learning_rate=peak)
+    rates = [learning_rate(step, plan) for step in range(steps)]
+    for step, rate in enumerate(rates):
+        if step < warmup:
+            expected = peak * (step + 1) / warmup
+        else:
+            expected = peak / 2 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+        assert rate == pytest.approx(expected)
+    assert min(rates) > 0
+    assert max(rates) == pytest.approx(peak)
+    assert rates[:warmup] == sorted(rates[:warmup])
+    assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
+
+
+def test_every_parameter_is_in_exactly_one_group_and_only_matrices_decay(tmp_path: Path) -> None:
+    config = tiny_config("training.weight_decay=0.07")
+    model = tiny_model(tiny_processor(tiny_catalog(tmp_path / "catalog"), config), config)
+    optimizer = make_optimizer(model, config.training)
+    decayed, kept = optimizer.param_groups
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.07, 0.0)
+    grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in model.parameters())
+    names = {id(p): name for name, p in model.named_parameters()}
+    for parameter in decayed["params"]:
+        assert parameter.dim() == 2
+        assert "position" not in names[id(parameter)]
+        assert "modality" not in names[id(parameter)]
+    kept_names = {names[id(p)] for p in kept["params"]}
+    assert {n for n in names.values() if n.endswith("bias") or "norm" in n or "position" in n} <= kept_names
+    assert "item.embeddings.patch_mask" in kept_names
+    assert "item.embeddings.word.weight" not in kept_names
+    assert all(group["betas"] == config.training.betas for group in optimizer.param_groups)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu avx512_bf16 amx_tile", "bf16"), ("amx_bf16", "bf16"), ("fpu avx2", "fp32"), (None, "fp32")],
+)
+def test_precision_follows_the_processor_unless_it_is_given(
+    flags: str | None, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "cpuinfo"
+    if flags is not None:
+        file.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
+    monkeypatch.setattr(optimiser, "Path", lambda _: file)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_precision("auto") == expected
+    assert choose_precision("fp32") == "fp32"
+    assert choose_precision("bf16") == "bf16"

@@ -1,0 +1,298 @@
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModel
+
+from item_embed.catalog.store import Catalog
+from item_embed.config import OBJECTIVES, RunConfig
+from item_embed.errors import CatalogError, ConfigError, ModelError
+from item_embed.model.encoder import ItemModel
+from item_embed.model.processor import ItemProcessor
+from item_embed.model.storage import MODEL_FILES
+from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint
+from item_embed.training.optimiser import learning_rate, make_optimizer
+from item_embed.training.run import pretrain, training_rows
+from tests.catalogs import Row, write_catalog
+from tests.tiny import tiny_catalog, tiny_config, tiny_model, tiny_rows
+from tests.training.runs import StoppedError, records, train, weights
+
+#: The losses of six steps on the tiny catalogue: a refactoring leaves them as they are.
+GOLDEN: dict[str, list[float]] = {
+    "itm": [0.7170558, 0.7068881, 0.6886662, 0.6633286, 0.6489269, 0.6505555],
+    "mlm": [4.37966, 4.4065385, 4.4105743, 4.3811212, 4.412206, 4.3734324],
+    "mim": [0.340241, 0.3399159, 0.3341478, 0.3324614, 0.3366798, 0.3366802],
+    "gmlm": [4.4408279, 4.4103384, 4.3679352, 4.4089707, 4.3490489, 4.3725897],
+    "gmim": [0.3410423, 0.340421, 0.3352964, 0.3318196, 0.3374817, 0.3378541],
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    return tiny_catalog(tmp_path_factory.mktemp("run") / "catalog")
+
+
+@pytest.fixture(scope="module")
+def finished(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(catalog, run, "training.validate_every=3")
+    return run
+
+
+def write_items(path: Path, ids: list[str], column: str = "item_id") -> Path:
+    pq.write_table(pa.table({column: ids}), path)
+    return path
+
+
+def test_a_seeded_run_has_the_losses_it_always_had(finished: Path) -> None:
+    for name, expected in GOLDEN.items():
+        losses = [record["losses"][name] for record in records(finished, "train")]
+        assert losses == pytest.approx(expected, rel=1e-5), name
+
+
+def test_the_same_run_again_is_bit_for_bit_the_same(catalog: Catalog, finished: Path, tmp_path: Path) -> None:
+    torch.manual_seed(99)  # whatever was drawn before
+    train(catalog, tmp_path / "again", "training.validate_every=3")
+    assert records(tmp_path / "again") == records(finished)
+    assert weights(tmp_path / "again") == weights(finished)
+
+
+def test_another_seed_is_another_run(catalog: Catalog, finished: Path, tmp_path: Path) -> None:
+    train(catalog, tmp_path / "run", "training.seed=1")
+    assert records(tmp_path / "run", "train")[0]["losses"] != records(finished, "train")[0]["losses"]
+
+
+def test_no_label_is_ever_read(catalog: Catalog, finished: Path, tmp_path: Path) -> None:
+    rows = tiny_rows()
+    shuffled = [
+        replace(row, product_id=rows[(7 * i + 3) % 40].product_id, category=rows[(11 * i + 6) % 40].category)
+        for i, row in enumerate(rows)
+    ]
+    other = write_catalog(tmp_path / "catalog", shuffled)
+    assert other.product_ids != catalog.product_ids
+    assert other.categories != catalog.categories
+    train(other, tmp_path / "run", "training.validate_every=3")
+    assert records(tmp_path / "run") == records(finished)
+    assert weights(tmp_path / "run") == weights(finished)
+
+
+def test_validation_consumes_no_training_randomness(catalog: Catalog, tmp_path: Path) -> None:
+    dropout = "model.dropout=0.3"
+    train(catalog, tmp_path / "often", dropout, "training.validate_every=1")
+    train(catalog, tmp_path / "once", dropout, "training.validate_every=100")
+    assert len(records(tmp_path / "often", "validation")) == 6
+    assert len(records(tmp_path / "once", "validation")) == 1
+    assert records(tmp_path / "often", "train") == records(tmp_path / "once", "train")
+    assert records(tmp_path / "often")[-1] == records(tmp_path / "once")[-1]
+
+
+def test_measuring_gradients_changes_nothing(catalog: Catalog, finished: Path, tmp_path: Path) -> None:
+    train(catalog, tmp_path / "run", "training.log_every=6")
+    assert len(records(tmp_path / "run", "train")) == 1
+    assert weights(tmp_path / "run") == weights(finished)
+
+
+def test_each_line_says_what_it_should(finished: Path) -> None:
+    training, objectives = tiny_config().training, tiny_config().objectives
+    lines = records(finished, "train")
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert [line["samples"] for line in lines] == [8, 16, 24, 32, 40, 48]
+    for step, line in enumerate(lines):
+        assert set(line["losses"]) == set(line["objective_gradient_norms"]) == set(OBJECTIVES)
+        assert set(line["metrics"]) == {"itm_accuracy", "mlm_top1", "gmlm_top1", "mim_error", "gmim_error"}
+        assert line["learning_rate"] == learning_rate(step, training)
+        weighted = {name: w * line["losses"][name] for name, w in objectives.weights.active().items()}
+        assert line["loss"] == pytest.approx(sum(weighted.values()))
+        assert all(norm > 0 for norm in line["objective_gradient_norms"].values())
+        assert line["gradient_norm"] > 0
+    held_out = records(finished, "validation")
+    assert [line["step"] for line in held_out] == [3, 6]
+    assert all(set(line["losses"]) == set(OBJECTIVES) for line in held_out)
+
+
+def test_the_model_folder_and_the_summary(catalog: Catalog, tmp_path: Path) -> None:
+    summary = train(catalog, tmp_path / "run", "objectives.weights.itm=0")
+    assert summary.model == tmp_path / "run" / "model"
+    assert {file.name for file in summary.model.iterdir()} == {*MODEL_FILES, "provenance.json"}
+    assert (summary.rows, summary.excluded, summary.steps, summary.samples) == (32, 0, 6, 48)
+    assert summary.validation == records(tmp_path / "run")[-1]
+    model = AutoModel.from_pretrained(summary.model)
+    assert isinstance(model, ItemModel)
+    assert summary.parameters == sum(p.numel() for p in model.parameters())
+    assert model.config.objectives == ["mlm", "mim", "gmlm", "gmim"]
+    assert ItemProcessor.from_pretrained(summary.model).image_size == (32, 16)
+    provenance = json.loads((summary.model / "provenance.json").read_text())
+    assert provenance["catalog_fingerprint"] == catalog.fingerprint
+    assert RunConfig.model_validate(provenance["config"]) == tiny_config("objectives.weights.itm=0")
+    assert RunConfig.load(tmp_path / "run" / "config.yaml") == tiny_config("objectives.weights.itm=0")
+    assert not list(tmp_path.rglob("*.partial"))
+    assert not [f for f in tmp_path.rglob("*") if f.suffix in {".pt", ".pth", ".bin", ".pkl"}]
+
+
+def test_the_tokenizer_and_the_batches_come_from_the_training_rows_alone(tmp_path: Path) -> None:
+    rows = [replace(row, title="zzz qqq") if row.split == "validation" else row for row in tiny_rows()]
+    train(write_catalog(tmp_path / "catalog", rows), tmp_path / "run")
+    vocabulary = json.loads((tmp_path / "run" / "tokenizer" / "tokenizer.json").read_text())["model"]["vocab"]
+    assert "z" not in vocabulary
+    assert "##q" not in vocabulary
+
+
+def test_accumulation_changes_losses_by_rounding_only(catalog: Catalog, finished: Path, tmp_path: Path) -> None:
+    train(catalog, tmp_path / "run", "training.accumulation=4")
+    for whole, parts in zip(records(finished, "train"), records(tmp_path / "run", "train"), strict=True):
+        assert parts["losses"] == pytest.approx(whole["losses"], rel=1e-3)
+        assert parts["gradient_norm"] == pytest.approx(whole["gradient_norm"], rel=1e-2)
+        for name, norm in whole["objective_gradient_norms"].items():
+            assert parts["objective_gradient_norms"][name] == pytest.approx(norm, rel=1e-2)
+
+
+def test_a_catalogue_without_validation_rows_claims_no_held_out_loss(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "catalog", [replace(row, split="train") for row in tiny_rows()])
+    summary = train(catalog, tmp_path / "run")
+    assert summary.rows == 40
+    assert summary.validation == {}
+    assert records(tmp_path / "run", "validation") == []
+
+
+@pytest.mark.parametrize("lacking", ["title", "image"])
+def test_a_catalogue_of_one_modality_trains(lacking: str, tmp_path: Path) -> None:
+    rows = [Row(row.id, row.title or "mug", row.image or tiny_rows()[0].image) for row in tiny_rows()]
+    rows = [replace(row, title=None) if lacking == "title" else replace(row, image=None) for row in rows]
+    train(write_catalog(tmp_path / "catalog", rows), tmp_path / "run", "training.steps=3")
+    expected = {"mim", "gmim"} if lacking == "title" else {"mlm", "gmlm"}
+    assert set(records(tmp_path / "run", "train")[0]["losses"]) == expected
+
+
+def test_fp32_and_bf16_in_one_process(catalog: Catalog, finished: Path, tmp_path: Path) -> None:
+    train(catalog, tmp_path / "bf16", "training.precision=bf16")
+    train(catalog, tmp_path / "fp32")
+    assert weights(tmp_path / "fp32") == weights(finished)
+    low, high = records(tmp_path / "bf16", "train"), records(tmp_path / "fp32", "train")
+    assert low[0]["losses"] != high[0]["losses"]
+    for name, loss in high[0]["losses"].items():
+        assert low[0]["losses"][name] == pytest.approx(loss, rel=0.02)
+
+
+def test_groups_of_the_rows_named_are_left_out(catalog: Catalog, tmp_path: Path) -> None:
+    items = write_items(tmp_path / "queries.parquet", ["item 4", "item 11", "item 4", "item 36"])
+    rows, excluded = training_rows(catalog, items)
+    assert set(range(32)) - set(rows.tolist()) == {4, 5, 10, 11}  # with the others of their groups
+    assert excluded == 4
+    summary = pretrain(catalog, tmp_path / "run", tiny_config(), exclude_groups=items)
+    assert (summary.rows, summary.excluded) == (28, 4)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["exclude_groups"] == str(items)
+
+
+@pytest.mark.parametrize(
+    ("ids", "column", "sentence"),
+    [
+        (["item 4"], "id", "is not a Parquet file with a column item_id"),
+        (["item 4", "nothing"], "item_id", "names 1 items that .* does not have, for example 'nothing'"),
+    ],
+)
+def test_a_file_of_groups_that_does_not_fit_is_one_sentence(
+    ids: list[str], column: str, sentence: str, catalog: Catalog, tmp_path: Path
+) -> None:
+    items = write_items(tmp_path / "queries.parquet", ids, column)
+    with pytest.raises(ConfigError, match=f"--exclude-groups .*{sentence}"):
+        pretrain(catalog, tmp_path / "run", tiny_config(), exclude_groups=items)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"item_id\n4\n"])
+def test_no_parquet_file_of_groups_is_one_sentence(content: bytes | None, catalog: Catalog, tmp_path: Path) -> None:
+    items = tmp_path / "queries.parquet"
+    if content is not None:
+        items.write_bytes(content)
+    with pytest.raises(ConfigError, match="give a Parquet file") as caught:
+        pretrain(catalog, tmp_path / "run", tiny_config(), exclude_groups=items)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_row_to_train_on_is_one_sentence(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "catalog", [replace(row, split="test") for row in tiny_rows()])
+    with pytest.raises(CatalogError, match="has no row to train on"):
+        train(catalog, tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_run_that_exists_is_left_alone(kind: str, catalog: Catalog, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    if kind == "folder":
+        run.mkdir()
+        (run / "notes.txt").write_text("mine")
+    else:
+        run.write_text("mine")
+    with pytest.raises(ConfigError, match="exists and is not empty"):
+        train(catalog, run)
+    assert [p.name for p in tmp_path.rglob("*.txt")] == (["notes.txt"] if kind == "folder" else [])
+
+
+def test_a_nan_stops_the_run_and_the_last_good_checkpoint_loads(catalog: Catalog, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(ModelError, match="training stopped at step") as caught:
+        train(catalog, run, "training.learning_rate=1e30", "training.checkpoint_every=1")
+    kept = latest_checkpoint(run / "checkpoints")
+    assert kept is not None
+    assert f"the last good checkpoint is {kept}" in str(caught.value)
+    assert "--resume with a lower training.learning_rate" in str(caught.value)
+    assert not (run / "model").exists()
+    config = tiny_config()
+    model = tiny_model(ItemProcessor.from_pretrained(_finished_model(catalog, tmp_path)), config)
+    state = load_checkpoint(kept, model, make_optimizer(model, config.training))
+    assert state["step"] == len(records(run, "train"))
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def _finished_model(catalog: Catalog, tmp_path: Path) -> Path:
+    return train(catalog, tmp_path / "sound", "training.steps=3").model
+
+
+def test_a_nan_before_any_checkpoint_says_so(catalog: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no checkpoint was written yet"):
+        train(catalog, tmp_path / "run", "training.learning_rate=1e30", "training.checkpoint_every=100")
+
+
+def test_progress_is_told_step_by_step(catalog: Catalog, tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    pretrain(catalog, tmp_path / "run", tiny_config(), on_progress=lambda *units: told.append(units))
+    assert told == [(step, 6) for step in range(1, 7)]
+
+
+def test_the_log_is_closed_when_a_run_is_stopped(catalog: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        train(catalog, tmp_path / "run", stop_at=3)
+    assert [record["step"] for record in records(tmp_path / "run")] == [1, 2, 3]
+
+
+def test_a_stopped_run_may_go_on_more_carefully(catalog: Catalog, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(ModelError, match="training stopped at step"):
+        train(catalog, run, "training.learning_rate=1e30", "training.checkpoint_every=100")
+    careful = tiny_config("training.learning_rate=1e-4", "training.max_grad_norm=0.5", "training.checkpoint_every=100")
+    assert pretrain(catalog, run, careful, resume=True).steps == 6
+    assert RunConfig.load(run / "config.yaml") == careful
+    other = tiny_config("training.seed=1", "training.checkpoint_every=100")
+    with pytest.raises(ConfigError, match="begun with another configuration") as caught:
+        pretrain(catalog, run, other, resume=True)
+    assert "training.learning_rate" in str(caught.value)
+
+
+def test_several_processes_are_refused(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(ConfigError, match="WORLD_SIZE is 4"):
+        train(catalog, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
