@@ -88,8 +88,8 @@ def refused(*arguments: object) -> str:
 
 def test_the_json_object(model: Path, catalog: Catalog) -> None:
     found = shown(model, catalog.path)
-    assert list(found) == ["task", "protocol", "split", "queries", "index_size", "modalities", *FIGURES]
-    assert list(found.values())[:6] == ["same-product", "listings", "all", 12, 12, "both"]
+    assert list(found) == ["task", "protocol", "split", "queries", "index_size", "modalities", "remarks", *FIGURES]
+    assert list(found.values())[:7] == ["same-product", "listings", "all", 12, 12, "both", []]
 
 
 def test_the_split_is_test_where_the_model_was_trained_on_the_catalogue(model: Path, catalog: Catalog) -> None:
@@ -158,7 +158,7 @@ def test_the_table_and_the_page(tmp_path: Path, model: Path, catalog: Catalog, r
     for text in ("Same product", "pixels+colours", "model minus", "kind 1"):
         assert text in result.stdout
     assert "Only 4 queries" in result.stderr
-    assert "4 queries among 12 listings" in result.stderr.splitlines()[-1]
+    assert "4 queries among 12 listings" in result.stdout.splitlines()[-1]
     html = page.read_text(encoding="utf8")
     for text in ("model minus each other method", "GMLM", "kind 1", "listing 0 of a", "data:image/jpeg"):
         assert text in html
@@ -188,7 +188,7 @@ def test_reconstruction_is_another_task(
     for text in (result.stdout, page.read_text(encoding="utf8")):
         for cell in ("gmlm top1", "0.500 [0.250, 0.750]", "0.375 [0.250, 0.500]", "gmim error", "0.625"):
             assert cell in text
-    assert "3 rows of the validation split" in result.stderr
+    assert "3 rows of the validation split" in result.stdout.splitlines()[-1]
 
 
 def test_what_cannot_be_evaluated_is_one_sentence(
@@ -199,8 +199,60 @@ def test_what_cannot_be_evaluated_is_one_sentence(
     assert "leave one of them out" in refused(model, catalog.path, "--queries", relistings, "--split", "test")
     assert "no column 'sort'" in refused(model, catalog.path, "--queries", relistings, "--by", "sort")
     assert "only given queries" in refused(model, catalog.path, "--by", "kind")
-    assert "item_id that" in refused(model, unlabelled.path, "--queries", relistings)
+    assert "names 4 items" in refused(model, unlabelled.path, "--queries", relistings)
     assert "not a catalogue" in refused(model, tmp_path)
     assert "--queries has no meaning" in refused(
         model, catalog.path, "--task", "reconstruction", "--queries", relistings
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "said"),
+    [
+        ("tfidf", ["--vectors", "v.parquet"], "--vectors has no meaning for a simple method"),
+        ("tfidf", ["--device", "cpu"], "--device has no meaning for a simple method"),
+        ("simple", ["--batch-size", "256"], "--batch-size has no meaning for a simple method"),
+        ("simple", ["--modalities", "title"], "simple sees both"),
+        ("tfidf", ["--modalities", "both"], "tfidf sees title"),
+        ("model", ["--task", "reconstruction", "--device", "cpu"], "--device has no meaning for --task reconstruction"),
+        ("model", ["--task", "reconstruction", "--batch-size", "8"], "--batch-size has no meaning"),
+        ("model", ["--task", "reconstruction", "--modalities", "both"], "--modalities has no meaning"),
+        ("model", ["--task", "reconstruction", "--baselines"], "--baselines has no meaning"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    model: Path, catalog: Catalog, method: str, options: list[str], said: str
+) -> None:
+    assert said in refused(model if method == "model" else method, catalog.path, *options)
+
+
+@pytest.mark.parametrize(("method", "modalities"), [("tfidf", "title"), ("colours", "image"), ("simple", "both")])
+def test_a_simple_method_may_be_told_what_it_sees(catalog: Catalog, method: str, modalities: str) -> None:
+    assert shown(method, catalog.path, "--modalities", modalities) == shown(method, catalog.path)
+
+
+def test_a_seed_is_not_negative(model: Path, catalog: Catalog) -> None:
+    result = run(model, catalog.path, "--seed", -1)
+    assert result.exit_code == 2
+    assert "--seed" in result.stderr
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, model: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "_model", None)
+    (tmp_path / "file").write_bytes(b"")
+    assert "cannot be written" in refused(model, catalog.path, "--html", tmp_path / "file" / "page.html")
+
+
+def test_queries_of_rows_trained_on_are_remarked(model: Path, catalog: Catalog, relistings: Path) -> None:
+    trained = {"catalog_fingerprint": catalog.fingerprint, "excluded_rows": 0}
+    (model / "provenance.json").write_text(json.dumps(trained))
+    remark = "3 of 4 queries belong to rows that the model was trained on"
+    assert remark in run(model, catalog.path, "--queries", relistings).stderr
+    remarks = shown(model, catalog.path, "--queries", relistings)["remarks"]
+    assert isinstance(remarks, list)
+    assert remarks[0].startswith("Only 4 queries")
+    assert remarks[1].startswith(remark)
+    (model / "provenance.json").write_text(json.dumps(trained | {"excluded_rows": 9}))
+    assert remark not in run(model, catalog.path, "--queries", relistings).stderr

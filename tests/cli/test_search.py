@@ -12,6 +12,7 @@ from item_embed.catalog.images import prepare_photo
 from item_embed.cli import embed, index, search
 from item_embed.cli.main import guarded
 from item_embed.embedding.vectors import read_vectors
+from item_embed.files import OutputError
 from item_embed.search.index import ProductIndex
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import DummyEmbedder
@@ -110,7 +111,7 @@ def test_the_table_shows_rank_score_id_title_and_category(built: Path) -> None:
     line = next(line for line in result.stdout.splitlines() if "Kitchen" in line)
     for shown in ("red mug", "Kitchen > Mugs", " a "):
         assert shown in line
-    assert "3 of 4 products" in result.stderr
+    assert result.stdout.splitlines()[-1] == "3 of 4 products shown."
 
 
 def test_the_page_holds_query_hits_and_photos(built: Path, tmp_path: Path) -> None:
@@ -180,7 +181,10 @@ def test_embed_writes_every_row(model: Path, catalog: Path, tmp_path: Path, moda
     assert vectors.ids == ["a", "b", "c", "d"]
     assert vectors.model == str(model)
     assert int((~vectors.vectors.any(axis=1)).sum()) == empty
-    assert ("got zeros" in result.stderr) == (empty > 0)
+    assert vectors.modalities == modalities
+    text = item("embed", model, catalog, "--out", tmp_path / "again.parquet", "--modalities", modalities).stdout
+    assert text.startswith("4 vectors of 16 numbers in ")
+    assert ("got zeros" in text) == (empty > 0)
 
 
 def test_embed_replaces_nothing(model: Path, catalog: Path, tmp_path: Path) -> None:
@@ -199,6 +203,7 @@ def test_index_says_what_it_built(built: Path, catalog: Path, tmp_path: Path, mo
         "out": str(tmp_path / "second"),
         "products": 4,
         "dimension": 16,
+        "modalities": "both",
         "model": str(model),
         "fingerprint": "model",
     }
@@ -208,3 +213,54 @@ def test_index_says_what_it_built(built: Path, catalog: Path, tmp_path: Path, mo
 def test_index_refuses_what_exists_and_what_does_not(built: Path, catalog: Path, tmp_path: Path) -> None:
     assert "exists already" in refused("index", tmp_path / "vectors.parquet", catalog, "--out", built)
     assert "does not exist" in refused("index", tmp_path / "none", catalog, "--out", tmp_path / "second")
+
+
+@pytest.mark.parametrize(("modalities", "other"), [("title", "image"), ("image", "title")])
+def test_scores_across_modalities_are_refused(
+    model: Path, catalog: Path, tmp_path: Path, modalities: str, other: str
+) -> None:
+    (tmp_path / "query.jpg").write_bytes(prepare_photo(BLUE).data)
+    asked: dict[str, list[object]] = {
+        "image": ["--image", tmp_path / "query.jpg"],
+        "title": ["--title", "blue mug"],
+    }
+    item("embed", model, catalog, "--out", tmp_path / "v.parquet", "--modalities", modalities)
+    item("index", tmp_path / "v.parquet", catalog, "--out", tmp_path / "one")
+    assert found(item("search", tmp_path / "one", *asked[modalities], "--json"))[0]["id"] in {"b", "d"}
+    for query in (asked[other], asked["title"] + asked["image"]):
+        assert "--modalities both" in refused("search", tmp_path / "one", *query)
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(
+    built: Path, model: Path, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("work was done")
+
+    for place in ("item_embed.embedding.bulk.embed_parts", "item_embed.embedding.vectors.read_vectors"):
+        monkeypatch.setattr(place, work)
+    monkeypatch.setattr(ProductIndex, "search", work)
+    out = tmp_path / "file" / "below"
+    assert "cannot be written" in refused("embed", model, catalog, "--out", out)
+    assert "cannot be written" in refused("index", tmp_path / "vectors.parquet", catalog, "--out", out)
+    assert "cannot be written" in refused("search", built, "--title", "mug", "--html", out)
+    assert "--html" in refused("search", built, "--title", "mug", "--html", built)
+
+
+def test_a_page_may_be_replaced(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("old")
+    result = item("search", built, "--title", "red mug", "--html", tmp_path / "page.html")
+    assert "<html" in (tmp_path / "page.html").read_text(encoding="utf8")
+    assert result.stdout.splitlines()[-1].endswith("page.html.")
+
+
+def test_a_failing_page_takes_no_hits_away(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OutputError("disk full")
+
+    monkeypatch.setattr(search, "_write_page", fail)
+    result = run("search", built, "--title", "red mug", "--html", tmp_path / "page.html")
+    assert result.exit_code == 1
+    assert "Kitchen > Mugs" in result.stdout

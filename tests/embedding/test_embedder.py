@@ -176,3 +176,45 @@ def test_no_such_device_is_one_sentence(device: str, folder: Path) -> None:
     with pytest.raises(ModelError, match=f"cannot be put on the device '{device}'") as caught:
         Embedder.from_pretrained(folder, device=device)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"titles": "red mug"}, r"titles=\['red mug'\]"),
+        ({"titles": b"red mug"}, "titles is a single title"),
+        ({"images": "mug.jpg"}, r"images=\[photo\]"),
+        ({"images": b"\xff\xd8"}, "images is a single photo"),
+        ({"images": Path("mug.jpg")}, "images is a single photo"),
+        ({"images": opened(1)}, "images is a single photo"),
+        ({"titles": ["a", "b"], "batch_size": -1}, "at least 1, not -1"),
+        ({"titles": ["a", "b"], "batch_size": 0}, "at least 1, not 0"),
+    ],
+)
+def test_a_list_is_asked_for(arguments: dict[str, Any], message: str, embedder: Embedder) -> None:
+    with pytest.raises(ValueError, match=message):
+        embedder.embed(**arguments)
+
+
+@pytest.mark.parametrize("title", ["   ", "\u200b", "!!!", "nan"])
+def test_a_blank_title_is_none(title: str, embedder: Embedder, images: Sequence[Image.Image | None]) -> None:
+    with pytest.raises(ModelError, match="product 1 has neither a photo nor a title"):
+        embedder.embed(titles=["a", title])
+    np.testing.assert_array_equal(embedder.embed(images[:1], [title]), embedder.embed(images[:1]))
+
+
+@pytest.mark.parametrize("value", [float("nan"), 7, b"mug", ["mug"]])
+def test_a_title_that_is_no_text_is_named(value: Any, embedder: Embedder) -> None:
+    with pytest.raises(ModelError, match="the title of product 1 is no text but"):
+        embedder.embed(titles=["a", value])
+
+
+@pytest.mark.parametrize("value", [float("nan"), 7, ["mug.jpg"], np.zeros((4, 4, 3), np.uint8)])
+def test_a_photo_that_is_none_is_named(value: Any, embedder: Embedder) -> None:
+    with pytest.raises(ModelError, match="the photo of product 1 is no photo but"):
+        embedder.embed(images=[pattern(1), value])
+
+
+def test_titles_are_cleaned_as_a_catalogues_are(embedder: Embedder) -> None:
+    raw, clean = embedder.embed(titles=["Red &amp; <b>blue</b>\u200b  mug", "Red & blue mug"])
+    np.testing.assert_array_equal(raw, clean)

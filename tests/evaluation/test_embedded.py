@@ -62,5 +62,12 @@ def test_vectors_made_with_other_modalities_are_refused(tmp_path: Path, catalog:
     write_vectors(tmp_path / "v.parquet", embed_catalog(dummy(), catalog, "title"))
     assert len(read_catalog_vectors(tmp_path / "v.parquet", catalog, dummy(), "title")) == 3
     for modalities in ("both", "image"):
-        with pytest.raises(VectorError, match=f"--modalities {modalities}"):
+        with pytest.raises(VectorError, match=f"--modalities title, not {modalities}"):
             read_catalog_vectors(tmp_path / "v.parquet", catalog, dummy(), modalities)
+
+
+def test_modalities_are_told_apart_where_no_photo_tells_them(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "titles", [Row("a", "red mug"), Row("b", "plate")])
+    write_vectors(tmp_path / "v.parquet", embed_catalog(dummy(), catalog, "title"))
+    with pytest.raises(VectorError, match="--modalities title, not both"):
+        read_catalog_vectors(tmp_path / "v.parquet", catalog, dummy(), "both")

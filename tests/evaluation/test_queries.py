@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from item_embed.catalog.store import Catalog
-from item_embed.errors import CatalogError, FeedError
+from item_embed.errors import CatalogError, ConfigError
 from item_embed.evaluation.queries import QUERY_COLUMNS, catalog_queries, given_queries
 from tests.catalogs import Row, photo, write_catalog
 from tests.evaluation.relistings import query, write_queries
@@ -113,27 +113,47 @@ def test_ten_queries_need_no_remark(tmp_path: Path, catalog: Catalog) -> None:
 @pytest.mark.parametrize("column", QUERY_COLUMNS)
 def test_a_missing_column_is_named(tmp_path: Path, catalog: Catalog, column: str) -> None:
     file = write_queries(tmp_path / "q.parquet", [query("a1")], without=column)
-    with pytest.raises(FeedError, match=rf"lacks the column {column};"):
+    with pytest.raises(ConfigError, match=rf"--queries .* column {column};"):
         given_queries(file, catalog)
 
 
 def test_foreign_items_are_counted_and_the_first_named(tmp_path: Path, catalog: Catalog) -> None:
     file = write_queries(tmp_path / "q.parquet", [query(item) for item in ("a1", "z9", "z8")])
-    with pytest.raises(FeedError, match=r"2 of 3 queries.*the first is 'z9'"):
+    with pytest.raises(ConfigError, match=r"--queries .* 2 items .*for example 'z8'"):
         given_queries(file, catalog)
 
 
 def test_files_that_hold_no_queries_are_refused(tmp_path: Path, catalog: Catalog) -> None:
-    with pytest.raises(FeedError, match="does not exist"):
+    with pytest.raises(ConfigError, match="does not exist"):
         given_queries(tmp_path / "none.parquet", catalog)
     (tmp_path / "text.parquet").write_text("query_id,title")
-    with pytest.raises(FeedError, match="no Parquet file"):
+    with pytest.raises(ConfigError, match="no Parquet file"):
         given_queries(tmp_path / "text.parquet", catalog)
     empty = pa.schema([(name, pa.binary() if name == "image" else pa.string()) for name in QUERY_COLUMNS]).empty_table()
     pq.write_table(empty, tmp_path / "empty.parquet")
-    with pytest.raises(FeedError, match="no queries"):
+    with pytest.raises(ConfigError, match="no queries"):
         given_queries(tmp_path / "empty.parquet", catalog)
     paths = pa.table({name: ["a1"] for name in QUERY_COLUMNS})
     pq.write_table(paths, tmp_path / "paths.parquet")
-    with pytest.raises(FeedError, match=r"image .*holds string"):
+    with pytest.raises(ConfigError, match=r"image .*holds string"):
         given_queries(tmp_path / "paths.parquet", catalog)
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.string()])
+def test_ids_that_pandas_made_numbers_name_the_same_items(tmp_path: Path, kind: pa.DataType) -> None:
+    rows = [Row("10", "mug", product_id="3"), Row("9", "a mug", product_id="3"), Row("8", "cup")]
+    catalog = write_catalog(tmp_path / "numbers", rows)
+    table = pa.table(
+        {
+            "query_id": ["x", "y"],
+            "title": ["mug", "cup"],
+            "image": pa.array([None, None], pa.binary()),
+            "product_id": pa.array([3, None], pa.int64()).cast(kind),
+            "item_id": pa.array([9, 8], pa.int64()).cast(kind),
+        }
+    )
+    pq.write_table(table, tmp_path / "q.parquet")
+    queries = given_queries(tmp_path / "q.parquet", catalog)
+    assert queries.rows.tolist() == [1, 2]
+    assert queries.relevant.tolist() == [2, 1]
+    assert queries.products.tolist() == [0, 1]

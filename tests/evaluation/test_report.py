@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from item_embed.catalog.store import Catalog
-from item_embed.errors import ConfigError
 from item_embed.evaluation.queries import catalog_queries
 from item_embed.evaluation.report import (
     Table,
@@ -19,6 +18,7 @@ from item_embed.evaluation.report import (
     write_report,
 )
 from item_embed.evaluation.same_product import Ranking, SameProductResult, judge
+from item_embed.files import OutputError
 from tests.catalogs import Row, photo, write_catalog
 
 
@@ -94,7 +94,7 @@ def test_a_page_of_tables_alone(tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_report(tmp_path / "file" / "report.html", "T", [])
 
 

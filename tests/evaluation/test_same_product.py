@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,10 +108,13 @@ def test_json_is_the_documented_object(catalog: Catalog) -> None:
     queries, found = catalog_queries(catalog), vectors(ROWS)
     result = evaluate_same_product(found, found[queries.rows], queries, tie_keys(catalog.ids))
     shown = as_json(result, [])
-    facts = ["task", "protocol", "split", "queries", "index_size", "modalities"]
+    facts = ["task", "protocol", "split", "queries", "index_size", "modalities", "remarks"]
     assert list(shown) == [*facts, "hit_at_1", "macro_recall_at_10", "map_at_10"]
-    assert [shown[name] for name in facts] == ["same-product", "listings", "all", 50, ROWS, "both"]
-    assert all(set(shown[name]) == {"value", "low", "high"} for name in list(shown)[6:])
+    assert [shown[name] for name in facts] == ["same-product", "listings", "all", 50, ROWS, "both", []]
+    assert all(set(shown[name]) == {"value", "low", "high"} for name in list(shown)[7:])
+    few = replace(queries, remarks=("few",))
+    remarked = as_json(replace(result, queries=few), [], remarks=["seen in training"])["remarks"]
+    assert remarked == ["few", "seen in training"]
 
 
 def test_json_compares_methods_in_pairs(catalog: Catalog, given: QuerySet) -> None:

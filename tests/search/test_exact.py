@@ -16,9 +16,7 @@ def sort_everything(
     rows = np.full((len(scores), k), -1, np.int64)
     best = np.full((len(scores), k), -np.inf, np.float32)
     for q, line in enumerate(scores):
-        allowed = [
-            n for n in range(len(line)) if line[n] > -np.inf and (excluded is None or n != excluded[q])
-        ]
+        allowed = [n for n in range(len(line)) if line[n] > -np.inf and (excluded is None or n != excluded[q])]
         allowed.sort(key=lambda n: (-line[n], int(ties[n]), n))
         for place, n in enumerate(allowed[:k]):
             rows[q, place], best[q, place] = n, line[n]
@@ -65,9 +63,7 @@ def test_search_is_a_full_sort_of_cosines(data: st.DataObject, k: int, block: in
     ties = rng.integers(0, 2**63, rows).astype(np.uint64)
     excluded = rng.integers(-1, max(1, rows), queries) if data.draw(st.booleans()) else None
     scores = (vectors[None].astype(np.float64) * asked[:, None]).sum(-1).astype(np.float32)
-    assert_same(
-        search(asked, vectors, k, ties, excluded, block=block), sort_everything(scores, k, ties, excluded)
-    )
+    assert_same(search(asked, vectors, k, ties, excluded, block=block), sort_everything(scores, k, ties, excluded))
 
 
 def test_neither_the_block_nor_the_place_of_a_row_changes_a_result() -> None:

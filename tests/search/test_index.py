@@ -6,8 +6,10 @@ import pytest
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_catalog
+from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
+from item_embed.files import OutputError
 from item_embed.search import index as index_module
 from item_embed.search.exact import search, tie_keys
 from item_embed.search.index import ProductIndex
@@ -67,9 +69,7 @@ def test_photos_are_right_where_building_goes_in_parts(
 ) -> None:
     monkeypatch.setattr(index_module, "_PART_ROWS", index_module._GROUP_ROWS)
     told: list[tuple[int, int | None]] = []
-    index = ProductIndex.build(
-        vectors, catalog, tmp_path / "index", lambda done, total: told.append((done, total))
-    )
+    index = ProductIndex.build(vectors, catalog, tmp_path / "index", lambda done, total: told.append((done, total)))
     assert [index.photo(row) for row in (0, 127, 128, 299)] == catalog.photos([0, 127, 128, 299])
     assert told == [(128, 300), (256, 300), (300, 300)]
 
@@ -95,10 +95,12 @@ def test_vectors_in_another_order_are_put_in_the_catalogues(
 
 def test_what_the_index_says_of_itself(index: ProductIndex, catalog: Catalog) -> None:
     assert (len(index), index.fingerprint, index.model) == (COUNT, "dummy", str(Path("model").resolve()))
+    assert (index.modalities, index.manifest.modalities) == ("title", "title")
     assert index.manifest.catalog_fingerprint == catalog.fingerprint
     assert sorted(file.name for file in index.path.iterdir()) == [
         "items.parquet",
         "manifest.json",
+        "ties.npy",
         "vectors.npy",
     ]
     assert [folder.name for folder in index.path.parent.iterdir()] == ["index"]  # nothing left aside
@@ -107,6 +109,35 @@ def test_what_the_index_says_of_itself(index: ProductIndex, catalog: Catalog) ->
 def test_vectors_of_another_model_are_refused(index: ProductIndex, vectors: Vectors) -> None:
     with pytest.raises(VectorError, match="another model"):
         index.search(vectors.vectors[:1], 1, "another")
+
+
+@pytest.mark.parametrize(
+    ("modalities", "refused"),
+    [
+        ("both", []),
+        ("title", [(True, False), (True, True)]),
+        ("image", [(False, True), (True, True)]),
+    ],
+)
+def test_queries_of_another_modality_are_refused(
+    catalog: Catalog, tmp_path: Path, modalities: Modalities, refused: list[tuple[bool, bool]]
+) -> None:
+    index = ProductIndex.build(embed_catalog(dummy(), catalog, modalities), catalog, tmp_path / "index")
+    for image, title in ((True, False), (False, True), (True, True)):
+        if (image, title) in refused:
+            with pytest.raises(VectorError, match="--modalities both"):
+                index.check_query(image=image, title=title)
+        else:
+            index.check_query(image=image, title=title)
+
+
+def test_ties_are_kept_not_made_anew(
+    catalog: Catalog, vectors: Vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ProductIndex.build(vectors, catalog, tmp_path / "index").path
+    assert np.load(path / "ties.npy").tolist() == tie_keys(catalog.ids).tolist()
+    monkeypatch.setattr("item_embed.search.exact.tie_keys", None)
+    assert len(ProductIndex.open(path).search(vectors.vectors[:1], 3, "dummy")[0]) == 3
 
 
 def test_queries_of_another_dimension_are_refused(index: ProductIndex, vectors: Vectors) -> None:
@@ -120,11 +151,9 @@ def test_k_below_one_is_refused(index: ProductIndex, vectors: Vectors) -> None:
         index.search(vectors.vectors[:1], 0, "dummy")
 
 
-def test_an_existing_folder_is_refused_and_left_alone(
-    index: ProductIndex, catalog: Catalog, vectors: Vectors
-) -> None:
+def test_an_existing_folder_is_refused_and_left_alone(index: ProductIndex, catalog: Catalog, vectors: Vectors) -> None:
     before = (index.path / "manifest.json").read_bytes()
-    with pytest.raises(VectorError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         ProductIndex.build(vectors, catalog, index.path)
     assert (index.path / "manifest.json").read_bytes() == before
 
@@ -147,11 +176,9 @@ def test_a_failed_build_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("broken", ["manifest.json", "vectors.npy", "items.parquet"])
+@pytest.mark.parametrize("broken", ["manifest.json", "vectors.npy", "ties.npy", "items.parquet"])
 @pytest.mark.parametrize("how", ["missing", "garbage", "empty"])
-def test_a_damaged_index_is_refused(
-    catalog: Catalog, vectors: Vectors, tmp_path: Path, broken: str, how: str
-) -> None:
+def test_a_damaged_index_is_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path, broken: str, how: str) -> None:
     index = ProductIndex.build(vectors, catalog, tmp_path / "index")
     file = index.path / broken
     if how == "missing":
@@ -162,9 +189,10 @@ def test_a_damaged_index_is_refused(
         ProductIndex.open(index.path)
 
 
-def test_files_that_disagree_are_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["vectors.npy", "ties.npy"])
+def test_files_that_disagree_are_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path, file: str) -> None:
     index = ProductIndex.build(vectors, catalog, tmp_path / "index")
-    np.save(index.path / "vectors.npy", vectors.vectors[:-1])
+    np.save(index.path / file, np.load(index.path / file)[:-1])
     with pytest.raises(VectorError, match="disagree"):
         ProductIndex.open(index.path)
 

@@ -68,9 +68,7 @@ def test_only_right_hits_are_marked_and_not_by_colour_alone() -> None:
 
 
 def test_ranks_scores_and_notes_are_shown() -> None:
-    text = render_queries(
-        [PageQuery("q", None, [PageHit("a", None, 0.98765, "Kitchen > Mugs")], "asked twice")]
-    )
+    text = render_queries([PageQuery("q", None, [PageHit("a", None, 0.98765, "Kitchen > Mugs")], "asked twice")])
     for shown in ("0.988", "Kitchen &gt; Mugs", "asked twice", ">1<", "no photo"):
         assert shown in text
 

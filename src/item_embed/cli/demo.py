@@ -47,7 +47,7 @@ def command(
     catalog = _prepare(source, out / "catalog", seed)
     model = _pretrain(catalog, out / "run", config)
     vectors = _embed_and_index(catalog, model, out)
-    results = _evaluate(catalog, vectors, seed)
+    results = _evaluate(catalog, vectors)
     page = out / "report.html"
     tables = _report(page, catalog, vectors, results, out / "run" / "metrics.jsonl")
     if as_json:
@@ -122,12 +122,13 @@ def _embed_and_index(catalog: "Catalog", model: Path, out: Path) -> "NDArray[np.
     return vectors.vectors
 
 
-def _evaluate(catalog: "Catalog", vectors: "NDArray[np.float32]", seed: int) -> "list[SameProductResult]":
+def _evaluate(catalog: "Catalog", vectors: "NDArray[np.float32]") -> "list[SameProductResult]":
     """The model and the simple methods on the test split; nothing where the feed names no products."""
     from item_embed.errors import ItemError
-    from item_embed.evaluation.baselines import METHODS, simple_methods
+    from item_embed.evaluation.baselines import METHODS
     from item_embed.evaluation.queries import catalog_queries
-    from item_embed.evaluation.same_product import evaluate_same_product, evaluate_scorer
+    from item_embed.evaluation.run import evaluate_simple
+    from item_embed.evaluation.same_product import evaluate_same_product
     from item_embed.search.exact import tie_keys
 
     try:
@@ -136,12 +137,9 @@ def _evaluate(catalog: "Catalog", vectors: "NDArray[np.float32]", seed: int) -> 
         say(f"6/6 no evaluation, but neighbours to look at: {error}")
         return []
     ties = tie_keys(catalog.ids)
-    results = [evaluate_same_product(vectors, vectors[queries.rows], queries, ties, method="item-embed (tiny)")]
-    with progress("6/6 the simple methods") as on_progress:
-        scorers = simple_methods(catalog, queries, METHODS, on_progress)
-    for name, scorer in scorers.items():
-        results.append(evaluate_scorer(scorer, queries, ties, method=name, modalities=METHODS[name].modalities))
-    return results
+    model = evaluate_same_product(vectors, vectors[queries.rows], queries, ties, method="item-embed (tiny)")
+    say(f"6/6 {len(queries):,} queries of the test split, beside the simple methods")
+    return [model, *evaluate_simple(METHODS, catalog, queries, progress)]
 
 
 def _report(

@@ -1,18 +1,16 @@
 """`item embed`: the vectors of a whole catalogue."""
 
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from item_embed.cli.console import print_json, progress
+from item_embed.embedding.seen import Modalities
 
-class Modalities(StrEnum):
-    """What the model sees of a product."""
-
-    BOTH = "both"
-    IMAGE = "image"
-    TITLE = "title"
+if TYPE_CHECKING:
+    from item_embed.embedding.vectors import Vectors
 
 
 def command(
@@ -20,43 +18,45 @@ def command(
     catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
     *,
     out: Annotated[Path, typer.Option(help="Parquet file to write; it must not exist.")],
-    modalities: Annotated[Modalities, typer.Option(help="What the model sees.")] = Modalities.BOTH,
+    modalities: Annotated[Modalities, typer.Option(help="What the model sees.")] = "both",
     batch_size: Annotated[int, typer.Option(min=1, help="Products embedded at once.")] = 256,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Embed every row of a catalogue: Parquet with id, vector and the model's fingerprint."""
     from item_embed.catalog.store import Catalog
-    from item_embed.cli.console import print_json, progress, say
-    from item_embed.errors import VectorError
+    from item_embed.files import check_output
 
-    if out.exists():
-        raise VectorError(f"{out} exists already; choose another --out or remove it first.")
-    rows = Catalog(catalog)
+    check_output(out)
+    opened = Catalog(catalog)
 
-    from item_embed.embedding.bulk import embed_catalog
+    from item_embed.embedding.bulk import embed_parts
     from item_embed.embedding.embedder import Embedder
     from item_embed.embedding.vectors import write_vectors
 
     embedder = Embedder.from_pretrained(model, device=device)
+    empty = 0
+
+    def counted(parts: "Iterable[Vectors]") -> "Iterator[Vectors]":
+        nonlocal empty
+        for part in parts:
+            empty += int((~part.vectors.any(axis=1)).sum())
+            yield part
+
     with progress("embedding") as on_progress:
-        vectors = embed_catalog(
-            embedder, rows, modalities.value, batch_size=batch_size, on_progress=on_progress
-        )
-    write_vectors(out, vectors)
-    empty = int((~vectors.vectors.any(axis=1)).sum())
+        parts = embed_parts(embedder, opened, modalities, batch_size=batch_size, on_progress=on_progress)
+        write_vectors(out, counted(parts))
     if as_json:
         print_json(
             {
                 "out": str(out),
-                "rows": len(vectors),
+                "rows": len(opened),
                 "empty": empty,
-                "dimension": vectors.dimension,
-                "modalities": modalities.value,
-                "fingerprint": vectors.fingerprint,
+                "dimension": embedder.dimension,
+                "modalities": modalities,
+                "fingerprint": embedder.fingerprint,
             }
         )
-    lacking = f" ({empty:,} rows have no {modalities.value} and got zeros)" if empty else ""
-    say(f"{len(vectors):,} vectors of {vectors.dimension} numbers in {out}{lacking}.")
+    else:
+        lacking = f" ({empty:,} rows have no {modalities} and got zeros)" if empty else ""
+        print(f"{len(opened):,} vectors of {embedder.dimension} numbers in {out}{lacking}.")

@@ -1,6 +1,5 @@
 """`item evaluate`: how well a model, or a simple method, finds what it should."""
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -9,13 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from item_embed.cli.console import print_json, progress, say, table
+from item_embed.embedding.seen import Modalities
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from item_embed.catalog.store import Catalog
-    from item_embed.embedding.embedder import Embedder
     from item_embed.evaluation.queries import QuerySet
     from item_embed.evaluation.report import Table
     from item_embed.evaluation.same_product import SameProductResult
@@ -28,14 +24,6 @@ class Task(StrEnum):
     RECONSTRUCTION = "reconstruction"
 
 
-class Modalities(StrEnum):
-    """What the model sees of queries and index."""
-
-    BOTH = "both"
-    IMAGE = "image"
-    TITLE = "title"
-
-
 class Split(StrEnum):
     """Where the queries come from."""
 
@@ -46,9 +34,11 @@ class Split(StrEnum):
 
 @dataclass(frozen=True)
 class _Request:
+    """The options; None where one was not given."""
+
     model: str
     queries: Path | None
-    modalities: Modalities
+    modalities: Modalities | None
     split: Split | None
     vectors: Path | None
     baselines: bool
@@ -56,8 +46,16 @@ class _Request:
     as_json: bool
     html: Path | None
     seed: int
-    batch_size: int
+    batch_size: int | None
     device: str | None
+
+    def refuse(self, where: str, *names: str) -> None:
+        """Refuse options that would be ignored: figures are of what was asked for, or there are none."""
+        from item_embed.errors import ConfigError
+
+        for name in names:
+            if getattr(self, name) not in {None, False}:
+                raise ConfigError(f"--{name.replace('_', '-')} has no meaning for {where}; leave it out.")
 
 
 def command(
@@ -77,7 +75,12 @@ def command(
         Path | None,
         typer.Option(help="Parquet file of second listings: query_id, title, image, product_id, item_id."),
     ] = None,
-    modalities: Annotated[Modalities, typer.Option(help="What the model sees of queries and index.")] = Modalities.BOTH,
+    modalities: Annotated[
+        Modalities | None,
+        typer.Option(
+            help="What the model sees of queries and index.", show_default="both, or what a simple method sees"
+        ),
+    ] = None,
     split: Annotated[
         Split | None,
         typer.Option(
@@ -92,13 +95,18 @@ def command(
     by: Annotated[str | None, typer.Option(help="Also by the values of this column of --queries.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with examples here as well.")] = None,
-    seed: Annotated[int, typer.Option(help="Of intervals, examples and masks.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Products embedded at once.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Of intervals, examples and masks.")] = 0,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Products embedded at once.", show_default="256")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
 ) -> None:
     """Measure a model on a catalogue, every figure with its 95 % interval."""
     from item_embed.catalog.store import Catalog
+    from item_embed.files import check_output
 
+    if html and not html.is_file():  # a page may be replaced
+        check_output(html, "--html")
     request = _Request(
         model, queries, modalities, split, vectors, baselines, by, as_json, html, seed, batch_size, device
     )
@@ -108,39 +116,55 @@ def command(
 
 def _same_product(request: _Request, catalog: "Catalog") -> None:
     from item_embed.evaluation.baselines import METHODS
+    from item_embed.evaluation.run import evaluate_simple, training_remarks
     from item_embed.evaluation.same_product import as_json, column_of
 
-    queries = _queries(request, catalog)
+    is_simple = request.model in METHODS
+    if is_simple:
+        _check_simple(request, METHODS[request.model].modalities)
+    queries = _queries(request, catalog, is_simple)
     if request.by is not None:
         column_of(queries, request.by)  # refuse a wrong name before the work, not after it
-    for remark in queries.remarks:
+    remarks = () if is_simple else training_remarks(Path(request.model), catalog, queries)
+    for remark in (*queries.remarks, *remarks):
         say(remark)
-    if request.model in METHODS:
+    if is_simple:
         compared = [name for name in METHODS if request.baselines and name != request.model]
-        result, *others = _simple_methods([request.model, *compared], catalog, queries)
+        result, *others = evaluate_simple([request.model, *compared], catalog, queries, progress)
     else:
         result = _model(request, catalog, queries)
-        seen = request.modalities.value
-        fitting = [name for name, method in METHODS.items() if seen in ("both", method.modalities)]
-        others = _simple_methods(fitting, catalog, queries) if request.baselines else []
-    if request.as_json:
-        print_json(as_json(result, others, request.by, request.seed))
+        fitting = [name for name, method in METHODS.items() if result.modalities in ("both", method.modalities)]
+        others = evaluate_simple(fitting, catalog, queries, progress) if request.baselines else []
     tables = _tables(request, result, others) if request.html or not request.as_json else []
-    if not request.as_json:
+    if request.as_json:
+        print_json(as_json(result, others, request.by, request.seed, remarks))
+    else:
         _show(tables)
+        found = result.figures(request.seed)["macro_recall_at_10"].text()
+        of = f"{len(queries):,} queries among {len(catalog):,} listings"
+        print(f"{of}: {result.method} has macro recall@10 {found}.{_page(request)}", flush=True)
     if request.html:
         _write_page(request.html, request, catalog, result, tables)
-    found = result.figures(request.seed)["macro_recall_at_10"].text()
-    page = f" Page in {request.html}." if request.html else ""
-    say(f"{len(queries):,} queries among {len(catalog):,} listings: {result.method} has macro recall@10 {found}.{page}")
 
 
-def _queries(request: _Request, catalog: "Catalog") -> "QuerySet":
+def _check_simple(request: _Request, seen: Modalities) -> None:
+    from item_embed.errors import ConfigError
+
+    request.refuse("a simple method", "vectors", "device", "batch_size")
+    if request.modalities not in (None, seen):
+        raise ConfigError(
+            f"{request.model} sees {seen}, whatever --modalities says; leave it out, or choose another method."
+        )
+
+
+def _queries(request: _Request, catalog: "Catalog", is_simple: bool) -> "QuerySet":
     from item_embed.errors import ConfigError
     from item_embed.evaluation.queries import catalog_queries, given_queries
+    from item_embed.evaluation.run import default_split
 
     if request.queries is None:
-        return catalog_queries(catalog, request.split or _default_split(request.model, catalog))
+        default = "all" if is_simple else default_split(Path(request.model), catalog)
+        return catalog_queries(catalog, request.split or default)
     if request.split is not None:
         raise ConfigError(
             "--split chooses queries among the catalogue's rows and --queries brings its own; leave one of them out."
@@ -148,64 +172,19 @@ def _queries(request: _Request, catalog: "Catalog") -> "QuerySet":
     return given_queries(request.queries, catalog)
 
 
-def _default_split(model: str, catalog: "Catalog") -> str:
-    """`test` if the model was trained on this catalogue, so that no query was seen in training."""
-    try:
-        provenance = json.loads((Path(model) / "provenance.json").read_text(encoding="utf8"))
-    except (OSError, ValueError):  # a simple method, or a model that tells nothing of its training
-        return "all"
-    return "test" if provenance.get("catalog_fingerprint") == catalog.fingerprint else "all"
-
-
 def _model(request: _Request, catalog: "Catalog", queries: "QuerySet") -> "SameProductResult":
     from item_embed.embedding.embedder import Embedder
-    from item_embed.evaluation.embedded import embed_queries
-    from item_embed.evaluation.same_product import evaluate_same_product
-    from item_embed.search.exact import tie_keys
+    from item_embed.evaluation.run import evaluate_model
 
-    embedder = Embedder.from_pretrained(Path(request.model), device=request.device)
-    rows = _catalog_vectors(request, catalog, embedder)
-    if queries.protocol == "listings":
-        asked = rows[queries.rows]
-    else:
-        with progress("embedding the queries") as on_progress:
-            asked = embed_queries(
-                embedder, queries, request.modalities.value, batch_size=request.batch_size, on_progress=on_progress
-            )
-    with progress("searching") as on_progress:
-        return evaluate_same_product(
-            rows, asked, queries, tie_keys(catalog.ids), modalities=request.modalities.value, on_progress=on_progress
-        )
-
-
-def _catalog_vectors(request: _Request, catalog: "Catalog", embedder: "Embedder") -> "NDArray[np.float32]":
-    from item_embed.embedding.bulk import embed_catalog
-    from item_embed.evaluation.embedded import read_catalog_vectors
-
-    if request.vectors is not None:
-        return read_catalog_vectors(request.vectors, catalog, embedder, request.modalities.value)
-    with progress("embedding the catalogue") as on_progress:
-        return embed_catalog(
-            embedder, catalog, request.modalities.value, batch_size=request.batch_size, on_progress=on_progress
-        ).vectors
-
-
-def _simple_methods(names: list[str], catalog: "Catalog", queries: "QuerySet") -> "list[SameProductResult]":
-    from item_embed.evaluation.baselines import METHODS, simple_methods
-    from item_embed.evaluation.same_product import evaluate_scorer
-    from item_embed.search.exact import tie_keys
-
-    ties = tie_keys(catalog.ids)
-    with progress("describing photos") as on_progress:
-        scorers = simple_methods(catalog, queries, names, on_progress)
-    results = []
-    for name in names:
-        seen = METHODS[name].modalities
-        with progress(f"searching by {name}") as on_progress:
-            results.append(
-                evaluate_scorer(scorers[name], queries, ties, method=name, modalities=seen, on_progress=on_progress)
-            )
-    return results
+    return evaluate_model(
+        Embedder.from_pretrained(Path(request.model), device=request.device),
+        catalog,
+        queries,
+        request.modalities or "both",
+        vectors=request.vectors,
+        batch_size=request.batch_size or 256,
+        stage=progress,
+    )
 
 
 def _tables(request: _Request, result: "SameProductResult", others: "list[SameProductResult]") -> "list[Table]":
@@ -223,7 +202,11 @@ def _show(tables: "list[Table]") -> None:
     for shown in tables:
         table(shown.title, list(shown.columns), [list(row) for row in shown.rows])
         if shown.note:
-            say(shown.note)
+            print(shown.note)
+
+
+def _page(request: _Request) -> str:
+    return f" Page in {request.html}." if request.html else ""
 
 
 def _write_page(
@@ -238,18 +221,8 @@ def _write_page(
 
 
 def _reconstruction(request: _Request, catalog: "Catalog") -> None:
-    from item_embed.errors import ConfigError
-
-    foreign = {
-        "--queries": request.queries,
-        "--vectors": request.vectors,
-        "--by": request.by,
-        "--baselines": request.baselines or None,
-        "--modalities": None if request.modalities is Modalities.BOTH else request.modalities,
-    }
-    given = [name for name, value in foreign.items() if value is not None]
-    if given:
-        raise ConfigError(f"{given[0]} has no meaning for --task reconstruction; leave it out.")
+    ignored = ("queries", "vectors", "by", "baselines", "modalities", "batch_size", "device")
+    request.refuse("--task reconstruction", *ignored)
 
     from item_embed.evaluation.reconstruction import evaluate_reconstruction
     from item_embed.evaluation.report import reconstruction_table, write_report
@@ -258,10 +231,10 @@ def _reconstruction(request: _Request, catalog: "Catalog") -> None:
     with progress("reconstructing") as on_progress:
         result = evaluate_reconstruction(Path(request.model), catalog, split, request.seed, on_progress)
     shown = reconstruction_table(result)
-    if request.html:
-        write_report(request.html, f"{request.model} on {catalog.path.name}", [shown])
     if request.as_json:
         print_json(result.as_json())
     else:
         _show([shown])
-    say(f"{result.rows:,} rows of the {split} split." + (f" Page in {request.html}." if request.html else ""))
+        print(f"{result.rows:,} rows of the {split} split.{_page(request)}", flush=True)
+    if request.html:
+        write_report(request.html, f"{request.model} on {catalog.path.name}", [shown])

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from item_embed.cli.console import print_json, progress
+
 
 def command(
     vectors: Annotated[Path, typer.Argument(help="Vectors made by `item embed`.")],
@@ -15,10 +17,11 @@ def command(
 ) -> None:
     """Build the index of a catalogue from its vectors."""
     from item_embed.catalog.store import Catalog
-    from item_embed.cli.console import print_json, progress, say
     from item_embed.embedding.vectors import read_vectors
+    from item_embed.files import check_output
     from item_embed.search.index import ProductIndex
 
+    check_output(out)
     with progress("indexing") as on_progress:
         index = ProductIndex.build(read_vectors(vectors), Catalog(catalog), out, on_progress)
     if as_json:
@@ -27,8 +30,10 @@ def command(
                 "out": str(out),
                 "products": len(index),
                 "dimension": index.manifest.dimension,
+                "modalities": index.modalities,
                 "model": index.model,
                 "fingerprint": index.fingerprint,
             }
         )
-    say(f"{len(index):,} products in {out}.")
+    else:
+        print(f"{len(index):,} products in {out}.")

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from item_embed.cli.console import print_json, table
+from item_embed.embedding.seen import seen_title
+
 if TYPE_CHECKING:
     from item_embed.search.index import Hit, ProductIndex
 
@@ -23,20 +26,19 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find the products nearest to a photo, a title, or both."""
-    from item_embed.catalog.titles import clean_title
-    from item_embed.cli.console import print_json, say, table
     from item_embed.errors import ConfigError
+    from item_embed.files import check_output
     from item_embed.search.index import ProductIndex
 
-    title, _ = clean_title(title)
+    title = seen_title(title)
     if image is None and title is None:
-        raise ConfigError("There is nothing to look for; give --image FILE, --title TEXT, or both.")
+        raise ConfigError("there is nothing to look for; give --image FILE, --title TEXT, or both.")
+    if html and not html.is_file():  # a page may be replaced
+        check_output(html, "--html")
     products = ProductIndex.open(index)
+    products.check_query(image=image is not None, title=title is not None)
     photo = _read_photo(image) if image else None
     hits = _nearest(products, photo, title, k, model)
-    if html:
-        heading = title or (image.name if image else "")
-        _write_page(html, products, hits, heading, photo)
     if as_json:
         shown = ("id", "score", "title", "category", "metadata")
         query = {"image": str(image) if image else None, "title": title}
@@ -47,7 +49,10 @@ def command(
             for rank, hit in enumerate(hits, 1)
         ]
         table("Nearest products", ["rank", "score", "id", "title", "category"], rows)
-    say(f"{len(hits)} of {len(products):,} products shown" + (f"; page in {html}." if html else "."))
+        page = f"; page in {html}" if html else ""
+        print(f"{len(hits)} of {len(products):,} products shown{page}.", flush=True)
+    if html:
+        _write_page(html, products, hits, title or (image.name if image else ""), photo)
 
 
 def _read_photo(path: Path) -> bytes:
@@ -57,9 +62,9 @@ def _read_photo(path: Path) -> bytes:
     try:
         return prepare_photo(path.read_bytes()).data
     except OSError as error:
-        raise PhotoError(f"The photo {path} cannot be read ({error.strerror}); check --image.") from None
+        raise PhotoError(f"the photo {path} cannot be read ({error.strerror}); check --image.") from None
     except PhotoError as reason:
-        raise PhotoError(f"The photo {path} cannot be used ({reason}); give another --image.") from None
+        raise PhotoError(f"the photo {path} cannot be used ({reason}); give another --image.") from None
 
 
 def _nearest(
@@ -71,18 +76,17 @@ def _nearest(
     folder = model or Path(products.model)
     if not folder.exists():
         mend = "check --model" if model else "name its folder with --model"
-        raise VectorError(f"The model that made these vectors is not at {folder}; {mend}.")
+        raise VectorError(f"the model that made these vectors is not at {folder}; {mend}.")
     embedder = Embedder.from_pretrained(folder)
     query = embedder.embed(images=[photo], titles=[title])
     return products.search(query, k, embedder.fingerprint)[0]
 
 
-def _write_page(
-    path: Path, products: "ProductIndex", hits: "list[Hit]", heading: str, photo: bytes | None
-) -> None:
+def _write_page(path: Path, products: "ProductIndex", hits: "list[Hit]", heading: str, photo: bytes | None) -> None:
+    from item_embed.files import whole_file
     from item_embed.search.page import PageHit, PageQuery, page, render_queries
 
     found = [PageHit(hit.title or "", products.photo(hit.row), hit.score, hit.category or "") for hit in hits]
     query = PageQuery(heading, photo, found, note=f"The nearest {len(found)} of {len(products):,} products")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page("Nearest products", render_queries([query])), encoding="utf8")
+    with whole_file(path) as aside:
+        aside.write_text(page("Nearest products", render_queries([query])), encoding="utf8")

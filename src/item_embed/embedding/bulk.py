@@ -1,19 +1,19 @@
 """A whole catalogue's vectors."""
 
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
+from item_embed.embedding.seen import Modalities, seen_title
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import ConfigError
 from item_embed.progress import OnProgress, silent
 
 if TYPE_CHECKING:  # the embedder brings torch, which readers of vectors do not need
     from item_embed.embedding.embedder import Embedder
-
-Modalities = Literal["both", "image", "title"]
 
 _PART = 4096  # rows whose photos are in memory at once
 
@@ -52,26 +52,60 @@ def embed_catalog(
         >>> embed_catalog(embedder, Catalog("catalog"), "title").vectors.shape  # doctest: +SKIP
         (44072, 256)
     """
+    ids: list[str] = []
+    vectors = np.zeros((len(catalog) if rows is None else len(rows), embedder.dimension), np.float32)
+    for part in embed_parts(embedder, catalog, modalities, rows, batch_size=batch_size, on_progress=on_progress):
+        vectors[len(ids) : len(ids) + len(part)] = part.vectors
+        ids += part.ids
+    return Vectors(ids, vectors, embedder.fingerprint, str(embedder.path.resolve()), modalities)
+
+
+def embed_parts(
+    embedder: "Embedder",
+    catalog: Catalog,
+    modalities: Modalities = "both",
+    rows: NDArray[np.int64] | None = None,
+    *,
+    batch_size: int = 256,
+    on_progress: OnProgress = silent,
+) -> Iterator[Vectors]:
+    """The vectors of `embed_catalog` part by part, for catalogues whose vectors do not fit in memory.
+
+    Example:
+        >>> write_vectors("vectors.parquet", embed_parts(embedder, Catalog("catalog")))  # doctest: +SKIP
+    """
     if modalities not in get_args(Modalities):
         raise ConfigError(f"there are no modalities {modalities!r}; choose both, image or title.")
     chosen = catalog.rows() if rows is None else np.asarray(rows, np.int64)
-    vectors = np.zeros((len(chosen), embedder.dimension), np.float32)
-    for start in range(0, len(chosen), _PART):
+    for start in range(0, max(1, len(chosen)), _PART):  # of no rows one empty part, which says who made it
         part = chosen[start : start + _PART]
         images = catalog.photos(part) if modalities != "title" else [None] * len(part)
         titles = [catalog.titles[row] if modalities != "image" else None for row in part]
-        usable = [i for i, seen in enumerate(zip(images, titles, strict=True)) if any(seen)]
-        if usable:
-            vectors[start + np.array(usable)] = embedder.embed(
-                images=[images[i] for i in usable],
-                titles=[titles[i] for i in usable],
-                batch_size=batch_size,
-                on_progress=_from(start, len(chosen), on_progress),
-            )
+        vectors = embed_seen(embedder, images, titles, batch_size, _from(start, len(chosen), on_progress))
         on_progress(min(start + _PART, len(chosen)), len(chosen))
-    return Vectors(
-        [catalog.ids[row] for row in chosen], vectors, embedder.fingerprint, str(embedder.path.resolve())
-    )
+        ids = [catalog.ids[row] for row in part]
+        yield Vectors(ids, vectors, embedder.fingerprint, str(embedder.path.resolve()), modalities)
+
+
+def embed_seen(
+    embedder: "Embedder",
+    images: Sequence[bytes | None],
+    titles: Sequence[str | None],
+    batch_size: int = 256,
+    on_progress: OnProgress = silent,
+) -> NDArray[np.float32]:
+    """The vectors of products, (n, d); zeros for those of which the model sees nothing, neither photo nor title."""
+    vectors = np.zeros((len(images), embedder.dimension), np.float32)
+    pairs = enumerate(zip(images, titles, strict=True))
+    usable = [row for row, (image, title) in pairs if image or seen_title(title)]
+    if usable:
+        vectors[usable] = embedder.embed(
+            images=[images[i] for i in usable],
+            titles=[titles[i] for i in usable],
+            batch_size=batch_size,
+            on_progress=on_progress,
+        )
+    return vectors
 
 
 def _from(start: int, total: int, on_progress: OnProgress) -> OnProgress:

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from item_embed.catalog.images import PhotoError, decode, upright_rgb
+from item_embed.embedding.seen import seen_title
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemModel
 from item_embed.model.processor import ItemProcessor
@@ -60,7 +61,7 @@ class Embedder:
         model = load_model(folder, ItemModel)
         try:
             return cls(model, ItemProcessor.from_pretrained(folder), folder, fingerprint(folder), device)
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"the model {folder} cannot be put on the device {device!r}: {reason}.") from None
 
@@ -78,6 +79,8 @@ class Embedder:
     ) -> NDArray[np.float32]:
         """Embed products.
 
+        Titles are cleaned as `item prepare` cleans those of a feed; photos are turned upright and put on white.
+
         Args:
             images: a photo per product, or None for a product without one; left out: no product has one.
             titles: a title per product, or None; left out: no product has one.
@@ -88,24 +91,24 @@ class Embedder:
             Unit vectors, (n, dimension) float32, in the order given.
 
         Raises:
-            ValueError: when `images` and `titles` differ in length, or neither is given.
-            ModelError: naming the product whose photo cannot be read, or that has neither photo nor title.
+            ValueError: when `images` and `titles` differ in length, neither is given, or one of them is a single
+                title or photo, or when `batch_size` is below 1.
+            ModelError: naming the product whose photo or title cannot be read, or that has neither.
         """
-        if images is None and titles is None:
-            raise ValueError("give images, titles, or both")
-        n = len(images if images is not None else titles or ())
+        n = _count(images, titles)
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         photos: Sequence[ImageInput] = images if images is not None else [None] * n
         texts: Sequence[str | None] = titles if titles is not None else [None] * n
-        if len(photos) != len(texts):
-            raise ValueError(f"{len(photos)} images and {len(texts)} titles: one of each per product, or None")
         vectors = np.empty((n, self.dimension), np.float32)
         for start in range(0, n, batch_size):
             end = min(n, start + batch_size)
             opened = [_open(photo, start + i) for i, photo in enumerate(photos[start:end])]
-            for i, (photo, text) in enumerate(zip(opened, texts[start:end], strict=True)):
-                if photo is None and not text:
+            seen = [_title(text, start + i) for i, text in enumerate(texts[start:end])]
+            for i, (photo, title) in enumerate(zip(opened, seen, strict=True)):
+                if photo is None and title is None:
                     raise ModelError(f"product {start + i} has neither a photo nor a title; give at least one.")
-            vectors[start:end] = self._encode(opened, texts[start:end])
+            vectors[start:end] = self._encode(opened, seen)
             on_progress(end, n)
         return vectors
 
@@ -121,14 +124,38 @@ class Embedder:
         return vectors
 
 
+def _count(images: Sequence[ImageInput] | None, titles: Sequence[str | None] | None) -> int:
+    """How many products are given."""
+    if images is None and titles is None:
+        raise ValueError("give images, titles, or both")
+    if isinstance(titles, str | bytes):
+        raise ValueError(f"titles is a single title; give a list: titles=[{titles!r}]")
+    if isinstance(images, str | bytes | Path | Image.Image):
+        raise ValueError("images is a single photo; give a list: images=[photo]")
+    if images is not None and titles is not None and len(images) != len(titles):
+        raise ValueError(f"{len(images)} images and {len(titles)} titles: one of each per product, or None")
+    return len(images if images is not None else titles or ())
+
+
+def _title(title: str | None, product: int) -> str | None:
+    if title is not None and not isinstance(title, str):
+        raise ModelError(f"the title of product {product} is no text but {title!r}; give a text, or None.")
+    return seen_title(title)
+
+
 def _open(image: ImageInput, product: int) -> Image.Image | None:
     if image is None:
         return None
+    if not isinstance(image, Image.Image | Path | str | bytes):
+        raise ModelError(
+            f"the photo of product {product} is no photo but {image!r}; give an opened photo, a file or its bytes, or "
+            "None."
+        )
     try:
         if isinstance(image, Image.Image):
             return upright_rgb(image)
         return decode(image if isinstance(image, bytes) else Path(image).read_bytes())
     except (OSError, PhotoError) as error:
         name = str(image) if isinstance(image, str | Path) else type(image).__name__
-        reason = error.strerror if isinstance(error, OSError) else error
+        reason = (error.strerror or error) if isinstance(error, OSError) else error
         raise ModelError(f"the photo of product {product} ({name}) cannot be used: {reason}.") from None

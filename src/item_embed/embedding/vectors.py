@@ -1,22 +1,27 @@
 """Vectors on disk: a Parquet file of ids and vectors that names the model which made them.
 
 Columns `id` (string) and `vector` (fixed-size list of float32), so that a vector database can load the file;
-the model's fingerprint and path lie in the schema's metadata.
+the model's fingerprint and path, and what it saw of the products, lie in the schema's metadata.
 """
 
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from item_embed.embedding.seen import Modalities
 from item_embed.errors import VectorError
+from item_embed.files import whole_file
 
 _FINGERPRINT = b"item_embed.fingerprint"
 _MODEL = b"item_embed.model"
+_MODALITIES = b"item_embed.modalities"
 _ROW_GROUP = 1 << 16
 _LENGTH_ERROR = 1e-2  # of a unit vector: leaves room for vectors that passed through half precision
 _AGAIN = "make the vectors again with `item embed`"
@@ -31,12 +36,14 @@ class Vectors:
         vectors: (n, d) float32, each row of length 1, or 0 for a product that lacks what was to be embedded.
         fingerprint: hash of the model's weights and settings: vectors compare only within one fingerprint.
         model: path of the model's folder.
+        modalities: what the model saw of the products: `both`, the `image` alone, or the `title` alone.
     """
 
     ids: list[str]
     vectors: NDArray[np.float32]
     fingerprint: str
     model: str
+    modalities: Modalities = "both"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,38 +54,36 @@ class Vectors:
         return int(self.vectors.shape[1])
 
 
-def write_vectors(path: str | Path, vectors: Vectors) -> None:
+def write_vectors(path: str | Path, vectors: Vectors | Iterable[Vectors]) -> None:
     """Write vectors to a Parquet file: aside first, then renamed, so that the file is whole or not there.
 
     Args:
         path: the file to write; its folder is made if missing, a file of that name is replaced.
-        vectors: what to write.
+        vectors: what to write, or its parts in order, at least one, such as `embed_parts` makes: of these only one
+            at a time is in memory.
 
     Raises:
         VectorError: when ids and vectors differ in number, or a vector is not finite or not of length 1 or 0.
+        OutputError: when the file cannot be written.
 
     Example:
         >>> made = Vectors(["a"], np.array([[0.6, 0.8]], np.float32), fingerprint="f", model="run/model")
         >>> write_vectors("vectors.parquet", made)  # doctest: +SKIP
     """
     path = Path(path)
-    if len(vectors.ids) != len(vectors.vectors):
-        raise VectorError(
-            f"{len(vectors.ids)} ids cannot name {len(vectors.vectors)} vectors; give one id for each."
-        )
-    _check_values(vectors.vectors, vectors.ids, f"What is to become {path}", "check the model")
-    flat = pa.array(np.ascontiguousarray(vectors.vectors, np.float32).ravel())
-    columns = [pa.array(vectors.ids, pa.string()), pa.FixedSizeListArray.from_arrays(flat, vectors.dimension)]
-    metadata = {_FINGERPRINT: vectors.fingerprint.encode(), _MODEL: vectors.model.encode()}
-    table = pa.table(columns, names=["id", "vector"]).replace_schema_metadata(metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # Floats neither compress nor repeat: encoding them would only cost time.
-        pq.write_table(table, aside, row_group_size=_ROW_GROUP, use_dictionary=False, compression="none")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    parts = iter([vectors] if isinstance(vectors, Vectors) else vectors)
+    first = next(parts)
+    # Floats neither compress nor repeat: encoding them would only cost time.
+    plain = {"use_dictionary": False, "compression": "none"}
+    with whole_file(path) as aside, pq.ParquetWriter(aside, _schema(first), **plain) as writer:
+        for part in chain([first], parts):
+            if len(part.ids) != len(part.vectors):
+                raise VectorError(f"{len(part.ids)} ids cannot name {len(part.vectors)} vectors; give one id for each.")
+            _check_values(part.vectors, part.ids, f"what is to become {path}", "check the model")
+            flat = pa.array(np.ascontiguousarray(part.vectors, np.float32).ravel())
+            lists = pa.FixedSizeListArray.from_arrays(flat, first.dimension)
+            table = pa.table([pa.array(part.ids, pa.string()), lists], schema=writer.schema)
+            writer.write_table(table, row_group_size=_ROW_GROUP)
 
 
 def read_vectors(path: str | Path) -> Vectors:
@@ -108,12 +113,25 @@ def read_vectors(path: str | Path) -> Vectors:
     metadata = table.schema.metadata or {}
     if _FINGERPRINT not in metadata or _MODEL not in metadata:
         raise VectorError(f"{path} does not say which model made its vectors; {_AGAIN}.")
+    modalities = metadata.get(_MODALITIES, b"").decode()
+    if modalities not in get_args(Modalities):
+        raise VectorError(f"{path} does not say what the model saw of the products, title, photo or both; {_AGAIN}.")
     if table["id"].null_count:
         raise VectorError(f"{path} has {table['id'].null_count} rows without an id; {_AGAIN}.")
     ids = table["id"].cast(pa.string()).to_pylist()
     vectors = _matrix(table["vector"], path)
     _check_values(vectors, ids, str(path), _AGAIN)
-    return Vectors(ids, vectors, metadata[_FINGERPRINT].decode(), metadata[_MODEL].decode())
+    fingerprint, model = metadata[_FINGERPRINT].decode(), metadata[_MODEL].decode()
+    return Vectors(ids, vectors, fingerprint, model, cast("Modalities", modalities))
+
+
+def _schema(vectors: Vectors) -> pa.Schema:
+    named = {
+        _FINGERPRINT: vectors.fingerprint.encode(),
+        _MODEL: vectors.model.encode(),
+        _MODALITIES: vectors.modalities.encode(),
+    }
+    return pa.schema([("id", pa.string()), ("vector", pa.list_(pa.float32(), vectors.dimension))], metadata=named)
 
 
 def _matrix(column: pa.ChunkedArray, path: Path) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from item_embed.catalog.store import Catalog
-from item_embed.embedding.bulk import Modalities
+from item_embed.embedding.seen import Modalities
 from item_embed.evaluation.queries import QuerySet
 from item_embed.evaluation.same_product import Scorer
 from item_embed.progress import OnProgress, silent

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
-from item_embed.embedding.bulk import Modalities, embed_catalog
+from item_embed.embedding.bulk import embed_seen
+from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import read_vectors
 from item_embed.errors import VectorError
 from item_embed.evaluation.queries import QuerySet
@@ -17,16 +18,12 @@ if TYPE_CHECKING:  # the embedder brings torch
     from item_embed.embedding.embedder import Embedder
 
 _PART = 2048  # queries whose photos are in memory at once
-_CHECKED = 8  # rows embedded again to see whether a file of vectors fits
-_ROUNDING = 0.05  # how far vectors may lie from those made again: devices and precisions differ, modalities more
 
 
 def read_catalog_vectors(
     path: Path, catalog: Catalog, embedder: "Embedder", modalities: Modalities = "both"
 ) -> NDArray[np.float32]:
     """The vectors of a file, after checking that this model made them of this catalogue with these modalities.
-
-    A file does not say which modalities it was made with, so a few rows are embedded again and compared.
 
     Args:
         path: written by `item embed`.
@@ -43,20 +40,18 @@ def read_catalog_vectors(
     found = read_vectors(path)
     if found.fingerprint != embedder.fingerprint:
         raise VectorError(
-            f"The vectors of {path} come from another model ({found.fingerprint[:12]}, {found.model}) than "
+            f"the vectors of {path} come from another model ({found.fingerprint[:12]}, {found.model}) than "
             f"{embedder.path} ({embedder.fingerprint[:12]}); embed the catalogue with this one."
         )
     if found.ids != catalog.ids:
         raise VectorError(
-            f"The vectors of {path} are not those of {catalog.path}, row by row; "
+            f"the vectors of {path} are not those of {catalog.path}, row by row; "
             "embed this catalogue with `item embed`."
         )
-    rows = np.flatnonzero(catalog.has_photo)[:_CHECKED]
-    again = embed_catalog(embedder, catalog, modalities, rows=rows).vectors
-    if len(rows) and np.linalg.norm(found.vectors[rows] - again, axis=1).max() > _ROUNDING:
+    if found.modalities != modalities:
         raise VectorError(
-            f"The vectors of {path} differ from those that {embedder.path} makes with --modalities {modalities}; "
-            "were they made with others?"
+            f"the vectors of {path} were made with --modalities {found.modalities}, not {modalities}; "
+            f"evaluate with --modalities {found.modalities}, or embed the catalogue again."
         )
     return found.vectors
 
@@ -75,10 +70,6 @@ def embed_queries(
         numbers = range(start, min(start + _PART, len(queries)))
         photos = [None if modalities == "title" else queries.photo(number) for number in numbers]
         titles = [None if modalities == "image" else queries.titles[number] for number in numbers]
-        usable = [i for i, seen in enumerate(zip(photos, titles, strict=True)) if any(seen)]
-        if usable:
-            vectors[start + np.array(usable)] = embedder.embed(
-                images=[photos[i] for i in usable], titles=[titles[i] for i in usable], batch_size=batch_size
-            )
+        vectors[numbers.start : numbers.stop] = embed_seen(embedder, photos, titles, batch_size)
         on_progress(numbers.stop, len(queries))
     return vectors

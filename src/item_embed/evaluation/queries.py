@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from item_embed.catalog.images import PhotoError, prepare_photo
+from item_embed.catalog.references import rows_of_items
 from item_embed.catalog.store import Catalog
-from item_embed.catalog.titles import clean_title
-from item_embed.errors import CatalogError, FeedError
+from item_embed.catalog.titles import clean_key, clean_title
+from item_embed.errors import CatalogError, ConfigError
 
 QUERY_COLUMNS = ("query_id", "title", "image", "product_id", "item_id")
 
@@ -93,7 +94,7 @@ def catalog_queries(catalog: Catalog, split: str = "all") -> QuerySet:
     rows = rows[several[rows]]
     if not len(rows):
         raise CatalogError(
-            f"No listing in the {split} split of {catalog.path} has another listing of its product; use --split all."
+            f"no listing in the {split} split of {catalog.path} has another listing of its product; use --split all."
         )
     return QuerySet(
         protocol="listings",
@@ -113,21 +114,22 @@ def given_queries(path: str | Path, catalog: Catalog) -> QuerySet:
     """The queries of a Parquet file: `query_id`, `title`, `image` (bytes), `product_id`, `item_id`, and any others.
 
     Right are the row `item_id` and the other rows of its product, as the catalogue says; averages over products go
-    by the file's `product_id`, or `item_id` where that is empty. Titles and photos are cleaned as `item prepare` does.
+    by the file's `product_id`, or `item_id` where that is empty. Ids, titles and photos are cleaned as `item prepare`
+    does.
 
     Raises:
-        FeedError: when the file is missing, unreadable or empty, lacks a column, or names rows that the
+        ConfigError: when the file is missing, unreadable or empty, lacks a column, or names items that the
             catalogue lacks.
 
     Example:
         >>> queries = given_queries("relistings.parquet", Catalog("catalog"))  # doctest: +SKIP
     """
     path = Path(path)
+    rows = rows_of_items(path, catalog, "--queries")
     table = _read(path)
-    items = _texts(table, "item_id")
-    rows = _rows_of(items, catalog, path)
     photos, unusable = _photos(table)
-    products = [product or item for product, item in zip(_texts(table, "product_id"), items, strict=True)]
+    given = table["product_id"].to_pylist()
+    products = [clean_key(product) or catalog.ids[row] for product, row in zip(given, rows, strict=True)]
     remarks = _too_few(len(rows))
     if unusable:
         remarks = (f"{unusable:,} of the queries' photos cannot be used; those queries are asked by title.", *remarks)
@@ -154,35 +156,19 @@ def _listing_codes(catalog: Catalog) -> NDArray[np.int64]:
 
 
 def _read(path: Path) -> pa.Table:
-    if not path.is_file():
-        raise FeedError(f"{path} does not exist or is no file; give --queries a Parquet file.")
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, OSError):
-        raise FeedError(f"{path} is damaged or is no Parquet file; give --queries a Parquet file.") from None
+    table = pq.ParquetFile(path).read()
     missing = [name for name in QUERY_COLUMNS if name not in table.column_names]
     if missing:
-        raise FeedError(
-            f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+        raise ConfigError(
+            f"--queries {path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
             f"a file of queries has {', '.join(QUERY_COLUMNS)}."
         )
     kind = table.schema.field("image").type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_null(kind)):
-        raise FeedError(f"The column image of {path} holds {kind}; it must hold the bytes of encoded photos.")
+        raise ConfigError(f"the column image of {path} holds {kind}; it must hold the bytes of encoded photos.")
     if not table.num_rows:
-        raise FeedError(f"{path} holds no queries; give --queries a file with at least one row.")
+        raise ConfigError(f"{path} holds no queries; give --queries a file with at least one row.")
     return table
-
-
-def _rows_of(items: list[str], catalog: Catalog, path: Path) -> NDArray[np.int64]:
-    place = {key: row for row, key in enumerate(catalog.ids)}
-    foreign = [item for item in items if item not in place]
-    if foreign:
-        raise FeedError(
-            f"{len(foreign):,} of {len(items):,} queries in {path} name an item_id that {catalog.path} lacks, "
-            f"the first is {foreign[0]!r}; use the catalogue that the queries were made from."
-        )
-    return np.array([place[item] for item in items], np.int64)
 
 
 def _photos(table: pa.Table) -> tuple[list[bytes | None], int]:

@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from item_embed.catalog.store import Catalog
-from item_embed.errors import ConfigError
 from item_embed.evaluation.intervals import Figure
 from item_embed.evaluation.same_product import SameProductResult
+from item_embed.files import whole_file
 from item_embed.search.page import PageHit, PageQuery, page, render_queries
 
 if TYPE_CHECKING:  # reconstruction brings torch
@@ -135,7 +135,7 @@ def write_report(
         metrics_file: `RUN/metrics.jsonl`, for the curves of the losses.
 
     Raises:
-        ConfigError: when the file cannot be written.
+        OutputError: when the file cannot be written.
 
     Example:
         >>> write_report("report.html", "Evaluation", [figure_table([result])])  # doctest: +SKIP
@@ -148,12 +148,8 @@ def write_report(
         examples_note="Drawn by chance, half of them with a right first hit where there are as many. "
         "Green: a listing of the product that was asked for.",
     )
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(title, body), encoding="utf8")
-    except OSError as error:
-        raise ConfigError(f"The page {path} cannot be written ({error.strerror}); name another file.") from None
+    with whole_file(path) as aside:
+        aside.write_text(page(title, body), encoding="utf8")
 
 
 def loss_curves(metrics_file: str | Path) -> list[str]:

@@ -3,14 +3,14 @@
 Letters in shapes: Q queries, N rows of the catalogue, d dimensions, k ranks kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from item_embed.embedding.bulk import Modalities
+from item_embed.embedding.seen import Modalities
 from item_embed.errors import ConfigError
 from item_embed.evaluation.intervals import Figure, figures
 from item_embed.evaluation.metrics import CUTOFF, QueryMetrics, query_metrics
@@ -143,16 +143,21 @@ def column_of(queries: QuerySet, column: str) -> list[str]:
             if queries.columns
             else ("only given queries (--queries) with further columns can be told apart")
         )
-        raise ConfigError(f"There is no column {column!r} for --by; {known}.")
+        raise ConfigError(f"there is no column {column!r} for --by; {known}.")
     return queries.columns[column]
 
 
 def as_json(
-    result: SameProductResult, others: list[SameProductResult], by: str | None = None, seed: int = 0
+    result: SameProductResult,
+    others: list[SameProductResult],
+    by: str | None = None,
+    seed: int = 0,
+    remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The result, and the methods that it is compared with, as one JSON object.
 
-    `baselines` holds for each of `others` the same figures and `model_minus_baseline`, the paired differences.
+    `remarks` holds what a reader should know of the figures, those of the queries first. `baselines` holds for each of
+    `others` the same figures and `model_minus_baseline`, the paired differences.
     """
     queries = result.queries
     object_: dict[str, Any] = {
@@ -162,6 +167,7 @@ def as_json(
         "queries": len(queries),
         "index_size": len(queries.listings),
         "modalities": result.modalities,
+        "remarks": [*queries.remarks, *remarks],
         **_method(result, by, seed),
     }
     if others:

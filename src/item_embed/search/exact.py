@@ -135,9 +135,7 @@ def _place(
     best[: len(order)] = scores[order]
 
 
-def _dots(
-    vectors: NDArray[np.float32], rows: NDArray[np.int64], query: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _dots(vectors: NDArray[np.float32], rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
     """Products of some rows with one query, summed in an order that does not depend on the other rows."""
     products = np.empty(len(rows), np.float32)
     wide = query.astype(np.float64)

@@ -1,16 +1,14 @@
 """`ProductIndex`: products and their vectors in one folder, searched by vector.
 
-INDEX/manifest.json     counts, fingerprint and path of the model, the catalogue it was made from
+INDEX/manifest.json     counts, the model and what it saw, the catalogue it was made from
 INDEX/vectors.npy       (n, d) float32, in the catalogue's order, memory-mapped when opened
+INDEX/ties.npy          (n,) uint64, the keys that order equal scores, memory-mapped too
 INDEX/items.parquet     what is shown of each product, `ITEM_SCHEMA`
 """
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from item_embed.catalog.store import Catalog
+from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
+from item_embed.files import check_output, whole_folder
 from item_embed.progress import OnProgress, silent
 from item_embed.search import exact
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ITEM_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -51,6 +51,7 @@ class IndexManifest(BaseModel):
     dimension: int
     fingerprint: str
     model: str
+    modalities: Modalities
     catalog: str
     catalog_fingerprint: str
 
@@ -87,16 +88,14 @@ class ProductIndex:
         self.manifest = _read_manifest(self.path)
         try:
             self._vectors = np.load(self.path / "vectors.npy", mmap_mode="r", allow_pickle=False)
+            self._ties = np.load(self.path / "ties.npy", mmap_mode="r", allow_pickle=False)
             self._items = pq.ParquetFile(self.path / "items.parquet", memory_map=True)
         except (OSError, EOFError, ValueError, pa.ArrowInvalid):
-            raise VectorError(
-                f"{self.path} is damaged or incomplete; build it again with `item index`."
-            ) from None
+            raise VectorError(f"{self.path} is damaged or incomplete; build it again with `item index`.") from None
         expected = (self.manifest.count, self.manifest.dimension)
-        if self._vectors.shape != expected or self._items.metadata.num_rows != len(self):
-            raise VectorError(
-                f"The files of {self.path} disagree with its manifest; build it again with `item index`."
-            )
+        rows = {self._items.metadata.num_rows, *self._ties.shape, len(self)}
+        if self._vectors.shape != expected or len(rows) > 1:
+            raise VectorError(f"the files of {self.path} disagree with its manifest; build it again with `item index`.")
 
     @classmethod
     def open(cls, path: str | Path) -> "ProductIndex":
@@ -119,30 +118,25 @@ class ProductIndex:
             The new index, open.
 
         Raises:
-            VectorError: when `out` exists, or the ids of vectors and catalogue differ.
+            VectorError: when the ids of vectors and catalogue differ.
+            OutputError: when `out` exists or cannot be written.
         """
-        out = Path(out)
-        if out.exists():
-            raise VectorError(f"{out} exists already; choose another --out or remove it first.")
+        check_output(out)
         ordered = _in_catalog_order(vectors, catalog)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside = out.with_name(f".{out.name}.{os.getpid()}.part")
-        try:
-            aside.mkdir()
+        manifest = IndexManifest(
+            count=len(catalog),
+            dimension=vectors.dimension,
+            fingerprint=vectors.fingerprint,
+            model=vectors.model,
+            modalities=vectors.modalities,
+            catalog=str(catalog.path.resolve()),
+            catalog_fingerprint=catalog.fingerprint,
+        )
+        with whole_folder(out) as aside:
             np.save(aside / "vectors.npy", ordered)
+            np.save(aside / "ties.npy", exact.tie_keys(catalog.ids))
             _write_items(aside / "items.parquet", catalog, on_progress)
-            manifest = IndexManifest(
-                count=len(catalog),
-                dimension=vectors.dimension,
-                fingerprint=vectors.fingerprint,
-                model=vectors.model,
-                catalog=str(catalog.path.resolve()),
-                catalog_fingerprint=catalog.fingerprint,
-            )
             (aside / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf8")
-            aside.rename(out)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
         return cls(out)
 
     def __len__(self) -> int:
@@ -161,6 +155,31 @@ class ProductIndex:
         """The path of that model."""
         return self.manifest.model
 
+    @property
+    def modalities(self) -> Modalities:
+        """What that model saw of the products: `both`, the `image` alone, or the `title` alone."""
+        return self.manifest.modalities
+
+    def check_query(self, *, image: bool, title: bool) -> None:
+        """Refuse a query of a photo or a title that these vectors do not compare with.
+
+        Vectors of both can be searched by both or either; those of one modality alone by that modality alone, since
+        scores across modalities mean nothing.
+
+        Args:
+            image: whether the query has a photo.
+            title: whether the query has a title.
+
+        Raises:
+            VectorError: saying what can be looked for.
+        """
+        if (self.modalities == "title" and image) or (self.modalities == "image" and title):
+            fitting, lacking = ("title", "photo") if self.modalities == "title" else ("photo", "title")
+            raise VectorError(
+                f"{self.path} was made from {fitting}s alone and cannot be searched by {lacking}; look for a {fitting} "
+                "only, or embed with --modalities both and index again."
+            )
+
     def search(self, queries: NDArray[np.float32], k: int, fingerprint: str) -> list[list[Hit]]:
         """The k products nearest to every query by cosine; equal scores by a fixed hash of the ids.
 
@@ -177,12 +196,12 @@ class ProductIndex:
         """
         if fingerprint != self.fingerprint:
             raise VectorError(
-                f"The query comes from another model ({fingerprint[:12]}) than the vectors of {self.path} "
+                f"the query comes from another model ({fingerprint[:12]}) than the vectors of {self.path} "
                 f"({self.fingerprint[:12]}, {self.model}); use that model, or embed and index again."
             )
         if queries.ndim != 2 or queries.shape[1] != self.manifest.dimension:
             raise VectorError(
-                f"Queries of shape {queries.shape} do not fit {self.path}, whose vectors have "
+                f"queries of shape {queries.shape} do not fit {self.path}, whose vectors have "
                 f"{self.manifest.dimension} numbers; give an array (queries, {self.manifest.dimension})."
             )
         if k < 1:
@@ -199,10 +218,6 @@ class ProductIndex:
         group, place = divmod(row, _GROUP_ROWS)
         photo: bytes | None = self._items.read_row_group(group, columns=["image"]).column(0)[place].as_py()
         return photo
-
-    @cached_property
-    def _ties(self) -> NDArray[np.uint64]:
-        return exact.tie_keys(self._items.read(columns=["id"]).column(0).to_pylist())
 
     def _read(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
         """What `Hit` shows of each of these rows; every group is read once."""
@@ -223,17 +238,16 @@ def _read_manifest(path: Path) -> IndexManifest:
     if not file.is_file():
         raise VectorError(f"{path} is not an index: it has no manifest.json; make one with `item index`.")
     try:
-        manifest = IndexManifest.model_validate_json(file.read_text(encoding="utf8"))
-    except (ValidationError, UnicodeDecodeError):
-        raise VectorError(
-            f"{file} is not the manifest of an index, or is damaged; see `item index`."
-        ) from None
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise VectorError(
-            f"{path} has schema version {manifest.schema_version}, this item-embed reads {SCHEMA_VERSION}; "
-            "build it again with `item index`."
-        )
-    return manifest
+        found = json.loads(file.read_text(encoding="utf8"))
+        version = found.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise VectorError(
+                f"{path} has schema version {version}, this item-embed reads {SCHEMA_VERSION}; "
+                "build it again with `item index`."
+            )
+        return IndexManifest.model_validate(found)
+    except (ValueError, AttributeError):  # of JSON, of UTF-8, of pydantic; no object
+        raise VectorError(f"{file} is not the manifest of an index, or is damaged; see `item index`.") from None
 
 
 def _in_catalog_order(vectors: Vectors, catalog: Catalog) -> NDArray[np.float32]:
@@ -245,7 +259,7 @@ def _in_catalog_order(vectors: Vectors, catalog: Catalog) -> NDArray[np.float32]
     repeated = len(vectors) - len(place)
     if lacking or foreign or repeated:
         raise VectorError(
-            f"The vectors are not those of {catalog.path}: {lacking} of its {len(catalog)} rows lack one, "
+            f"the vectors are not those of {catalog.path}: {lacking} of its {len(catalog)} rows lack one, "
             f"{foreign} vectors have an id that it does not know, {repeated} repeat an id; "
             "embed this catalogue again with `item embed`."
         )

@@ -1,0 +1,140 @@
+"""An evaluation from a model, or the names of simple methods, to results."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from item_embed.catalog.store import Catalog
+from item_embed.embedding.bulk import embed_catalog
+from item_embed.embedding.seen import Modalities
+from item_embed.evaluation.baselines import METHODS, simple_methods
+from item_embed.evaluation.embedded import embed_queries, read_catalog_vectors
+from item_embed.evaluation.queries import QuerySet
+from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product, evaluate_scorer
+from item_embed.progress import OnProgress, silent
+from item_embed.search.exact import tie_keys
+
+if TYPE_CHECKING:  # the embedder brings torch
+    from item_embed.embedding.embedder import Embedder
+
+#: Opens a stage of the work by its label; the stage's progress is told to what it gives.
+Stages = Callable[[str], AbstractContextManager[OnProgress]]
+
+
+def silent_stages(label: str) -> AbstractContextManager[OnProgress]:
+    """Report nothing: the default."""
+    return nullcontext(silent)
+
+
+def evaluate_model(
+    embedder: "Embedder",
+    catalog: Catalog,
+    queries: QuerySet,
+    modalities: Modalities = "both",
+    *,
+    vectors: Path | None = None,
+    batch_size: int = 256,
+    stage: Stages = silent_stages,
+) -> SameProductResult:
+    """Same-product retrieval by a model: embed catalogue and queries, search, judge.
+
+    Args:
+        embedder: the model.
+        catalog: the rows to be found.
+        queries: what is asked.
+        modalities: what the model sees of queries and catalogue.
+        vectors: a file of the catalogue's vectors by `item embed`, which saves their making.
+        batch_size: products that the model embeds at once.
+        stage: told of the progress of each stage.
+
+    Raises:
+        VectorError: when the file's vectors are not those of this model, catalogue and modalities.
+
+    Example:
+        >>> queries = catalog_queries(catalog, "test")                        # doctest: +SKIP
+        >>> result = evaluate_model(embedder, catalog, queries)               # doctest: +SKIP
+        >>> result.figures()["macro_recall_at_10"].text()                     # doctest: +SKIP
+        '0.413 [0.398, 0.428]'
+    """
+    if vectors is not None:
+        rows = read_catalog_vectors(vectors, catalog, embedder, modalities)
+    else:
+        with stage("embedding the catalogue") as on_progress:
+            rows = embed_catalog(embedder, catalog, modalities, batch_size=batch_size, on_progress=on_progress).vectors
+    asked: NDArray[np.float32]
+    if queries.protocol == "listings":
+        asked = rows[queries.rows]
+    else:
+        with stage("embedding the queries") as on_progress:
+            asked = embed_queries(embedder, queries, modalities, batch_size=batch_size, on_progress=on_progress)
+    with stage("searching") as on_progress:
+        ties = tie_keys(catalog.ids)
+        return evaluate_same_product(rows, asked, queries, ties, modalities=modalities, on_progress=on_progress)
+
+
+def evaluate_simple(
+    names: Iterable[str], catalog: Catalog, queries: QuerySet, stage: Stages = silent_stages
+) -> list[SameProductResult]:
+    """Same-product retrieval by simple methods, each by what it sees.
+
+    Args:
+        names: keys of `baselines.METHODS`.
+        catalog: the rows to be found.
+        queries: what is asked.
+        stage: told of the progress of each stage.
+
+    Returns:
+        A result for each name, in their order.
+
+    Example:
+        >>> [result] = evaluate_simple(["simple"], catalog, queries)  # doctest: +SKIP
+    """
+    names = list(names)
+    ties = tie_keys(catalog.ids)
+    with stage("describing photos") as on_progress:
+        scorers = simple_methods(catalog, queries, names, on_progress)
+    results = []
+    for name in names:
+        seen = METHODS[name].modalities
+        with stage(f"searching by {name}") as on_progress:
+            results.append(
+                evaluate_scorer(scorers[name], queries, ties, method=name, modalities=seen, on_progress=on_progress)
+            )
+    return results
+
+
+def default_split(model: Path, catalog: Catalog) -> str:
+    """`test` if the model was trained on this catalogue, so that no query was seen in training; else `all`."""
+    return "test" if _trained_on(model, catalog) is not None else "all"
+
+
+def training_remarks(model: Path, catalog: Catalog, queries: QuerySet) -> tuple[str, ...]:
+    """What a reader of the figures should know of the model's training: whether it saw the queries' own rows.
+
+    Nothing is said where rows were left out of training on request: they may be those of the queries.
+    """
+    if _trained_on(model, catalog) != 0:
+        return ()
+    trained = int((catalog.splits[queries.rows] == "train").sum())
+    if not trained:
+        return ()
+    mend = "--split test" if queries.protocol == "listings" else "item pretrain --exclude-groups with these queries"
+    return (
+        f"{trained:,} of {len(queries):,} queries belong to rows that the model was trained on, so the figures may "
+        f"flatter it; {mend} keeps them apart.",
+    )
+
+
+def _trained_on(model: Path, catalog: Catalog) -> int | None:
+    """How many rows of the catalogue were left out of the model's training on request; None if it was not used."""
+    from item_embed.model.storage import provenance  # brings torch
+
+    known = provenance(model)
+    if known.get("catalog_fingerprint") != catalog.fingerprint:
+        return None
+    excluded = known.get("excluded_rows", 0)
+    return excluded if isinstance(excluded, int) else 0

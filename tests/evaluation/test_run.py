@@ -1,0 +1,121 @@
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from item_embed.catalog.store import Catalog
+from item_embed.embedding.bulk import embed_catalog
+from item_embed.embedding.seen import Modalities
+from item_embed.embedding.vectors import write_vectors
+from item_embed.errors import VectorError
+from item_embed.evaluation.baselines import METHODS, simple_methods
+from item_embed.evaluation.embedded import embed_queries
+from item_embed.evaluation.queries import QuerySet, catalog_queries, given_queries
+from item_embed.evaluation.run import default_split, evaluate_model, evaluate_simple, training_remarks
+from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product, evaluate_scorer
+from item_embed.progress import OnProgress, silent
+from item_embed.search.exact import tie_keys
+from tests.catalogs import Row, photo, write_catalog
+from tests.embedders import dummy
+from tests.evaluation.relistings import query, write_queries
+
+COLOURS = [(200, 20, 20), (20, 160, 40), (30, 40, 200), (210, 180, 10)]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    rows = [
+        Row(f"{p}{i}", f"listing {i} of {p}", photo(COLOURS[n]), product_id=p, split="test" if p == "d" else "train")
+        for n, p in enumerate("abcd")
+        for i in range(2)
+    ]
+    return write_catalog(tmp_path / "catalog", rows)
+
+
+@pytest.fixture
+def given(tmp_path: Path, catalog: Catalog) -> QuerySet:
+    queries = [query("a0", title="listing 1 of a"), query("d1", title="no words", image=photo(COLOURS[3]))]
+    return given_queries(write_queries(tmp_path / "q.parquet", queries), catalog)
+
+
+def same(one: SameProductResult, other: SameProductResult) -> bool:
+    rankings = (one.ranking.rows == other.ranking.rows).all() and (one.ranking.scores == other.ranking.scores).all()
+    return bool(rankings) and (one.method, one.modalities) == (other.method, other.modalities)
+
+
+@pytest.mark.parametrize("modalities", ["both", "image", "title"])
+def test_a_model_is_searched_by_the_vectors_of_rows_and_queries(
+    catalog: Catalog, given: QuerySet, modalities: Modalities
+) -> None:
+    rows, ties = embed_catalog(dummy(), catalog, modalities).vectors, tie_keys(catalog.ids)
+    listings = catalog_queries(catalog)
+    for queries, asked in ((listings, rows[listings.rows]), (given, embed_queries(dummy(), given, modalities))):
+        expected = evaluate_same_product(rows, asked, queries, ties, modalities=modalities)
+        assert same(evaluate_model(dummy(), catalog, queries, modalities), expected)
+
+
+def test_a_file_of_vectors_saves_their_making(tmp_path: Path, catalog: Catalog) -> None:
+    made = embed_catalog(dummy(), catalog)
+    other = made.vectors[::-1]
+    write_vectors(tmp_path / "v.parquet", type(made)(made.ids, other, made.fingerprint, made.model))
+    queries = catalog_queries(catalog)
+    expected = evaluate_same_product(other, other[queries.rows], queries, tie_keys(catalog.ids))
+    assert same(evaluate_model(dummy(), catalog, queries, vectors=tmp_path / "v.parquet"), expected)
+    with pytest.raises(VectorError, match="--modalities both, not image"):
+        evaluate_model(dummy(), catalog, queries, "image", vectors=tmp_path / "v.parquet")
+
+
+def test_simple_methods_come_in_the_order_asked_for_and_tell_of_each(catalog: Catalog, given: QuerySet) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def stage(label: str) -> Iterator[OnProgress]:
+        told.append(label)
+        yield silent
+
+    results = evaluate_simple(["simple", "tfidf"], catalog, given, stage)
+    assert told == ["describing photos", "searching by simple", "searching by tfidf"]
+    scorers = simple_methods(catalog, given, ["tfidf", "simple"])
+    for name, result in zip(["simple", "tfidf"], results, strict=True):
+        seen = METHODS[name].modalities
+        expected = evaluate_scorer(scorers[name], given, tie_keys(catalog.ids), method=name, modalities=seen)
+        assert same(result, expected)
+    assert np.isfinite(results[0].ranking.scores[:, 0]).all()
+
+
+def provenance(folder: Path, **known: object) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "provenance.json").write_text(json.dumps(known))
+    return folder
+
+
+def test_the_split_is_test_where_training_knew_the_catalogue(tmp_path: Path, catalog: Catalog) -> None:
+    assert default_split(tmp_path / "model", catalog) == "all"
+    assert default_split(provenance(tmp_path / "model", catalog_fingerprint="another"), catalog) == "all"
+    assert default_split(provenance(tmp_path / "model", catalog_fingerprint=catalog.fingerprint), catalog) == "test"
+
+
+def test_queries_of_rows_trained_on_are_remarked(tmp_path: Path, catalog: Catalog, given: QuerySet) -> None:
+    known = {"catalog_fingerprint": catalog.fingerprint, "excluded_rows": 0}
+    model = provenance(tmp_path / "model", **known)
+    [remark] = training_remarks(model, catalog, given)
+    assert remark.startswith("1 of 2 queries belong to rows that the model was trained on")
+    assert "--exclude-groups" in remark
+    [remark] = training_remarks(model, catalog, catalog_queries(catalog, "all"))
+    assert remark.startswith("6 of 8 queries")
+    assert "--split test" in remark
+    assert training_remarks(model, catalog, catalog_queries(catalog, "test")) == ()
+
+
+def test_there_is_no_remark_on_another_catalogue_or_where_rows_were_left_out(
+    tmp_path: Path, catalog: Catalog, given: QuerySet
+) -> None:
+    for known in (
+        {"catalog_fingerprint": "another", "excluded_rows": 0},
+        {"catalog_fingerprint": catalog.fingerprint, "excluded_rows": 3},
+    ):
+        assert training_remarks(provenance(tmp_path / "model", **known), catalog, given) == ()
+    assert training_remarks(tmp_path / "none", catalog, given) == ()
