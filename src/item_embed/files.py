@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from item_embed.errors import ItemError
@@ -150,9 +150,9 @@ def _remove(path: Path) -> None:
 def _sentences(path: str | Path) -> Iterator[Path]:
     """Give the place that a path means, and turn what the file system says about that place into a sentence."""
     real = Path(os.path.realpath(path))  # a new file goes where a link points, not in the link's place
+    if not real.name:
+        raise OutputError(f"{path} is the root of the file system; choose another name.")
     try:
-        if not real.name:
-            raise _error(errno.EBUSY, real)
         yield real
     except OSError as error:
         if not _concerns(error, real):
@@ -175,8 +175,9 @@ def _error(number: int, path: Path) -> OSError:
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        # Some network file systems cannot sync a folder; there the rename has to be enough.
-        with suppress(OSError) if path.is_dir() else _nothing():
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():  # some network file systems cannot sync folders; there the rename has to be enough
+            raise
     finally:
         os.close(descriptor)

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from item_embed.catalog import photos
 from item_embed.catalog.photos import PhotoFolders
@@ -79,6 +81,8 @@ def test_of_several_photos_the_first_is_taken(shop: Path) -> None:
         ("linked/private.jpg", _OUTSIDE),
         ("/etc/passwd", _ABSOLUTE),
         ("file:///etc/passwd", _ABSOLUTE),
+        ("file://[x", "photo: not a valid path"),
+        ({"path": {"path": ["file://[x"]}}, "photo: not a valid path"),
         ("C:\\photos\\1.jpg", _ABSOLUTE),
         (b"", "photo: empty file"),
         (b"no image", "photo: not a readable image"),
@@ -90,6 +94,44 @@ def test_why_there_is_no_photo(shop: Path, value: Any, reason: str) -> None:
     (shop / "feed/images/loop.jpg").symlink_to(shop / "feed/images/loop.jpg")
     (shop / "feed/linked").symlink_to(shop)
     assert PhotoFolders((shop / "feed",)).fetch(value) == (None, [reason])
+
+
+_TEXTS = st.text(max_size=12) | st.text(alphabet="file:/[]\\%@0\0\ud800. ", max_size=20)
+_PREFIXES = st.sampled_from(["file://", "FILE:", "data:image/png;base64,", "//", "C:\\", "/9j/", "~"])
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.binary(max_size=40)
+    | st.binary(max_size=40).map(lambda rest: _PHOTO[:300] + rest)
+    | _TEXTS
+    | st.tuples(_PREFIXES, _TEXTS).map("".join)
+    | st.dates(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["bytes", "path", "url"]), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=_VALUES | st.text("/[]@:%x ").map("file://".__add__), outside=st.booleans())
+def test_whatever_stands_in_the_column_costs_one_photo_at_most(
+    tmp_path_factory: pytest.TempPathFactory, value: Any, outside: bool
+) -> None:
+    photo, repairs = PhotoFolders((tmp_path_factory.getbasetemp(),), outside).fetch(value)
+    assert photo is not None or len(repairs) == 1
+    assert all(repair.startswith("photo: ") for repair in repairs)
+
+
+def test_a_value_nested_deeper_than_calls_can_be(shop: Path) -> None:
+    value: Any = "images/shirt 1.jpg"
+    for _ in range(5000):
+        value = [value]
+    photo, repairs = PhotoFolders((shop / "feed",)).fetch(value)
+    assert photo is not None
+    assert repairs == []
 
 
 def test_an_absolute_path_is_refused_even_inside(shop: Path) -> None:

@@ -2,6 +2,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from item_embed.catalog.schema import Manifest
@@ -48,7 +50,27 @@ def test_rows_of_a_split(catalog: Catalog) -> None:
 def test_photos_in_any_order_with_and_without_a_cache(catalog: Catalog, cache: int) -> None:
     opened = Catalog(catalog.path, photo_cache_bytes=cache)
     order = np.array([4, 0, 3, 1, 2, 0, 4])
+    assert [opened.photo(int(row)) for row in order] == [_ROWS[row].image for row in order]
     assert opened.photos(order) == [_ROWS[row].image for row in order]
+    assert Catalog(catalog.path).photos(order) == [_ROWS[row].image for row in order]
+
+
+def test_photos_in_order_are_read_once_and_not_kept(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    real = pq.ParquetFile.read_row_group
+
+    def read_row_group(file: pq.ParquetFile, number: int, columns: list[str]) -> pa.Table:
+        read.append(number)
+        return real(file, number, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", read_row_group)
+    photos = catalog.iter_photos()
+    assert next(photos) == _RED
+    assert read == [0]  # no further than asked for
+    assert list(photos) == [_BLUE, None, _BLUE, None]
+    assert read == [0, 1, 0]  # three groups in two files
+    assert catalog.photos([1, 3]) == [_BLUE, _BLUE]
+    assert not catalog._cache
 
 
 def test_the_cache_keeps_to_its_bytes(catalog: Catalog) -> None:
@@ -63,6 +85,8 @@ def test_the_cache_keeps_to_its_bytes(catalog: Catalog) -> None:
 def test_a_row_that_does_not_exist(catalog: Catalog, row: int) -> None:
     with pytest.raises(IndexError):
         catalog.photo(row)
+    with pytest.raises(IndexError):
+        catalog.photos([0, row])
 
 
 def test_has_photo_without_statistics_and_with(tmp_path: Path) -> None:
@@ -94,7 +118,52 @@ def test_a_damaged_row_file(catalog: Catalog, data: bytes | None) -> None:
         Catalog(catalog.path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"counts": {}}'])
+def test_damage_in_the_middle_of_a_row_file(tmp_path: Path) -> None:
+    """Wherever zeros stand, reading goes on or ends in a sentence."""
+    noise = np.random.default_rng(0)
+    rows = [
+        Row(str(n), noise.bytes(20).hex(), noise.bytes(300) if n % 3 else None, "A > B", f"p{n}", {"n": n})
+        for n in range(40)
+    ]
+    path = write_catalog(tmp_path / "c", rows).path
+    file = next((path / "rows").iterdir())
+    data = file.read_bytes()
+    damaged = set()
+    for start in range(0, len(data), 400):
+        file.write_bytes(data[:start] + bytes(len(data[start : start + 400])) + data[start + 400 :])
+        try:
+            opened = Catalog(path)
+            opened.ids, opened.titles, opened.categories, opened.product_ids, opened.groups  # noqa: B018
+            opened.splits, opened.has_photo, opened.metadata(0), opened.photos(range(40))
+            opened.photo(39)
+        except CatalogError as error:
+            damaged.add(str(error))
+    assert damaged == {f"{file} is damaged and cannot be read; prepare the catalogue again."}
+
+
+def test_a_parquet_file_of_something_else(catalog: Catalog) -> None:
+    file = next((catalog.path / "rows").iterdir())
+    pq.write_table(pa.table({"id": ["a"]}), file)
+    with pytest.raises(CatalogError, match=f"{file.name} is damaged and cannot be read"):
+        Catalog(catalog.path)
+
+
+def test_a_manifest_that_is_no_text(catalog: Catalog) -> None:
+    (catalog.path / "manifest.json").write_bytes(b"{\xe9")
+    with pytest.raises(CatalogError, match=r"manifest.json is damaged \(it is no text\)"):
+        Catalog(catalog.path)
+
+
+def test_a_manifest_that_cannot_be_read(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, encoding: str) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(CatalogError, match=r"manifest.json cannot be read: Permission denied\.$"):
+        Catalog(catalog.path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"counts": {}}', '{"command": 5}'])
 def test_a_damaged_manifest(catalog: Catalog, text: str) -> None:
     (catalog.path / "manifest.json").write_text(text)
     with pytest.raises(CatalogError, match=r"manifest.json is damaged .*; prepare the catalogue again") as raised:

@@ -7,7 +7,7 @@ import pytest
 from item_embed.catalog import writing
 from item_embed.catalog.rows import Keys, Row
 from item_embed.catalog.schema import REJECTED_SCHEMA, ROW_SCHEMA
-from item_embed.catalog.writing import CatalogWriter, add_splits, fingerprint, written_aside
+from item_embed.catalog.writing import CatalogWriter, add_splits, check_free, fingerprint
 from item_embed.errors import CatalogError
 
 
@@ -60,53 +60,23 @@ def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     assert fingerprint(one) != fingerprint(_write(tmp_path / "third", 601))
 
 
-def test_nothing_is_left_of_a_run_that_fails(tmp_path: Path) -> None:
-    def fail() -> None:
-        with written_aside(tmp_path / "catalog", overwrite=False) as folder:
-            (folder / "file").touch()
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_folder_appears_when_all_is_written(tmp_path: Path) -> None:
-    (tmp_path / "deep/catalog.partial").mkdir(parents=True)  # of a run that was killed
-    (tmp_path / "deep/catalog.partial/old").touch()
-    with written_aside(tmp_path / "deep/catalog", overwrite=False) as folder:
-        (folder / "new").touch()
-        assert not (tmp_path / "deep/catalog").exists()
-    assert [path.name for path in (tmp_path / "deep").rglob("*")] == ["catalog", "new"]
-
-
-def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
-    message = "exists already; choose another name, or replace it with --overwrite"
-    with pytest.raises(CatalogError, match=message), written_aside(tmp_path, overwrite=False):
-        pass
-
-
-def test_overwrite_replaces_a_catalogue_and_nothing_else(tmp_path: Path) -> None:
-    out = tmp_path / "catalog"
-    out.mkdir()
-    (out / "manifest.json").write_text("old")
-    with written_aside(out, overwrite=True) as folder:
-        (folder / "manifest.json").write_text("new")
-    assert (out / "manifest.json").read_text() == "new"
-    assert [path.name for path in tmp_path.iterdir()] == ["catalog"]
-    (out / "thesis.doc").touch()
-    with (
-        pytest.raises(CatalogError, match="is not a catalogue, so --overwrite leaves it alone"),
-        written_aside(out, True),
-    ):
-        pass
-    assert (out / "thesis.doc").exists()
-
-
-def test_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["folder", "empty", "file", "link"])
+def test_what_exists_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/thesis.doc").touch()
+    (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    with (
-        pytest.raises(CatalogError, match="cannot be written: Not a directory"),
-        written_aside(tmp_path / "file/c", False),
-    ):
-        pass
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(CatalogError, match="exists already; choose another name, or replace it with --overwrite"):
+        check_free(tmp_path / name, overwrite=False)
+    if name != "empty":
+        with pytest.raises(CatalogError, match="is not a catalogue, so --overwrite leaves it alone"):
+            check_free(tmp_path / name, overwrite=True)
+
+
+def test_a_catalogue_may_be_overwritten(tmp_path: Path) -> None:
+    _write(tmp_path / "catalog", 3)
+    (tmp_path / "catalog/manifest.json").touch()
+    check_free(tmp_path / "catalog", overwrite=True)
+    check_free(tmp_path / "new", overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["catalog"]

@@ -17,15 +17,15 @@ def test_piped_progress_is_a_line_now_and_then(
 ) -> None:
     clock = iter([0.0, 1.0, 10.0, 11.0, 20.0, 30.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    with console.progress("Checking rows") as on_progress:
+    with console.progress("checking rows") as on_progress:
         for done, total in [(100, 4000), (1000, 4000), (1100, 4000), (2000, 4000), (3000, None)]:
             on_progress(done, total)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
-        "Checking rows: 1,000 of 4,000, 100/s, 0:30 left",
-        "Checking rows: 2,000 of 4,000, 100/s, 0:20 left",
-        "Checking rows: 3,000, 100/s",
+        "checking rows: 1,000 of 4,000, 100/s, 0:30 left",
+        "checking rows: 2,000 of 4,000, 100/s, 0:20 left",
+        "checking rows: 3,000, 100/s",
     ]
 
 
@@ -33,10 +33,10 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = _Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with console.progress("Checking rows") as on_progress:
+    with console.progress("checking rows") as on_progress:
         on_progress(10, None)
         on_progress(400, 400)
-    assert "Checking rows" in terminal.getvalue()
+    assert "checking rows" in terminal.getvalue()
     assert "400/400" in terminal.getvalue()
 
 

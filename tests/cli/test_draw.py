@@ -17,8 +17,9 @@ def _draw(*arguments: str) -> Result:
 def test_draw_writes_a_feed_and_says_what_it_drew(tmp_path: Path) -> None:
     result = _draw("--out", str(tmp_path / "market"), "--products", "3", "--image-size", "32")
     assert result.exit_code == 0
-    assert "Drew 3 products of 3 kinds" in result.stderr
-    assert result.stdout == ""
+    assert result.stdout.startswith("drew 3 products of 3 kinds in ")
+    assert result.stdout.endswith(f" listings: {tmp_path}/market/feed.csv\n")
+    assert result.stderr == ""
     assert (tmp_path / "market/feed.csv").is_file()
 
 
@@ -38,3 +39,10 @@ def test_draw_refuses_a_folder_with_something_in_it(tmp_path: Path) -> None:
     assert result.stderr.startswith("error: ")
     assert "exists already" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_draw_refuses_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = _draw("--out", str(tmp_path / "file/market"), "--products", "3")
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {tmp_path}/file/market cannot be written: Not a directory.\n"

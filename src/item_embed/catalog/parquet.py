@@ -1,4 +1,7 @@
-"""Parquet feeds, streamed: never more than a few rows' photos in memory."""
+"""Parquet feeds, streamed: never more than a few rows' photos in memory.
+
+Files are opened here, because pyarrow takes no file name that is not UTF-8.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +18,19 @@ _BATCH = 64  # rows; photos may be megabytes each
 
 def columns(path: Path) -> list[str]:
     """The names of the top-level columns."""
-    return list(dict.fromkeys(pq.read_schema(path).names))
+    with path.open("rb") as file:
+        return list(dict.fromkeys(pq.read_schema(file).names))
 
 
 def count(path: Path) -> int:
     """The number of rows, from the footer."""
-    return int(pq.read_metadata(path).num_rows)
+    with path.open("rb") as file:
+        return int(pq.read_metadata(file).num_rows)
 
 
 def read(path: Path) -> Iterator[Record]:
     """Yield every row of a Parquet file."""
-    with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+    with path.open("rb") as opened, pq.ParquetFile(opened, buffer_size=1 << 20, pre_buffer=False) as file:
         for batch in file.iter_batches(batch_size=_BATCH):
             values = [_values(column) for column in batch.columns]
             for row in range(batch.num_rows):

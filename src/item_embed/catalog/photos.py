@@ -19,7 +19,6 @@ LARGEST_FILE = 64 << 20  # bytes; no product photo is larger
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD")  # JPEG, PNG, WebP, GIF
-_OUTSIDE = "outside the feed's folder, refused without --allow-outside"
 _WINDOWS_DRIVE = re.compile(r"[a-zA-Z]:[\\/]")
 
 
@@ -53,20 +52,22 @@ class PhotoFolders:
         return photo, [*repairs, *(f"photo: {repair}" for repair in photo.repairs)]
 
     def _load(self, value: Any) -> tuple[bytes, list[str]]:
-        if isinstance(value, list | tuple):
+        repairs: list[str] = []
+        while isinstance(value, list | tuple | Mapping):  # a loop: JSON may nest deeper than calls can
+            if isinstance(value, Mapping):  # how Hugging Face stores an image
+                held = value.get("bytes")
+                value = held if held is not None else value.get("path")
+                continue
             given = [one for one in value if one]
-            repairs = ["photo: several given, the first taken"] if len(given) > 1 else []
-            data, _ = self._load(given[0] if given else None)
-            return data, repairs
-        if isinstance(value, Mapping):  # how Hugging Face stores an image
-            held = value.get("bytes")
-            return self._load(held if held is not None else value.get("path"))
+            if len(given) > 1:
+                repairs = ["photo: several given, the first taken"]
+            value = given[0] if given else None
         if value is None or (isinstance(value, float) and math.isnan(value)):
             raise PhotoError("absent")
         if isinstance(value, bytes):
-            return value, []
+            return value, repairs
         if isinstance(value, str):
-            return self._from_text(value.strip()), []
+            return self._from_text(value.strip()), repairs
         raise PhotoError("neither bytes nor a path")
 
     def _from_text(self, text: str) -> bytes:
@@ -79,7 +80,10 @@ class PhotoFolders:
             except (binascii.Error, ValueError):
                 raise PhotoError("not valid base64") from None
         if text.lower().startswith("file://"):
-            text = unquote(urlsplit(text).path)
+            try:
+                text = unquote(urlsplit(text).path)
+            except ValueError:  # brackets or other marks that no address has
+                raise PhotoError("not a valid path") from None
         elif _URL.match(text):
             raise PhotoError("is a URL, and only local photos are read")
         return self._read(self._find(text))

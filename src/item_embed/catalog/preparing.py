@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import os
 import warnings
 from array import array
 from collections import Counter, deque
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, fields
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,10 @@ from item_embed.catalog.photos import PhotoFolders
 from item_embed.catalog.reading import Feed, open_feed
 from item_embed.catalog.records import Record
 from item_embed.catalog.rows import Keys, Row, check_row, rejected_content
-from item_embed.catalog.schema import SPLITS, Counts, Manifest
-from item_embed.catalog.writing import CatalogWriter, add_splits, fingerprint, written_aside
+from item_embed.catalog.schema import SPLITS, Counts, Manifest, is_rejected_file
+from item_embed.catalog.writing import CatalogWriter, add_splits, check_free, fingerprint
 from item_embed.errors import CatalogError, FeedError
+from item_embed.files import whole_folder
 from item_embed.progress import OnProgress, silent
 
 _WORKERS = 2  # Pillow decodes outside Python's lock
@@ -59,26 +62,28 @@ def prepare(
         seed: of the splits.
         overwrite: replace a catalogue that exists.
         command: noted in the manifest.
-        on_progress: told the rows done and their total.
+        on_progress: told the rows counted, without a total, then the rows checked and their total.
 
     Returns:
         The manifest, as written to `OUT/manifest.json`.
 
     Raises:
         FeedError: when the feed cannot be read, lacks a column, or none of its rows can be kept.
-        CatalogError: when `out` exists or cannot be written.
+        CatalogError: when `out` exists and must not be replaced.
+        OutputError: when it cannot be written.
 
     Example:
         >>> prepare("feed.csv", "catalog").counts  # doctest: +SKIP
         Counts(input=1000, kept=950, repaired=40, set_aside=10)
     """
-    feed = open_feed(source)
-    roles = choose_columns(feed.columns, {**(columns or {}), "group": group_column})
     out = Path(out)
+    check_free(out, overwrite)
+    feed = open_feed(source, on_progress)
+    roles = choose_columns(feed.columns, {**(columns or {}), "group": group_column})
     if overwrite and any(file.resolve().is_relative_to(out.resolve()) for file in feed.files):
         raise CatalogError(f"the feed {source} lies inside {out}, which --overwrite would delete; choose another name.")
     folders = _photo_folders(feed, images, allow_outside)
-    with written_aside(out, overwrite) as folder:
+    with whole_folder(out, replace=overwrite) as folder:
         tally = _spool(feed, roles, folders, folder, on_progress)
         if not tally.contents:
             raise _nothing_kept(source, out, folder, tally)
@@ -187,13 +192,20 @@ def _photo_folders(feed: Feed, images: str | Path | None, allow_outside: bool) -
 
 
 def _nothing_kept(source: str | Path, out: Path, folder: Path, tally: _Tally) -> FeedError:
-    beside = out.with_name(f"{out.name}.rejected.parquet")
+    beside = _free_name(out)
     (folder / "rejected.parquet").replace(beside)
     reasons = "; ".join(f"{reason}: {rows:,}" for reason, rows in tally.reasons.most_common(3))
     rows = f"none of the {tally.read:,} rows" if tally.read > 1 else "the only row"
     return FeedError(
         f"{rows} of {source} can{'not' if tally.read == 1 else ''} be kept ({reasons}); {beside} lists them all."
     )
+
+
+def _free_name(out: Path) -> Path:
+    """Where the list of rejected rows can stand beside `out` without replacing anything but an earlier one."""
+    numbered = (f"{out.name}{f'-{number}' if number else ''}.rejected.parquet" for number in count())
+    paths = (out.with_name(name) for name in numbered)
+    return next(path for path in paths if not os.path.lexists(path) or is_rejected_file(path))
 
 
 @contextmanager

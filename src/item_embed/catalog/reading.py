@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from item_embed.catalog import delimited, jsonlines, parquet
 from item_embed.catalog.records import Record
+from item_embed.catalog.schema import is_rejected_file, printable
 from item_embed.errors import FeedError
+from item_embed.progress import OnProgress, silent
 
 _READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     ".csv": delimited.read,
@@ -23,6 +25,7 @@ _READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     ".parquet": parquet.read,
     ".pq": parquet.read,
 }
+_TOLD_EVERY = 1000  # rows
 _NAMES = "the name of a feed ends in .csv, .tsv, .jsonl, .ndjson, .parquet or .pq"
 
 
@@ -54,18 +57,19 @@ class Feed:
 
     def name(self, path: Path) -> str:
         """A file's name within the feed, the same wherever the feed lies."""
-        return path.relative_to(self._top).as_posix()
+        return printable(path.relative_to(self._top).as_posix())
 
     @cached_property
     def _top(self) -> str:
         return os.path.commonpath([file.parent for file in self.files])
 
 
-def open_feed(source: str | Path) -> Feed:
+def open_feed(source: str | Path, on_progress: OnProgress = silent) -> Feed:
     """Find the files of a feed, count their rows and collect their columns.
 
     Args:
         source: a file, a glob pattern, or a folder whose top level holds feed files.
+        on_progress: told the rows counted so far.
 
     Raises:
         FeedError: when there is no such file, nothing in it, or it cannot be read.
@@ -74,7 +78,7 @@ def open_feed(source: str | Path) -> Feed:
     columns: dict[str, None] = {}
     size = 0
     for path in files:
-        found, rows = _look_through(path)
+        found, rows = _look_through(path, size, on_progress)
         columns.update(dict.fromkeys(found))
         size += rows
     if not size:
@@ -98,26 +102,29 @@ def _find(source: str) -> list[Path]:
         pattern = any(mark in source for mark in "*?[")
         missing = f"{source} matches no feed: {_NAMES}." if pattern else f"there is no file {source}."
     feeds = sorted(file for file in found if file.suffix.lower() in _READERS and file.is_file())
+    feeds = [file for file in feeds if not is_rejected_file(file)]
     if not feeds:
         raise FeedError(missing)
     return feeds
 
 
-def _look_through(path: Path) -> tuple[list[str], int]:
-    """The columns and the number of rows of one file."""
+def _look_through(path: Path, before: int, on_progress: OnProgress) -> tuple[list[str], int]:
+    """The columns and the number of rows of one file, after so many rows in the files before it."""
     if path.suffix.lower() in {".parquet", ".pq"}:
         with _named_errors(path):
             return parquet.columns(path), parquet.count(path)
     names: dict[str, None] = {}
     size = 0
-    if path.suffix.lower() in {".csv", ".tsv"}:
+    delimited_file = path.suffix.lower() in {".csv", ".tsv"}
+    if delimited_file:
         with _named_errors(path):
             names.update(dict.fromkeys(delimited.columns(path)))
-        return list(names), sum(1 for _ in _records(path))
     for record in _records(path):
         size += 1
-        if record.problem is None:
+        if record.problem is None and not delimited_file:
             names.update(dict.fromkeys(record.values))
+        if (before + size) % _TOLD_EVERY == 0:
+            on_progress(before + size, None)
     return list(names), size
 
 

@@ -5,10 +5,13 @@ CATALOG/rows/*.parquet      the kept rows, `ROW_SCHEMA`
 CATALOG/rejected.parquet    the rows set aside, `REJECTED_SCHEMA`
 """
 
+import re
 from pathlib import Path
+from typing import Annotated
 
 import pyarrow as pa
-from pydantic import BaseModel, ValidationError
+import pyarrow.parquet as pq
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from item_embed.errors import CatalogError
 
@@ -38,6 +41,33 @@ REJECTED_SCHEMA = pa.schema(
 )
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text without lone surrogates, which is how Python reads a file name that is not UTF-8.
+
+    Example:
+        >>> printable("caf\\udce9.csv")
+        'caf\\ufffd.csv'
+    """
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def is_rejected_file(path: Path) -> bool:
+    """Whether a file is the list of rows that an earlier run set aside."""
+    if not path.name.endswith("rejected.parquet"):
+        return False
+    try:
+        with path.open("rb") as file:
+            return bool(pq.read_schema(file).equals(REJECTED_SCHEMA))
+    except (OSError, pa.ArrowException):
+        return False
+
+
+_Text = Annotated[str, BeforeValidator(lambda value: printable(value) if isinstance(value, str) else value)]
+
+
 class Counts(BaseModel):
     """Rows by fate; `kept + repaired + set_aside == input`."""
 
@@ -51,10 +81,10 @@ class Manifest(BaseModel):
     """What `manifest.json` holds."""
 
     schema_version: int = SCHEMA_VERSION
-    command: str
+    command: _Text
     created: str
-    sources: list[str]
-    columns: dict[str, str | None]  # role (id, title, image, ...) -> the feed's column
+    sources: list[_Text]
+    columns: dict[str, _Text | None]  # role (id, title, image, ...) -> the feed's column
     seed: int
     counts: Counts
     splits: dict[str, int]
@@ -78,6 +108,10 @@ class Manifest(BaseModel):
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             raise CatalogError(f"{path} is damaged ({where}: {first['msg']}); prepare the catalogue again.") from None
+        except UnicodeDecodeError:
+            raise CatalogError(f"{path} is damaged (it is no text); prepare the catalogue again.") from None
+        except OSError as error:
+            raise CatalogError(f"{path} cannot be read: {error.strerror}.") from None
         if manifest.schema_version != SCHEMA_VERSION:
             raise CatalogError(
                 f"{catalog} has schema version {manifest.schema_version}, and this item-embed reads "

@@ -1,12 +1,14 @@
 """`Catalog`: a prepared catalogue, opened for reading.
 
-Small columns are read once, when first asked for; photos are read by row group, and a bounded number of bytes
-stays in memory.
+Small columns are read once, when first asked for. Photos are read by row group: one group stays in memory while they
+are asked for in order, a bounded number of bytes while they are asked for one by one.
 """
 
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,28 +22,56 @@ from item_embed.catalog.schema import ROW_SCHEMA, SPLITS, Manifest
 from item_embed.errors import CatalogError
 
 
+@dataclass(frozen=True)
+class _Group:
+    """A row group, the unit in which photos are read."""
+
+    path: Path
+    file: pq.ParquetFile
+    number: int
+    rows: int
+
+    def photos(self) -> list[bytes | None]:
+        with _readable(self.path):
+            return self.file.read_row_group(self.number, columns=["image"]).column(0).to_pylist()  # type: ignore[no-any-return]
+
+    def has_photo(self) -> NDArray[np.bool_]:
+        """Whether each row has a photo; where statistics say that all or none do, nothing is read."""
+        statistics = self.file.metadata.row_group(self.number).column(ROW_SCHEMA.get_field_index("image")).statistics
+        if statistics is not None and statistics.null_count in {0, self.rows}:
+            return np.full(self.rows, statistics.null_count == 0)
+        with _readable(self.path):
+            present = self.file.read_row_group(self.number, columns=["image"]).column(0).is_valid()
+        return np.asarray(present.to_numpy(), np.bool_)
+
+
 class Catalog:
     """The rows of a catalogue folder, addressed by number from 0 to `len(catalog) - 1`.
 
     Args:
         path: a folder written by `item prepare`.
-        photo_cache_bytes: how many bytes of encoded photos may stay in memory.
+        photo_cache_bytes: how many bytes of encoded photos `photo` may keep in memory; each process has its own.
 
     Raises:
-        CatalogError: when the folder is no catalogue, or a file of it is missing or damaged.
+        CatalogError: when the folder is no catalogue, or a file of it is missing or damaged; also from what reads
+            rows, if the damage shows only there.
 
     Example:
         >>> catalog = Catalog("catalog")                      # doctest: +SKIP
         >>> catalog.ids[0], catalog.titles[0], len(catalog.photo(0))  # doctest: +SKIP
     """
 
-    def __init__(self, path: str | Path, photo_cache_bytes: int = 4 << 30) -> None:
+    def __init__(self, path: str | Path, photo_cache_bytes: int = 1 << 30) -> None:
         self.path = Path(path)
         self.manifest = Manifest.read(self.path)
-        self._files = [pq.ParquetFile(self._checked(file)) for file in sorted(self.manifest.files) if "rows/" in file]
-        self._groups = [(file, g) for file in self._files for g in range(file.metadata.num_row_groups)]
-        sizes = [file.metadata.row_group(g).num_rows for file, g in self._groups]
-        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        paths = [self.path / file for file in sorted(self.manifest.files) if "rows/" in file]
+        self._files = [(path, _open(path)) for path in paths]
+        self._groups = [
+            _Group(path, file, number, file.metadata.row_group(number).num_rows)
+            for path, file in self._files
+            for number in range(file.metadata.num_row_groups)
+        ]
+        self._starts = np.cumsum([0, *(group.rows for group in self._groups)], dtype=np.int64)
         self._cache: OrderedDict[int, list[bytes | None]] = OrderedDict()
         self._cached_bytes = 0
         self._cache_limit = photo_cache_bytes
@@ -60,37 +90,37 @@ class Catalog:
     @cached_property
     def ids(self) -> list[str]:
         """The id of every row."""
-        return self._column("id").to_pylist()  # type: ignore[no-any-return]
+        return self._column("id")
 
     @cached_property
     def titles(self) -> list[str | None]:
         """The cleaned title of every row, or None."""
-        return self._column("title").to_pylist()  # type: ignore[no-any-return]
+        return self._column("title")
 
     @cached_property
     def categories(self) -> list[str | None]:
         """The category path ("A > B > C") of every row, or None. A label: pre-training never reads it."""
-        return self._column("category").to_pylist()  # type: ignore[no-any-return]
+        return self._column("category")
 
     @cached_property
     def product_ids(self) -> list[str | None]:
         """The product of every row, or None. A label: pre-training never reads it."""
-        return self._column("product_id").to_pylist()  # type: ignore[no-any-return]
+        return self._column("product_id")
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
         """The group of every row, (n,): rows of one group never fall into different splits."""
-        return np.asarray(self._column("group").to_numpy(), np.int64)
+        return np.asarray(self._column("group"), np.int64)
 
     @cached_property
     def splits(self) -> NDArray[np.str_]:
         """The split of every row, (n,): one of `SPLITS`."""
-        return np.asarray(self._column("split").to_pylist(), np.str_)
+        return np.asarray(self._column("split"), np.str_)
 
     @cached_property
     def has_photo(self) -> NDArray[np.bool_]:
         """Whether each row has a photo, (n,)."""
-        return np.concatenate([np.zeros(0, np.bool_), *(_photos_present(file, g) for file, g in self._groups)])
+        return np.concatenate([np.zeros(0, np.bool_), *(group.has_photo() for group in self._groups)])
 
     def rows(self, split: str = "all") -> NDArray[np.int64]:
         """The row numbers of a split (`train`, `validation`, `test`) or of all."""
@@ -105,56 +135,77 @@ class Catalog:
         return dict(json.loads(self._metadata[row]))
 
     def photo(self, row: int) -> bytes | None:
-        """The encoded photo (JPEG or WebP) of one row, or None."""
-        if not 0 <= row < len(self):
-            raise IndexError(f"row {row} of a catalogue of {len(self)} rows")
-        group = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return self._photos_of(group)[row - int(self._starts[group])]
+        """The encoded photo (JPEG or WebP) of one row, or None. The photos read with it stay in memory for a while."""
+        number, place = self._place(row)
+        return self._cached(number)[place]
 
-    def photos(self, rows: Sequence[int] | NDArray[np.int64]) -> list[bytes | None]:
+    def photos(self, rows: Iterable[int] | NDArray[np.int64]) -> list[bytes | None]:
         """The encoded photos of several rows, in their order."""
-        return [self.photo(int(row)) for row in rows]
+        return list(self.iter_photos(rows))
+
+    def iter_photos(self, rows: Iterable[int] | NDArray[np.int64] | None = None) -> Iterator[bytes | None]:
+        """Yield the encoded photos of several rows, or of all, in their order; only a few are in memory at once.
+
+        Neighbouring rows are read together, so ask for rows in order where there are many.
+
+        Args:
+            rows: row numbers; by default all.
+        """
+        held, photos = -1, list[bytes | None]()
+        for row in range(len(self)) if rows is None else rows:
+            number, place = self._place(int(row))
+            if number != held:
+                held, photos = number, self._cache.get(number) or self._groups[number].photos()
+            yield photos[place]
 
     @cached_property
     def _metadata(self) -> list[str]:
-        return self._column("metadata").to_pylist()  # type: ignore[no-any-return]
+        return self._column("metadata")
 
-    def _column(self, name: str) -> pa.ChunkedArray:
-        tables = [file.read(columns=[name]) for file in self._files]
-        return pa.concat_tables(tables).column(0)
+    def _column(self, name: str) -> list[Any]:
+        values: list[Any] = []
+        for path, file in self._files:
+            with _readable(path):
+                values.extend(file.read(columns=[name]).column(0).to_pylist())
+        return values
 
-    def _photos_of(self, group: int) -> list[bytes | None]:
-        if group in self._cache:
-            self._cache.move_to_end(group)
-            return self._cache[group]
-        file, number = self._groups[group]
-        photos: list[bytes | None] = file.read_row_group(number, columns=["image"]).column(0).to_pylist()
-        self._cache[group] = photos
+    def _place(self, row: int) -> tuple[int, int]:
+        """The row group of a row, and its place in it."""
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of a catalogue of {len(self)} rows")
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return number, row - int(self._starts[number])
+
+    def _cached(self, number: int) -> list[bytes | None]:
+        if number in self._cache:
+            self._cache.move_to_end(number)
+            return self._cache[number]
+        photos = self._groups[number].photos()
+        self._cache[number] = photos
         self._cached_bytes += _size(photos)
         while self._cached_bytes > self._cache_limit and len(self._cache) > 1:
             _, dropped = self._cache.popitem(last=False)
             self._cached_bytes -= _size(dropped)
         return photos
 
-    def _checked(self, file: str) -> Path:
-        path = self.path / file
-        if not path.is_file():
-            raise CatalogError(f"{path} is missing, though the manifest names it; prepare the catalogue again.")
-        try:
-            pq.read_metadata(path)
-        except pa.ArrowInvalid:
-            raise CatalogError(f"{path} is damaged and cannot be read; prepare the catalogue again.") from None
-        return path
+
+def _open(path: Path) -> pq.ParquetFile:
+    if not path.is_file():
+        raise CatalogError(f"{path} is missing, though the manifest names it; prepare the catalogue again.")
+    with _readable(path):
+        file = pq.ParquetFile(path)
+        if not file.schema_arrow.equals(ROW_SCHEMA):
+            raise pa.ArrowInvalid("other columns than a catalogue's")
+    return file
 
 
-def _photos_present(file: pq.ParquetFile, group: int) -> NDArray[np.bool_]:
-    """Whether each row of a row group has a photo; where statistics say that all or none do, nothing is read."""
-    described = file.metadata.row_group(group)
-    statistics = described.column(ROW_SCHEMA.get_field_index("image")).statistics
-    if statistics is not None and statistics.null_count in {0, described.num_rows}:
-        return np.full(described.num_rows, statistics.null_count == 0)
-    present = file.read_row_group(group, columns=["image"]).column(0).is_valid()
-    return np.asarray(present.to_numpy(), np.bool_)
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what the Parquet library says about a damaged file into a sentence that names it."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, UnicodeError):
+        raise CatalogError(f"{path} is damaged and cannot be read; prepare the catalogue again.") from None
 
 
 def _size(photos: list[bytes | None]) -> int:

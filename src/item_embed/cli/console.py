@@ -20,10 +20,10 @@ def progress(label: str) -> Iterator[OnProgress]:
     """Show how far long work is: a bar with rate and time left on a terminal, a line now and then when piped.
 
     Args:
-        label: what is being done, as "Checking rows".
+        label: what is being done, as "checking rows".
 
     Example:
-        >>> with progress("Checking rows") as on_progress:  # doctest: +SKIP
+        >>> with progress("checking rows") as on_progress:  # doctest: +SKIP
         ...     prepare("feed.csv", "catalog", on_progress=on_progress)
     """
     with _bar(label) if sys.stderr.isatty() else _lines(label) as on_progress:

@@ -17,12 +17,13 @@ def command(
     from dataclasses import asdict
 
     from item_embed.catalog.drawing.marketplace import draw_marketplace
-    from item_embed.cli.console import print_json, progress, say
+    from item_embed.catalog.schema import printable
+    from item_embed.cli.console import print_json, progress
 
-    with progress("Drawing products") as on_progress:
+    with progress("drawing products") as on_progress:
         counts = draw_marketplace(out, products, seed, image_size, on_progress)
     if as_json:
-        print_json({"feed": str(out / "feed.csv"), **asdict(counts)})
+        print_json({"feed": printable(str(out / "feed.csv")), **asdict(counts)})
     else:
         drawn = f"{counts.products:,} products of {counts.kinds} kinds in {counts.listings:,} listings"
-        say(f"Drew {drawn}: {out / 'feed.csv'}")
+        print(printable(f"drew {drawn}: {out / 'feed.csv'}"))

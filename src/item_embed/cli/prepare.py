@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from item_embed.cli.console import print_json, progress, table
+from item_embed.cli.console import print_json, progress, say, table
 
 if TYPE_CHECKING:
     from item_embed.catalog.schema import Manifest
@@ -53,7 +53,7 @@ def command(
         "category": category_column,
         "product_id": product_column,
     }
-    with progress("Checking rows") as on_progress:
+    with progress("checking rows") as on_progress:
         manifest = prepare(
             source,
             out,
@@ -66,10 +66,19 @@ def command(
             command=" ".join(["item", *sys.argv[1:]]),
             on_progress=on_progress,
         )
+    _remark(manifest)
     if as_json:
         print_json(manifest.model_dump())
     else:
         _summarise(manifest, out)
+
+
+def _remark(manifest: "Manifest") -> None:
+    if manifest.columns["id"] is None:
+        say("no id column was found: rows are named row-1, row-2, …; name one with --id-column")
+    for split, number in manifest.splits.items():
+        if not number:
+            say(f"the {split} split is empty: the catalogue has too few groups")
 
 
 def _summarise(manifest: "Manifest", out: Path) -> None:
@@ -79,11 +88,6 @@ def _summarise(manifest: "Manifest", out: Path) -> None:
         table("What was mended or set aside", ["reason", "rows"], rows)
     used = ", ".join(f"{role} ← {column}" for role, column in manifest.columns.items() if column)
     print(f"columns: {used}")
-    if manifest.columns["id"] is None:
-        print("no id column was found: rows are named row-1, row-2, …; name one with --id-column")
-    for split, number in manifest.splits.items():
-        if not number:
-            print(f"the {split} split is empty: the catalogue has too few groups")
     print(f"splits: {', '.join(f'{split} {number:,}' for split, number in manifest.splits.items())}")
     print(
         f"{counts.input:,} rows: {counts.kept:,} kept, {counts.repaired:,} kept with repairs, "

@@ -153,7 +153,7 @@ def grid_for(catalog: Catalog, sample: int = 500) -> tuple[int, int]:
 
 def _described(catalog: Catalog, queries: QuerySet, on_progress: OnProgress) -> tuple[Descriptors, Descriptors]:
     grid = grid_for(catalog)
-    photos = (catalog.photo(row) for row in range(len(catalog)))
+    photos = catalog.iter_photos()
     rows = describe(photos, len(catalog), grid, on_progress)
     if queries.protocol == "listings":
         return rows, Descriptors(rows.pixels[queries.rows], rows.colours[queries.rows])

@@ -12,7 +12,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from item_embed.catalog.drawing.kinds import KINDS
 from item_embed.catalog.drawing.marketplace import COLUMNS, Listing, draw_marketplace, make_listings
 from item_embed.catalog.drawing.products import make_product
-from item_embed.errors import ConfigError, FeedError
+from item_embed.errors import ConfigError
+from item_embed.files import OutputError
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_a_product_has_two_to_four_listings_by_different_sellers_in_different_wo
 
 
 def test_a_few_rows_are_dirty() -> None:
-    rows = [listing for number in range(300) for listing in make_listings(make_product(7, number), 7, 32)]
+    rows = [listing for number in range(200) for listing in make_listings(make_product(7, number), 7, 32)]
     bare = np.mean([listing.photo is None for listing in rows])
     entities = np.mean(["&amp;" in listing.row["title"] or "&nbsp;" in listing.row["title"] for listing in rows])
     assert 0 < bare < 0.03
@@ -114,16 +115,28 @@ def _hit_at_1(scores: NDArray[np.float64], products: NDArray[np.str_]) -> float:
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep me")
-    with pytest.raises(FeedError, match=r"exists already.*--out"):
+    with pytest.raises(OutputError, match=r"--out .* exists already"):
         draw_marketplace(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    with pytest.raises(FeedError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         draw_marketplace(tmp_path / "mine.txt", 2)
 
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     assert draw_marketplace(tmp_path, 1, image_size=32).products == 1
     assert (tmp_path / "feed.csv").is_file()
+
+
+def test_a_marketplace_that_was_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int | None) -> None:
+        assert not (tmp_path / "market").exists()
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw_marketplace(tmp_path / "market", 3, image_size=32, on_progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    draw_marketplace(tmp_path / "market", 1, image_size=32)
 
 
 @pytest.mark.parametrize(("products", "image_size", "option"), [(0, 64, "--products"), (3, 8, "--image-size")])

@@ -18,7 +18,8 @@ from item_embed.catalog.drawing.photos import as_jpeg, take_photo
 from item_embed.catalog.drawing.products import Product, make_product, rng
 from item_embed.catalog.drawing.sellers import SELLERS, Seller, make_seller
 from item_embed.catalog.drawing.titles import colour_words, write_title
-from item_embed.errors import ConfigError, FeedError
+from item_embed.errors import ConfigError
+from item_embed.files import whole_folder
 from item_embed.hashing import hash64
 from item_embed.progress import OnProgress, silent
 
@@ -51,14 +52,14 @@ def draw_marketplace(
     """Draw a marketplace and write it as a feed.
 
     Args:
-        out: folder to make; it must not exist or be empty.
+        out: folder to make, empty if it exists; written aside and renamed when complete.
         products: how many products; each has two to four listings.
         seed: another seed, another marketplace.
         image_size: width and height of the photos, pixels.
         on_progress: told the products done.
 
     Raises:
-        FeedError: when the folder holds something already.
+        OutputError: when the folder holds something already, or cannot be written.
         ConfigError: when a number is out of range.
 
     Example:
@@ -69,11 +70,15 @@ def draw_marketplace(
         raise ConfigError(f"a marketplace needs at least 1 product, not {products}; give --products a larger number.")
     if not 32 <= image_size <= 2048:
         raise ConfigError(f"photos of {image_size} pixels cannot be drawn; give --image-size from 32 to 2048.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FeedError(f"{out} exists already and is not an empty folder; give --out another name, or remove it.")
-    (out / "images").mkdir(parents=True, exist_ok=True)
+    # Drawn again as easily as lost: its thousands of files need not be on the disk before the folder appears.
+    with whole_folder(out, sync=False) as folder:
+        return _draw(folder, products, seed, image_size, on_progress)
+
+
+def _draw(folder: Path, products: int, seed: int, image_size: int, on_progress: OnProgress) -> DrawnCounts:
+    (folder / "images").mkdir()
     listings, kinds = 0, set()
-    with (out / "feed.csv").open("w", newline="", encoding="utf8") as file:
+    with (folder / "feed.csv").open("w", newline="", encoding="utf8") as file:
         feed = csv.DictWriter(file, COLUMNS)
         feed.writeheader()
         for number in range(products):
@@ -82,7 +87,7 @@ def draw_marketplace(
             for listing in make_listings(product, seed, image_size):
                 feed.writerow(listing.row)
                 if listing.photo is not None:
-                    (out / listing.row["image"]).write_bytes(listing.photo)
+                    (folder / listing.row["image"]).write_bytes(listing.photo)
                 listings += 1
             on_progress(number + 1, products)
     return DrawnCounts(products, listings, len(kinds))
