@@ -1,0 +1,30 @@
+import typer
+
+from item_embed.cli.main import app
+
+# What scripts of users hold on to: arguments in capitals, in their order, and every option. A change here is a change
+# for them, and belongs into the changelog.
+SURFACE = {
+    "demo": "--out --source --products --steps --seed --json",
+    "draw": "--out --products --seed --image-size --json",
+    "prepare": "SOURCE --out --id-column --title-column --image-column --category-column --product-column "
+    "--group-column --images --allow-outside --seed --overwrite --json",
+    "pretrain": "CATALOG SETTINGS --out --config --exclude-groups --resume --json",
+    "embed": "MODEL CATALOG --out --modalities --batch-size --device --json",
+    "index": "VECTORS CATALOG --out --json",
+    "search": "INDEX --image --title -k --model --html --json",
+    "evaluate": "MODEL CATALOG --task --queries --modalities --split --vectors --baselines --by --json --html --seed "
+    "--batch-size --device",
+}
+
+
+def test_the_surface_is_what_users_know() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert {name: _parameters(command) for name, command in commands.items()} == SURFACE
+
+
+def _parameters(command: typer.core.TyperCommand) -> str:
+    names: list[str] = []
+    for parameter in command.params:
+        names += [parameter.name.upper()] if parameter.param_type_name == "argument" else parameter.opts
+    return " ".join(names)
