@@ -30,8 +30,8 @@ def command(
     source: Annotated[
         str | None, typer.Option(help="Your own feed instead of the drawn marketplace: a file, a glob or a folder.")
     ] = None,
-    products: Annotated[int, typer.Option(min=40, help="Products to draw.")] = 1500,
-    steps: Annotated[int, typer.Option(min=10, help="Training steps of 256 pairs.")] = 1200,
+    products: Annotated[int, typer.Option(min=40, help="Products to draw.")] = 800,
+    steps: Annotated[int, typer.Option(min=10, help="Training steps of 256 pairs.")] = 1300,
     seed: Annotated[int, typer.Option(help="Of the marketplace, the splits and the training.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
