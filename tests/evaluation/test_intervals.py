@@ -87,7 +87,7 @@ def test_paired_differences_use_the_same_resamples() -> None:
 def test_one_product_has_no_interval() -> None:
     figure = figures(random_metrics(5, seed=6), np.zeros(5, np.int64))["map_at_10"]
     assert (figure.low, figure.high) == (None, None)
-    assert figure.reason == "an interval needs at least two products"
+    assert figure.reason == "too few to resample for an interval"
     shown = json.loads(json.dumps(figure.as_json(), allow_nan=False))
     assert shown == {"value": figure.value, "low": None, "high": None, "reason": figure.reason}
 

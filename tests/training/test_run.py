@@ -296,3 +296,12 @@ def test_several_processes_are_refused(catalog: Catalog, tmp_path: Path, monkeyp
     with pytest.raises(ConfigError, match="WORLD_SIZE is 4"):
         train(catalog, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_keeps_its_settings_and_its_model(catalog: Catalog, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(catalog, run)
+    before = {file: file.read_bytes() for file in (run / "config.yaml", run / "model" / "provenance.json")}
+    with pytest.raises(ConfigError, match="has made all its steps"):
+        pretrain(catalog, run, tiny_config("training.learning_rate=1e-4"), resume=True)
+    assert {file: file.read_bytes() for file in before} == before

@@ -13,7 +13,7 @@ _USUAL = {
     "id": "id item_id listing_id sku asin offer_id article_id variant_id product_sku item_sku uid uuid",
     "title": "title product_title item_title listing_title name product_name item_name product_display_name "
     "display_name prod_name goods_name headline caption text",
-    "image": "image photo picture img image_path photo_path img_path image_file photo_file image_filename "
+    "image": "image photo picture img pic pics image_path photo_path img_path image_file photo_file image_filename "
     "photo_filename image_name photo_name filename file_name main_image image_bytes image_data images photos "
     "image_url photo_url img_url picture_url main_image_url image_link thumbnail thumbnail_url path file",
     "category": "category_path leaf_category category category_name product_category google_product_category "

@@ -55,8 +55,8 @@ def command(
     else:
         for shown in tables:
             table(shown.title, list(shown.columns), [list(row) for row in shown.rows])
-        title = "red mug" if drawn else "..."
-        print(f'look at {page}, then try: item search {out / "index"} --title "{title}" --html hits.html')
+        title = "red mug" if drawn else next((title for title in catalog.titles if title), "a title")
+        print(f'look at {page}, then try: {sys.argv[0]} search {out / "index"} --title "{title}" --html hits.html')
 
 
 def _clear(out: Path, source: str | None) -> None:

@@ -142,7 +142,10 @@ def _same_product(request: _Request, catalog: "Catalog") -> None:
         _show(tables)
         found = result.figures(request.seed)["macro_recall_at_10"].text()
         of = f"{len(queries):,} queries among {len(catalog):,} listings"
-        print(f"{of}: {result.method} has macro recall@10 {found}.{_page(request)}", flush=True)
+        print(
+            f"{of}: {result.method} has macro recall@10 {found}{_ahead(request, result, others)}.{_page(request)}",
+            flush=True,
+        )
     if request.html:
         _write_page(request.html, request, catalog, result, tables)
 
@@ -155,6 +158,13 @@ def _check_simple(request: _Request, seen: Modalities) -> None:
         raise ConfigError(
             f"{request.model} sees {seen}, whatever --modalities says; leave it out, or choose another method."
         )
+
+
+def _ahead(request: _Request, result: "SameProductResult", others: "list[SameProductResult]") -> str:
+    """Say it where another method finds more."""
+    recall = {one.method: one.figures(request.seed)["macro_recall_at_10"] for one in (result, *others)}
+    best = max(recall, key=lambda method: recall[method].value)
+    return "" if recall[best].value == recall[result.method].value else f"; {best} is ahead with {recall[best].text()}"
 
 
 def _queries(request: _Request, catalog: "Catalog", is_simple: bool) -> "QuerySet":

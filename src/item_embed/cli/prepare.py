@@ -76,6 +76,9 @@ def command(
 def _remark(manifest: "Manifest") -> None:
     if manifest.columns["id"] is None:
         say("no id column was found: rows are named row-1, row-2, …; name one with --id-column")
+    for role, lacking in (("title", "a title"), ("image", "a photo")):
+        if manifest.columns[role] is None:
+            say(f"no {role} column was found: every row is without {lacking}; name one with --{role}-column")
     for split, number in manifest.splits.items():
         if not number:
             say(f"the {split} split is empty: the catalogue has too few groups")

@@ -104,7 +104,7 @@ def ratios(
     values = numerators.sum(axis=0) / denominators.sum(axis=0)
     products = len(numerators)
     if products < 2:
-        return [Figure(float(v), None, None, "an interval needs at least two products") for v in values]
+        return [Figure(float(v), None, None, "too few to resample for an interval") for v in values]
     both = np.concatenate([numerators, denominators], axis=1)
     totals = np.concatenate([counts @ both for counts in _draws(products, resamples, seed)])
     over = totals[:, len(values) :]

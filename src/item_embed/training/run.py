@@ -172,6 +172,10 @@ def _continue(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
                 f"{run} was begun on other rows (of {begun['catalog']}); resume it with the same catalogue "
                 "and the same --exclude-groups."
             )
+    if config == begun_with:
+        return
+    if (run / "model").exists():
+        raise ConfigError(f"{run} has made all its steps; its settings cannot change any more. Start another run.")
     with whole_file(run / "config.yaml") as aside:
         config.save(aside)
 
