@@ -14,7 +14,7 @@ from item_embed.model.encoder import ItemOutput
 from item_embed.objectives.batch import PretrainingBatch, total_counts
 from item_embed.objectives.loss import Loss
 from item_embed.objectives.mim import patch_targets
-from item_embed.objectives.pretraining import Pretraining, weighted_sum
+from item_embed.objectives.pretraining import Pretraining, _rows, weighted_sum
 from item_embed.training.batches import PretrainingData
 from tests.tiny import tiny_catalog, tiny_config, tiny_model, tiny_processor
 
@@ -266,3 +266,22 @@ def test_gradients_in_four_parts_are_those_in_one(catalog: Catalog) -> None:
         assert whole is not None, name
         assert summed is not None, name
         np.testing.assert_allclose(summed.numpy(), whole.numpy(), rtol=1e-4, atol=2e-6, err_msg=name)
+
+
+def test_the_gradient_of_repeated_rows_does_not_depend_on_the_order_of_threads() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        rows = torch.arange(6000) % 8  # large enough that torch shares the work among threads
+        weights = torch.randn(6000, 128, generator=torch.Generator().manual_seed(0))
+        gradients = []
+        for _ in range(5):
+            table = torch.ones(8, 128, requires_grad=True)
+            (_rows(table, rows) * weights).sum().backward()
+            gradients.append(table.grad)
+    finally:
+        torch.set_num_threads(threads)
+    expected = torch.stack([weights[rows == row].double().sum(dim=0) for row in range(8)])
+    assert gradients[0] is not None
+    torch.testing.assert_close(gradients[0].double(), expected, atol=1e-3, rtol=1e-4)
+    assert all(gradient is not None and torch.equal(gradient, gradients[0]) for gradient in gradients)

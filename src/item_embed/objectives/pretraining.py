@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from item_embed.config import ObjectiveSettings
@@ -75,8 +76,8 @@ class Pretraining(nn.Module):
         if "mlm" in self.model.heads:
             losses["mlm"] = mlm_loss(self._head("mlm", MLMHead), output.title[pair, position], vocabulary, tokens)
         if "gmlm" in self.model.heads:
-            where = embeddings.title_position.weight[position]
-            losses["gmlm"] = gmlm_loss(self._head("gmlm", GMLMHead), output.cls[pair], where, vocabulary, tokens)
+            where = _rows(embeddings.title_position.weight, position)
+            losses["gmlm"] = gmlm_loss(self._head("gmlm", GMLMHead), _rows(output.cls, pair), where, vocabulary, tokens)
         return losses
 
     def _patch_losses(self, output: ItemOutput, batch: PretrainingBatch, pixel_values: Tensor) -> dict[str, Loss]:
@@ -90,14 +91,23 @@ class Pretraining(nn.Module):
             losses["mim"] = mim_loss(self._head("mim", MIMHead), output.photo[pair, position], patches, kind)
         if "gmim" in self.model.heads:
             grid = (pixel_values.shape[2] // size, pixel_values.shape[3] // size)
-            where = embeddings.patch_positions(grid)[position]
-            losses["gmim"] = gmim_loss(self._head("gmim", GMIMHead), output.cls[pair], where, patches, kind)
+            where = _rows(embeddings.patch_positions(grid), position)
+            losses["gmim"] = gmim_loss(self._head("gmim", GMIMHead), _rows(output.cls, pair), where, patches, kind)
         return losses
 
     def _head(self, name: str, kind: type[H]) -> H:
         head = self.model.heads[name]
         assert isinstance(head, kind)
         return head
+
+
+def _rows(table: Tensor, rows: Tensor) -> Tensor:
+    """`table[rows]`, (M, D), with a gradient that is the same at every call.
+
+    The same row is asked for many times. The gradient of indexing adds up such repeats in fp32 in whatever order the
+    threads come; that of an embedding has a fixed order.
+    """
+    return F.embedding(rows, table)
 
 
 def weighted_sum(losses: Mapping[str, Loss], weights: Mapping[str, float], counts: Mapping[str, int]) -> Tensor:
