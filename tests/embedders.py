@@ -1,10 +1,13 @@
 """An embedder without a model, for tests of what uses one."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from item_embed.hashing import text_hash
@@ -45,3 +48,16 @@ class DummyEmbedder:
 def dummy(path: Path = Path("model"), fingerprint: str = "dummy") -> "Embedder":
     """A dummy embedder that passes for a real one."""
     return cast("Embedder", DummyEmbedder(path, fingerprint))
+
+
+def replace_embedder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every model folder's embedder be a dummy whose fingerprint is the folder's name."""
+
+    class Embedder(DummyEmbedder):
+        @classmethod
+        def from_pretrained(cls, path: Path, device: str | None = None) -> "Embedder":
+            return cls(path, path.name)
+
+    module = ModuleType("item_embed.embedding.embedder")
+    module.Embedder = Embedder  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)

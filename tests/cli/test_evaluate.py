@@ -14,7 +14,7 @@ from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.vectors import write_vectors
 from item_embed.evaluation.intervals import Figure
 from tests.catalogs import Row, photo, write_catalog
-from tests.embedders import DummyEmbedder, dummy
+from tests.embedders import dummy, replace_embedder
 from tests.evaluation.relistings import query, write_queries
 
 FIGURES = ["hit_at_1", "macro_recall_at_10", "map_at_10"]
@@ -24,15 +24,7 @@ COLOURS = [(200, 20, 20), (20, 160, 40), (30, 40, 200), (210, 180, 10)]
 @pytest.fixture(autouse=True)
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model's folder; every folder's embedder is a dummy whose fingerprint is the folder's name."""
-
-    class Embedder(DummyEmbedder):
-        @classmethod
-        def from_pretrained(cls, path: Path, device: str | None = None) -> "Embedder":
-            return cls(path, path.name)
-
-    module = ModuleType("item_embed.embedding.embedder")
-    module.Embedder = Embedder  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    replace_embedder(monkeypatch)
     (tmp_path / "run" / "model").mkdir(parents=True)
     return tmp_path / "run" / "model"
 

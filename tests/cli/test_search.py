@@ -1,7 +1,5 @@
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ from item_embed.embedding.vectors import read_vectors
 from item_embed.files import OutputError
 from item_embed.search.index import ProductIndex
 from tests.catalogs import Row, photo, write_catalog
-from tests.embedders import DummyEmbedder
+from tests.embedders import replace_embedder
 
 RED, BLUE = photo((200, 20, 20)), photo((20, 20, 200))
 
@@ -23,15 +21,7 @@ RED, BLUE = photo((200, 20, 20)), photo((20, 20, 200))
 @pytest.fixture(autouse=True)
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model's folder; every folder's embedder is a dummy whose fingerprint is the folder's name."""
-
-    class Embedder(DummyEmbedder):
-        @classmethod
-        def from_pretrained(cls, path: Path, device: str | None = None) -> "Embedder":
-            return cls(path, path.name)
-
-    module = ModuleType("item_embed.embedding.embedder")
-    module.Embedder = Embedder  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    replace_embedder(monkeypatch)
     (tmp_path / "model").mkdir()
     return tmp_path / "model"
 

@@ -3,14 +3,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from item_embed.catalog.store import Catalog
 from item_embed.errors import ConfigError, ModelError
@@ -30,15 +28,6 @@ SETTINGS = (
     "training.validate_every=4",
     "training.checkpoint_every=2",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Bit for bit is promised for one machine and one number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,14 +29,6 @@ GOLDEN: dict[str, list[float]] = {
     "gmlm": [4.4408279, 4.4103384, 4.3679352, 4.4089707, 4.3490489, 4.3725897],
     "gmim": [0.3410423, 0.340421, 0.3352964, 0.3318196, 0.3374817, 0.3378541],
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
