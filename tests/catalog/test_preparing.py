@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from item_embed import files
+from item_embed.catalog.feeds.feed import open_feed
 from item_embed.catalog.preparing import prepare
-from item_embed.catalog.reading import open_feed
 from item_embed.catalog.schema import Counts, Manifest
 from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError, FeedError
-from tests.catalog.feeds import encoded, kept_rows, picture, rejected_rows, write_csv
+from tests.catalog.made import encoded, kept_rows, picture, rejected_rows, write_csv
 
 _JPEG = encoded(picture(), "JPEG")
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from item_embed.catalog.columns import Columns
-from item_embed.catalog.images import Photo
-from item_embed.catalog.records import Record
+from item_embed.catalog.feeds.columns import Columns
+from item_embed.catalog.feeds.records import Record
+from item_embed.catalog.photos.images import Photo
 from item_embed.catalog.rows import NO_KEY, Row, as_json, check_row, rejected_content
 
 _COLUMNS = Columns("id", "title", "image", "category", "product_id", "family")

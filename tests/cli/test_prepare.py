@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from item_embed.cli.main import app
-from tests.catalog.feeds import encoded, picture, write_csv
+from tests.catalog.made import encoded, picture, write_csv
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from item_embed.catalog.images import prepare_photo
+from item_embed.catalog.photos.images import prepare_photo
 from item_embed.cli import embed, index, search
 from item_embed.cli.main import guarded
 from item_embed.embedding.vectors import read_vectors

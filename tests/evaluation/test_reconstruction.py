@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from item_embed.catalog.images import decode
+from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError, ModelError
 from item_embed.evaluation.reconstruction import evaluate_reconstruction

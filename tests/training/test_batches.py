@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item_embed.catalog.images import decode
+from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
 from item_embed.catalog.titles import normalise_title
 from item_embed.config import RunConfig

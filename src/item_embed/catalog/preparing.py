@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from item_embed.catalog.columns import Columns, choose_columns
+from item_embed.catalog.feeds.columns import Columns, choose_columns
+from item_embed.catalog.feeds.feed import Feed, open_feed
+from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.grouping import group_rows, split_groups
-from item_embed.catalog.images import Photo
-from item_embed.catalog.photos import PhotoFolders
-from item_embed.catalog.reading import Feed, open_feed
-from item_embed.catalog.records import Record
+from item_embed.catalog.photos.finding import PhotoFolders
+from item_embed.catalog.photos.images import Photo
 from item_embed.catalog.rows import Keys, Row, check_row, rejected_content
 from item_embed.catalog.schema import SPLITS, Counts, Manifest, is_rejected_file
 from item_embed.catalog.writing import CatalogWriter, add_splits, check_free, fingerprint

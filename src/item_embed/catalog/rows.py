@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from item_embed.catalog.columns import Columns
-from item_embed.catalog.images import Photo
-from item_embed.catalog.records import Record
+from item_embed.catalog.feeds.columns import Columns
+from item_embed.catalog.feeds.records import Record
+from item_embed.catalog.photos.images import Photo
 from item_embed.catalog.titles import clean_key, clean_text, clean_title, normalise_title, plain_text
 from item_embed.hashing import text_hash
 

@@ -61,7 +61,7 @@ def command(
 
 def _clear(out: Path, source: str | None) -> None:
     """Make room for a new demo; of an old one only what the demo made is removed, and never the user's feed."""
-    from item_embed.catalog.reading import open_feed
+    from item_embed.catalog.feeds.feed import open_feed
     from item_embed.errors import ConfigError
 
     if source is not None:

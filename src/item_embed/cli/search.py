@@ -57,7 +57,7 @@ def command(
 
 def _read_photo(path: Path) -> bytes:
     """The photo in the form in which a catalogue would keep it."""
-    from item_embed.catalog.images import PhotoError, prepare_photo
+    from item_embed.catalog.photos.images import PhotoError, prepare_photo
 
     try:
         return prepare_photo(path.read_bytes()).data

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from item_embed.catalog.images import PhotoError, decode, upright_rgb
+from item_embed.catalog.photos.images import PhotoError, decode, upright_rgb
 from item_embed.embedding.seen import seen_title
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemModel

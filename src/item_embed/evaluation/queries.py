@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from item_embed.catalog.images import PhotoError, prepare_photo
+from item_embed.catalog.photos.images import PhotoError, prepare_photo
 from item_embed.catalog.references import rows_of_items
 from item_embed.catalog.store import Catalog
 from item_embed.catalog.titles import clean_key, clean_title

@@ -12,7 +12,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from item_embed.catalog.images import upright_rgb
+from item_embed.catalog.photos.images import upright_rgb
 from item_embed.errors import ModelError
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.tokenizer import CLS, PAD, SEP, load_tokenizer

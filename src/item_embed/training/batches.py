@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from item_embed.catalog.images import decode
+from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
 from item_embed.catalog.titles import normalise_title
 from item_embed.config import RunConfig, TrainingSettings

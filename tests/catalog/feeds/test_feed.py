@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from item_embed.catalog.reading import open_feed
+from item_embed.catalog.feeds.feed import open_feed
 from item_embed.errors import FeedError
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item_embed.catalog import delimited
-from item_embed.catalog.delimited import STRAY_QUOTE, TOO_FEW, TOO_MANY, TRAILING
-from item_embed.catalog.feed_text import MENDED
-from item_embed.catalog.records import Record
+from item_embed.catalog.feeds import delimited
+from item_embed.catalog.feeds.delimited import STRAY_QUOTE, TOO_FEW, TOO_MANY, TRAILING
+from item_embed.catalog.feeds.records import Record
+from item_embed.catalog.feeds.text import MENDED
 from item_embed.errors import FeedError
 
 

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from item_embed.catalog import jsonlines
-from item_embed.catalog.feed_text import MENDED
-from item_embed.catalog.jsonlines import NOT_AN_OBJECT, NOT_JSON
-from item_embed.catalog.records import Record
+from item_embed.catalog.feeds import jsonlines
+from item_embed.catalog.feeds.jsonlines import NOT_AN_OBJECT, NOT_JSON
+from item_embed.catalog.feeds.records import Record
+from item_embed.catalog.feeds.text import MENDED
 
 
 def _read(folder: Path, data: bytes) -> list[Record]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from item_embed.catalog import delimited, jsonlines, parquet
-from item_embed.catalog.records import Record
+from item_embed.catalog.feeds import delimited, jsonlines, parquet
+from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.schema import is_rejected_file, printable
 from item_embed.errors import FeedError
 from item_embed.progress import OnProgress, silent

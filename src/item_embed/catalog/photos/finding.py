@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from item_embed.catalog.images import Photo, PhotoError, prepare_photo
+from item_embed.catalog.photos.images import Photo, PhotoError, prepare_photo
 from item_embed.catalog.titles import is_placeholder
 
 LARGEST_FILE = 64 << 20  # bytes; no product photo is larger

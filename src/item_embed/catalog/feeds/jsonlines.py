@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from item_embed.catalog.feed_text import MENDED, mend, open_text
-from item_embed.catalog.records import Record
+from item_embed.catalog.feeds.records import Record
+from item_embed.catalog.feeds.text import MENDED, mend, open_text
 
 NOT_JSON = "row: not valid JSON"
 NOT_AN_OBJECT = "row: JSON, but not an object"

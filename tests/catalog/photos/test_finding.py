@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item_embed.catalog import photos
-from item_embed.catalog.photos import PhotoFolders
-from tests.catalog.feeds import encoded, picture
+from item_embed.catalog.photos import finding
+from item_embed.catalog.photos.finding import PhotoFolders
+from tests.catalog.made import encoded, picture
 
 _PHOTO = encoded(picture(), "JPEG")
 _OUTSIDE = "photo: outside the feed's folder, refused without --allow-outside"
@@ -162,7 +162,7 @@ def test_the_named_folder_comes_first(shop: Path) -> None:
 
 
 def test_a_huge_file_is_not_read(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photos, "LARGEST_FILE", 0)
+    monkeypatch.setattr(finding, "LARGEST_FILE", 0)
     assert PhotoFolders((shop / "feed",)).fetch("images/shirt 1.jpg") == (None, ["photo: file larger than 0 MB"])
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from item_embed.catalog.feed_text import mend
-from item_embed.catalog.records import Record
+from item_embed.catalog.feeds.records import Record
+from item_embed.catalog.feeds.text import mend
 
 _BATCH = 64  # rows; photos may be megabytes each
 

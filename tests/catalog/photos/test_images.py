@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from item_embed.catalog.images import PhotoError, decode, prepare_photo
-from tests.catalog.feeds import encoded, picture, pixels
+from item_embed.catalog.photos.images import PhotoError, decode, prepare_photo
+from tests.catalog.made import encoded, picture, pixels
 
 
 def _opened(data: bytes) -> Image.Image:

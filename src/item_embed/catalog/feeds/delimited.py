@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from item_embed.catalog.feed_text import MENDED, mend, open_text
-from item_embed.catalog.records import Record
+from item_embed.catalog.feeds.records import Record
+from item_embed.catalog.feeds.text import MENDED, mend, open_text
 
 _DELIMITERS = ",;\t|"
 _NO_DELIMITER = "\x1f"  # for a file of one column, whose text may hold commas

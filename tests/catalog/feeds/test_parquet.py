@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from item_embed.catalog import parquet
+from item_embed.catalog.feeds import parquet
 
 
 def _read(folder: Path, columns: dict[str, pa.Array]) -> list[dict[str, Any]]:

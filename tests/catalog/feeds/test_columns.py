@@ -1,6 +1,6 @@
 import pytest
 
-from item_embed.catalog.columns import Columns, choose_columns
+from item_embed.catalog.feeds.columns import Columns, choose_columns
 from item_embed.errors import FeedError
 
 
