@@ -23,6 +23,7 @@ FLOORS = (
     ("model",),
     ("catalog",),
     ("config", "files"),
+    ("parallel",),
     ("errors", "hashing", "progress"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -37,6 +37,8 @@ class Product:
     paint: Paint  # the exact shades, and the pattern
     trim: RGB  # straps, soles, lids
     shape: Mapping[str, float]  # proportions, by the names that `kind.shape` gives
+    finish: str = ""  # how the material looks: one of `textures.FINISHES`, or "" for no sign of it
+    tag: tuple[str, ...] = ()  # lines on a paper tag that hangs at the product
 
     @property
     def product_id(self) -> str:
