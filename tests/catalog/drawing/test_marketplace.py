@@ -1,6 +1,5 @@
 import csv
-import io
-from collections import defaultdict
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,40 +9,73 @@ from PIL import Image
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from item_embed.catalog.drawing.kinds import KINDS
-from item_embed.catalog.drawing.marketplace import COLUMNS, Listing, draw_marketplace, make_listings
-from item_embed.catalog.drawing.products import make_product
+from item_embed.catalog.drawing.labels import LABEL_COLUMNS
+from item_embed.catalog.drawing.listings import COLUMNS
+from item_embed.catalog.drawing.marketplace import draw_marketplace
+from item_embed.catalog.drawing.showing import Showing, choose
 from item_embed.errors import ConfigError
 from item_embed.files import OutputError
+from tests.catalog.drawing.pairs import NOTHING
 
 
-@pytest.fixture(scope="module")
-def listings() -> list[Listing]:
-    return [listing for number in range(60) for listing in make_listings(make_product(0, number), 0, 64)]
-
-
-def _rows(out: Path) -> list[dict[str, str]]:
-    with (out / "feed.csv").open(newline="", encoding="utf8") as file:
+def _rows(out: Path, name: str = "feed.csv") -> list[dict[str, str]]:
+    with (out / name).open(newline="", encoding="utf8") as file:
         return list(csv.DictReader(file))
 
 
 def test_the_feed_and_its_photos(tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    counts = draw_marketplace(tmp_path / "market", 20, image_size=48, on_progress=lambda n, of: seen.append((n, of)))
+    drawn = draw_marketplace(tmp_path / "market", 60, image_size=32, on_progress=lambda n, of: seen.append((n, of)))
     rows = _rows(tmp_path / "market")
-    assert (counts.products, counts.listings, counts.kinds) == (20, len(rows), len(KINDS))
+    assert (drawn.products, drawn.listings, drawn.kinds) == (60, len(rows), len(KINDS))
     assert tuple(rows[0]) == COLUMNS
     assert len({row["item_id"] for row in rows}) == len(rows)
     assert all(row["title"] and row["seller"] and float(row["price"]) > 0 for row in rows)
-    assert {path.name for path in (tmp_path / "market/images").iterdir()} == {
-        f"{row['item_id']}.jpg" for row in rows if row["image"]
+    images = [row["image"] for row in rows if row["image"]]
+    assert drawn.photos == len(images)
+    assert set(images) == {
+        path.relative_to(tmp_path / "market").as_posix() for path in (tmp_path / "market/images").glob("*/*.jpg")
     }
     for row in rows:
         if row["image"]:
+            assert row["image"] == f"images/{row['item_id'][:2]}/{row['item_id']}.jpg"
             with Image.open(tmp_path / "market" / row["image"]) as photo:
                 photo.load()
-                assert photo.size == (48, 48)
+                assert max(photo.size) == 32
                 assert photo.format == "JPEG"
-    assert seen[-1] == (20, 20)
+    assert seen == [(54, 60), (60, 60)]
+
+
+def test_labels_and_near_negatives_lie_beside_the_feed(tmp_path: Path) -> None:
+    drawn = draw_marketplace(tmp_path / "market", 60, image_size=32)
+    feed, labels = _rows(tmp_path / "market"), _rows(tmp_path / "market", "labels.csv")
+    near = _rows(tmp_path / "market", "near_negatives.csv")
+    assert [(row["item_id"], row["product_id"]) for row in feed] == [
+        (row["item_id"], row["product_id"]) for row in labels
+    ]
+    assert all(
+        row["category"] == " > ".join(label[f"category_{i}"] for i in (1, 2, 3))
+        for row, label in zip(feed, labels, strict=True)
+    )
+    assert drawn.near_negatives == len(near) > 10
+    truth = {row["product_id"]: row for row in labels}
+    parts = {"pattern": {"pattern", "scale", "second_colour"}, "material": {"material", "finish"}}
+    for row in near:
+        one, two = truth[row["product_id"]], truth[row["other_product_id"]]
+        names = set(LABEL_COLUMNS) - {"item_id", "product_id", "title_names"}
+        changed = {name for name in names if one[name] != two[name]}
+        assert changed
+        assert changed <= parts.get(row["attribute"], {row["attribute"]})
+
+
+def test_the_settings_the_counts_and_the_ceilings_are_kept(tmp_path: Path) -> None:
+    showing = choose("title", ["size=both"], mention=0.5)
+    drawn = draw_marketplace(tmp_path / "market", 5, seed=3, image_size=32, showing=showing)
+    kept = json.loads((tmp_path / "market/market.json").read_text())
+    assert (kept["seed"], kept["image_size"], kept["products"], kept["listings"]) == (3, 32, 5, drawn.listings)
+    assert Showing(**kept["showing"]) == showing
+    assert kept["ceilings"]["photo"]["hit_at_1"] == drawn.ceilings["photo"].hit_at_1
+    assert list(kept["ceilings"]) == ["photo", "title", "both"]
 
 
 def test_the_same_seed_draws_the_same_and_a_product_does_not_depend_on_how_many_there_are(tmp_path: Path) -> None:
@@ -51,8 +83,8 @@ def test_the_same_seed_draws_the_same_and_a_product_does_not_depend_on_how_many_
         draw_marketplace(tmp_path / name, products, seed, image_size=32)
     few, again, more, other = (
         [
-            (row, (tmp_path / name / row["image"]).read_bytes() if row["image"] else b"")
-            for row in _rows(tmp_path / name)
+            (row, label, (tmp_path / name / row["image"]).read_bytes() if row["image"] else b"")
+            for row, label in zip(_rows(tmp_path / name), _rows(tmp_path / name, "labels.csv"), strict=True)
         ]
         for name in ("few", "again", "more", "other")
     )
@@ -61,50 +93,47 @@ def test_the_same_seed_draws_the_same_and_a_product_does_not_depend_on_how_many_
     assert few != other
 
 
-def test_a_product_has_two_to_four_listings_by_different_sellers_in_different_words(listings: list[Listing]) -> None:
-    products = defaultdict(list)
-    for listing in listings:
-        products[listing.row["product_id"]].append(listing.row)
-    assert len(products) == 60
-    assert {len(rows) for rows in products.values()} == {2, 3, 4}
-    for rows in products.values():
-        assert len({row["seller"] for row in rows}) == len(rows)
-        assert len({row["category"] for row in rows}) == 1
-        assert len(rows[0]["category"].split(" > ")) == 3
-    equal = sum(len({row["title"].lower() for row in rows}) < len(rows) for rows in products.values())
-    assert equal <= 2
+def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        draw_marketplace(tmp_path / str(workers), 130, image_size=32, workers=workers)
+    one, two = (
+        {path.relative_to(tmp_path / name).as_posix(): path.read_bytes() for path in (tmp_path / name).rglob("*.*")}
+        for name in ("1", "2")
+    )
+    assert len(one) > 300
+    assert one == two
 
 
-def test_a_few_rows_are_dirty() -> None:
-    rows = [listing for number in range(200) for listing in make_listings(make_product(7, number), 7, 32)]
-    bare = np.mean([listing.photo is None for listing in rows])
-    entities = np.mean(["&amp;" in listing.row["title"] or "&nbsp;" in listing.row["title"] for listing in rows])
-    assert 0 < bare < 0.03
-    assert 0 < entities < 0.03
-    assert all((listing.photo is None) == (listing.row["image"] == "") for listing in rows)
+def test_no_photo_of_a_hidden_world_tells_products_apart(tmp_path: Path) -> None:
+    hidden = NOTHING
+    drawn = draw_marketplace(tmp_path / "market", 180, image_size=32, showing=hidden)
+    assert drawn.near_negatives == 0
+    for ceiling in drawn.ceilings.values():
+        assert ceiling.hit_at_1 < 0.14  # four listings of thirty: ten products of each kind
+        assert ceiling.macro_recall_at_10 < 0.56
 
 
-def test_titles_alone_and_photos_alone_find_some_products_and_both_find_more(listings: list[Listing]) -> None:
-    products = np.array([listing.row["product_id"] for listing in listings])
-    words = TfidfVectorizer(token_pattern=r"\w+").fit_transform(listing.row["title"] for listing in listings)
-    by_title = (words @ words.T).toarray()
-    photos, mirrored = (_pixels(listings, mirror) for mirror in (False, True))
-    by_photo = np.maximum(photos @ photos.T, photos @ mirrored.T)
-    title, photo, both = (_hit_at_1(scores, products) for scores in (by_title, by_photo, by_title + 0.3 * by_photo))
-    assert 0.3 < title < 0.98
-    assert 0.1 < photo < 0.9
-    assert both > max(title, photo)
+def test_simple_readers_of_titles_and_of_colours_find_some_products_and_stay_below_the_ceilings(
+    tmp_path: Path,
+) -> None:
+    drawn = draw_marketplace(tmp_path / "market", 60, image_size=64)
+    rows = _rows(tmp_path / "market")
+    products = np.array([row["product_id"] for row in rows])
+    words = TfidfVectorizer(token_pattern=r"\w+").fit_transform(row["title"] for row in rows)
+    colours = np.stack([_colours(tmp_path / "market", row["image"]) for row in rows])
+    title, photo = (_hit_at_1(scores, products) for scores in ((words @ words.T).toarray(), colours @ colours.T))
+    assert 0.2 < title < drawn.ceilings["title"].hit_at_1
+    assert 0.1 < photo < drawn.ceilings["photo"].hit_at_1  # chance finds one in a hundred
 
 
-def _pixels(listings: list[Listing], mirror: bool) -> NDArray[np.float64]:
-    rows = np.zeros((len(listings), 10 * 10 * 3))
-    for row, listing in zip(rows, listings, strict=True):
-        if listing.photo is not None:
-            with Image.open(io.BytesIO(listing.photo)) as photo:
-                small = np.asarray(photo.resize((10, 10), Image.Resampling.BOX), float)
-            pixels = (small[:, ::-1] if mirror else small).ravel()
-            row[:] = (pixels - pixels.mean()) / np.linalg.norm(pixels - pixels.mean())
-    return rows
+def _colours(folder: Path, name: str) -> NDArray[np.float64]:
+    """Which colours there are in the middle of a photo."""
+    if not name:
+        return np.zeros(512)
+    with Image.open(folder / name) as photo:
+        middle = photo.crop((photo.width // 4, photo.height // 4, 3 * photo.width // 4, 3 * photo.height // 4))
+        levels = np.asarray(middle, int).reshape(-1, 3) // 32
+    return np.sqrt(np.bincount(levels @ [64, 8, 1], minlength=512) / len(levels))
 
 
 def _hit_at_1(scores: NDArray[np.float64], products: NDArray[np.str_]) -> float:
@@ -130,17 +159,22 @@ def test_an_empty_folder_is_used(tmp_path: Path) -> None:
 def test_a_marketplace_that_was_interrupted_leaves_nothing(tmp_path: Path) -> None:
     def interrupt(done: int, total: int | None) -> None:
         assert not (tmp_path / "market").exists()
-        if done == 2:
+        if done == 54:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        draw_marketplace(tmp_path / "market", 3, image_size=32, on_progress=interrupt)
+        draw_marketplace(tmp_path / "market", 60, image_size=32, on_progress=interrupt)
     assert list(tmp_path.iterdir()) == []
     draw_marketplace(tmp_path / "market", 1, image_size=32)
 
 
-@pytest.mark.parametrize(("products", "image_size", "option"), [(0, 64, "--products"), (3, 8, "--image-size")])
-def test_numbers_out_of_range_are_refused(tmp_path: Path, products: int, image_size: int, option: str) -> None:
+@pytest.mark.parametrize(
+    ("products", "image_size", "workers", "option"),
+    [(0, 64, 1, "--products"), (3, 8, 1, "--image-size"), (3, 64, 0, "--workers")],
+)
+def test_numbers_out_of_range_are_refused(
+    tmp_path: Path, products: int, image_size: int, workers: int, option: str
+) -> None:
     with pytest.raises(ConfigError, match=option):
-        draw_marketplace(tmp_path / "market", products, image_size=image_size)
+        draw_marketplace(tmp_path / "market", products, image_size=image_size, workers=workers)
     assert not (tmp_path / "market").exists()

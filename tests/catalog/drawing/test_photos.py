@@ -5,15 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from item_embed.catalog.drawing import shapes
-from item_embed.catalog.drawing.kinds import KINDS
-from item_embed.catalog.drawing.pen import Paint, Pen
 from item_embed.catalog.drawing.photos import PhotoManner, as_jpeg, take_photo
 from item_embed.catalog.drawing.products import make_product, rng
 from item_embed.catalog.drawing.scenes import Scene, spot
-from item_embed.catalog.drawing.sketches import SKETCHES
 
-RED, BLUE = (200, 30, 30), (30, 30, 200)
 PLAIN = PhotoManner(
     scene=Scene("plain", "wood", (255, 255, 255), (120, 90, 60), 0),
     zoom=0.8,
@@ -30,56 +25,6 @@ PLAIN = PhotoManner(
     badges=0,
     covered=0,
 )
-
-
-def _pen(side: int = 64) -> Pen:
-    return Pen(side, np.array([[side, 0, 0], [0, side, 0]], float))
-
-
-def test_a_pen_fills_inside_an_outline_only() -> None:
-    pen = _pen()
-    pen.fill(shapes.box(0.25, 0.25, 0.75, 0.75), RED, edge=False)
-    assert pen.layer.getpixel((32, 32)) == (*RED, 255)
-    assert pen.layer.getpixel((8, 32)) == (0, 0, 0, 0)
-
-
-def test_shading_darkens_the_right_side_of_a_cylinder_and_keeps_the_outline() -> None:
-    flat, round_ = _pen(), _pen()
-    outline = shapes.box(0.2, 0.2, 0.8, 0.8)
-    flat.fill(outline, RED)
-    round_.fill(outline, RED, "cylinder")
-    left, right = (np.asarray(round_.layer)[32, x, 0] for x in (30, 48))
-    assert right < left
-    np.testing.assert_array_equal(np.asarray(flat.layer)[..., 3], np.asarray(round_.layer)[..., 3])
-
-
-def test_a_pattern_turns_and_mirrors_with_the_product() -> None:
-    upright, turned = _pen(), Pen(64, np.array([[0, 64.0, 0], [64.0, 0, 0]]))  # x and y change places
-    for pen in (upright, turned):
-        pen.fill(shapes.box(0.1, 0.1, 0.9, 0.9), Paint(RED, BLUE, "stripes", 5), edge=False)
-    a, b = (np.asarray(pen.layer)[8:56, 8:56] for pen in (upright, turned))
-    assert {tuple(pixel) for pixel in a[:, 0].tolist()} == {(*RED, 255), (*BLUE, 255)}
-    np.testing.assert_array_equal(a, b.transpose(1, 0, 2))
-
-
-def test_text_is_read_from_left_to_right() -> None:
-    pen = _pen(200)
-    pen.text("I....", (0.5, 0.5), 0.3, RED)
-    ink = np.asarray(pen.layer)[..., 3] > 128
-    columns = np.flatnonzero(ink.any(0))
-    assert ink[:, columns[0] : columns[0] + 8].sum() > ink[:, columns[-1] - 8 :].sum()
-
-
-@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
-def test_every_sketch_fills_a_good_part_of_its_square(kind: str) -> None:
-    numbers = [number for number in range(6 * len(KINDS)) if make_product(0, number).kind.name == kind]
-    for number in numbers:
-        pen = _pen(96)
-        SKETCHES[kind](pen, make_product(0, number))
-        alpha = np.asarray(pen.layer)[..., 3]
-        assert 0.05 < (alpha > 0).mean() < 0.8
-        left, top, right, bottom = pen.layer.getbbox() or (0, 0, 0, 0)
-        assert max(right - left, bottom - top) > 0.55 * 96
 
 
 def test_a_photo_is_a_function_of_its_generator() -> None:
@@ -104,6 +49,12 @@ def test_a_photo_is_a_function_of_its_generator() -> None:
         {"badges": 1.0},
         {"covered": 1.0},
         {"scene": Scene("table", "wood", (200, 210, 220), (120, 90, 60), 1)},
+        {"shadow": "contact"},
+        {"lean": 0.3},
+        {"keystone": 0.3},
+        {"fall": 0.4},
+        {"vignette": 0.5},
+        {"cropped": 1.0},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -116,13 +67,75 @@ def test_each_part_of_a_manner_shows(change: dict[str, object]) -> None:
     assert np.abs(usual - changed).max() > 8
 
 
-@pytest.mark.parametrize("backdrop", ["plain", "graded", "surface", "table"])
+@pytest.mark.parametrize(
+    ("aspect", "size"), [((1, 1), (80, 80)), ((4, 5), (64, 80)), ((3, 4), (60, 80)), ((4, 3), (80, 60))]
+)
+@pytest.mark.parametrize("change", [{}, {"border": 0.05}, {"bars": 0.1}, {"bars": -0.1}])
+def test_the_longer_side_of_a_photo_is_the_side_asked_for(
+    aspect: tuple[int, int], size: tuple[int, int], change: dict[str, float]
+) -> None:
+    manner = replace(PLAIN, aspect=aspect, frame=(10, 200, 10), **change)  # type: ignore[arg-type]
+    photo = take_photo(make_product(0, 0), manner, rng(0, 9, 1), 80)
+    assert photo.size == size
+    framed = [photo.getpixel(at) == (10, 200, 10) for at in ((size[0] // 2, 0), (0, size[1] // 2))]
+    bars = change.get("bars", 0.0)
+    assert framed == ["border" in change or bars > 0, "border" in change or bars < 0]
+
+
+@pytest.mark.parametrize("side", [16, 33, 512])
+@pytest.mark.parametrize("backdrop", ["plain", "table"])
+def test_photos_of_any_size_show_the_product(side: int, backdrop: str) -> None:
+    manner = replace(
+        PLAIN, scene=replace(PLAIN.scene, backdrop=backdrop), aspect=(3, 4), grain=3, softness=4, fall=0.3,
+        vignette=0.2, border=0.05, badges=1, covered=1, watermark="Shop", keystone=0.2, lean=0.2, tilt=10,
+    )  # fmt: skip
+    product = replace(make_product(0, 4), tag=("BR-1234", "EU 42"))
+    photo = take_photo(product, manner, rng(0, 9, side), side)
+    assert photo.size == (round(side * 0.75), side)
+    assert np.asarray(photo).std() > 12
+
+
+def test_a_whole_product_lies_inside_the_photo() -> None:
+    manner = replace(PLAIN, zoom=0.95, tilt=12, lean=0.2, keystone=0.2, shadow="none", aspect=(4, 5))
+    for number in range(12):
+        photo = np.asarray(take_photo(make_product(0, number), manner, rng(0, 9, number), 100), int)
+        border = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
+        assert (np.abs(border - photo[0, 0]).max(1) > 60).sum() < 4
+        ink = (photo != photo[0, 0]).any(2)
+        assert max(np.ptp(np.flatnonzero(ink.any(0))) / 80, np.ptp(np.flatnonzero(ink.any(1))) / 100) > 0.8
+
+
+def test_a_cropped_product_is_cut_at_one_edge_only() -> None:
+    manner = replace(PLAIN, cropped=1, zoom=0.8, shadow="none")
+    cut = set()
+    for number in range(12):
+        photo = np.asarray(take_photo(make_product(0, 4 + number % 3), manner, rng(0, 9, number), 100), int)
+        paper = np.array(manner.scene.wall) - np.abs(photo.max((0, 1)) - manner.scene.wall)
+        ink = np.abs(photo - paper).max(2) > 30
+        edges = [
+            name for name, line in zip("tblr", (ink[0], ink[-1], ink[:, 0], ink[:, -1]), strict=True) if line.any()
+        ]
+        assert len(edges) == 1
+        cut.update(edges)
+    assert len(cut) > 2
+
+
+def test_a_scene_with_a_table_is_met_at_the_same_height_in_every_photo() -> None:
+    scene = Scene("table", "concrete", (210, 220, 230), (60, 50, 40), 5)
+    rows = {
+        int(np.abs(np.diff(np.asarray(spot(scene, (60, 80), across, 0.1), int).sum((1, 2)))).argmax())
+        for across in (0, 0.5, 1)
+    }
+    assert len(rows) == 1
+
+
+@pytest.mark.parametrize("backdrop", ["plain", "graded", "sweep", "surface", "table"])
 @pytest.mark.parametrize("surface", ["wood", "linen", "marble", "concrete"])
 def test_scenes_fill_the_photo(backdrop: str, surface: str) -> None:
     scene = Scene(backdrop, surface, (210, 220, 230), (150, 110, 80), 5)
-    for side in (32, 75):
-        image = spot(scene, side, 0.3, 0.9)
-        assert image.size == (side, side)
+    for size in ((32, 32), (75, 60)):
+        image = spot(scene, size, 0.3, 0.9)
+        assert image.size == size
         assert image.mode == "RGB"
         assert np.asarray(image).min() > 10
 

@@ -36,3 +36,22 @@ def test_rays_point_like_the_hands_of_a_clock() -> None:
 def test_an_arc_spans_its_degrees() -> None:
     arc = shapes.ellipse(0.5, 0.5, 0.4, 0.2, (0, 90))
     np.testing.assert_allclose(arc[[0, -1]], [(0.9, 0.5), (0.5, 0.7)], atol=1e-12)
+
+
+@given(st.tuples(coordinate, coordinate), st.tuples(coordinate, coordinate), st.floats(0.01, 0.3))
+@settings(max_examples=25, deadline=None)
+def test_a_straight_ribbon_is_what_a_line_of_three_points_gives(
+    start: tuple[float, float], end: tuple[float, float], width: float
+) -> None:
+    if np.hypot(end[0] - start[0], end[1] - start[1]) < 0.01:
+        return
+    middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+    straight = shapes.ribbon(shapes.polygon(start, end), width)
+    general = shapes.ribbon(shapes.polygon(start, middle, end), width)
+    np.testing.assert_allclose(straight, np.delete(general, (1, 8), axis=0), atol=1e-9)
+
+
+def test_a_ribbon_keeps_its_width_around_a_bend() -> None:
+    line = shapes.ellipse(0.5, 0.5, 0.3, 0.3, (0, 90))
+    radii = np.hypot(*(shapes.ribbon(line, 0.1) - 0.5).T)
+    np.testing.assert_allclose([radii.min(), radii.max()], [0.25, 0.35], atol=0.002)

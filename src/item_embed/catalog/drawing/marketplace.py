@@ -1,132 +1,192 @@
-"""The drawn marketplace as a user's feed: listings of products by sellers, a CSV file and a folder of photos.
+"""The drawn marketplace as a folder: a feed like a user's, and beside it what is true of it.
 
-    OUT/feed.csv       item_id, title, image, category, product_id, price, seller, colour
-    OUT/images/*.jpg
-
-Each listing is a function of (seed, product, listing): product 7 looks the same in a marketplace of ten products and
-of a million, and any part can be drawn apart from the rest.
+OUT/feed.csv            item_id, title, image, category, product_id, price, seller, colour
+OUT/images/ab/ID.jpg
+OUT/labels.csv, OUT/near_negatives.csv    see `labels`
+OUT/market.json         the settings, the counts, the ceilings
 """
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from item_embed.catalog.drawing.photos import as_jpeg, take_photo
-from item_embed.catalog.drawing.products import Product, make_product, rng
-from item_embed.catalog.drawing.sellers import SELLERS, Seller, make_seller
-from item_embed.catalog.drawing.titles import colour_words, write_title
+from item_embed.catalog.drawing.ceilings import Ceiling, ceilings
+from item_embed.catalog.drawing.facts import codes, photo_facts
+from item_embed.catalog.drawing.kinds import KINDS
+from item_embed.catalog.drawing.labels import LABEL_COLUMNS, NEAR_NEGATIVE_COLUMNS, label_row, near_negatives
+from item_embed.catalog.drawing.listings import COLUMNS, make_listings
+from item_embed.catalog.drawing.products import FAMILY, make_product
+from item_embed.catalog.drawing.showing import Showing
 from item_embed.errors import ConfigError
 from item_embed.files import whole_folder
-from item_embed.hashing import hash64
+from item_embed.parallel import ordered_map
 from item_embed.progress import OnProgress, silent
 
-COLUMNS = ("item_id", "title", "image", "category", "product_id", "price", "seller", "colour")
-FEWEST, MOST = 2, 4  # listings of a product
-_ID_STREAM, _SELLERS_STREAM, _TITLE_STREAM, _PHOTO_STREAM, _ROW_STREAM = range(3, 8)
-_NO_PHOTO, _ENTITY, _NO_COLOUR = 0.01, 0.01, 0.1  # shares of rows
+_PART = FAMILY * len(KINDS)  # products drawn at a time: whole families
+_TABLES = {"feed.csv": COLUMNS, "labels.csv": LABEL_COLUMNS, "near_negatives.csv": NEAR_NEGATIVE_COLUMNS}
 
 
 @dataclass(frozen=True)
-class DrawnCounts:
-    """What a drawn marketplace holds."""
+class DrawnMarketplace:
+    """What a drawn marketplace holds, and the best that any method could reach on it."""
 
     products: int
     listings: int
+    photos: int
     kinds: int
-
-
-@dataclass(frozen=True)
-class Listing:
-    """One row of the feed and its photo."""
-
-    row: dict[str, str]  # by `COLUMNS`
-    photo: bytes | None  # JPEG
+    near_negatives: int
+    ceilings: dict[str, Ceiling]  # by "photo", "title", "both"
 
 
 def draw_marketplace(
-    out: Path, products: int, seed: int = 0, image_size: int = 192, on_progress: OnProgress = silent
-) -> DrawnCounts:
-    """Draw a marketplace and write it as a feed.
+    out: Path,
+    products: int,
+    seed: int = 0,
+    image_size: int = 192,
+    on_progress: OnProgress = silent,
+    *,
+    showing: Showing | None = None,
+    workers: int = 1,
+) -> DrawnMarketplace:
+    """Draw a marketplace and write it as a feed with labels beside it.
 
     Args:
         out: folder to make, empty if it exists; written aside and renamed when complete.
         products: how many products; each has two to four listings.
         seed: another seed, another marketplace.
-        image_size: width and height of the photos, pixels.
+        image_size: longer side of the photos, pixels.
         on_progress: told the products done.
+        showing: where attributes show, and how much titles tell; by default the preset `mixed`.
+        workers: processes that draw; the files are the same, byte for byte, whatever their number.
 
     Raises:
         OutputError: when the folder holds something already, or cannot be written.
         ConfigError: when a number is out of range.
 
     Example:
-        >>> draw_marketplace(Path("market"), products=100)  # doctest: +SKIP
-        DrawnCounts(products=100, listings=297, kinds=18)
+        >>> draw_marketplace(Path("market"), products=100).listings  # doctest: +SKIP
+        297
     """
     if products < 1:
         raise ConfigError(f"a marketplace needs at least 1 product, not {products}; give --products a larger number.")
     if not 32 <= image_size <= 2048:
         raise ConfigError(f"photos of {image_size} pixels cannot be drawn; give --image-size from 32 to 2048.")
+    if workers < 1:
+        raise ConfigError(f"{workers} processes cannot draw; give --workers 1 or more.")
+    showing = showing or Showing()
     # Drawn again as easily as lost: its thousands of files need not be on the disk before the folder appears.
     with whole_folder(out, sync=False) as folder:
-        return _draw(folder, products, seed, image_size, on_progress)
+        numbers = (range(first, min(first + _PART, products)) for first in range(0, products, _PART))
+        tasks = (_Task(folder, part, seed, image_size, showing) for part in numbers)
+        useful = min(workers, -(-products // _PART))
+        truth = _write(folder, ordered_map(_draw_part, tasks, useful), products, on_progress)
+        drawn = _counted(truth)
+        settings = {"seed": seed, "image_size": image_size, "showing": asdict(showing)}
+        text = json.dumps({**settings, **asdict(drawn)}, indent=2) + "\n"
+        (folder / "market.json").write_text(text, encoding="utf8")
+    return drawn
 
 
-def _draw(folder: Path, products: int, seed: int, image_size: int, on_progress: OnProgress) -> DrawnCounts:
+@dataclass(frozen=True)
+class _Task:
+    folder: Path
+    numbers: range
+    seed: int
+    image_size: int
+    showing: Showing
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some products, drawn: rows as CSV by the file's name, and the truth of them for the ceilings."""
+
+    rows: dict[str, str]
+    facts: NDArray[np.int64]  # (products, facts)
+    listings: NDArray[np.int64]  # of each product
+    titles: NDArray[np.int64]  # facts that each listing's title tells, (listings,)
+    photos: NDArray[np.int64]  # … and its photo
+    near_negatives: int
+
+
+def _draw_part(task: _Task) -> _Part:
+    """Draw some products, write their photos, and give the rest back."""
+    rows: dict[str, list[Sequence[str]]] = {name: [] for name in _TABLES}
+    facts: list[tuple[int, ...]] = []
+    listings: list[int] = []
+    titles: list[int] = []
+    photos: list[int] = []
+    by_photo = photo_facts(task.showing)
+    for number in task.numbers:
+        product = make_product(task.seed, number, task.showing)
+        facts.append(codes(product))
+        before = len(titles)
+        for listing in make_listings(product, task.seed, task.image_size, task.showing):
+            row = listing.row
+            rows["feed.csv"].append([row[name] for name in COLUMNS])
+            rows["labels.csv"].append(label_row(row["item_id"], product, listing.title.mentioned))
+            titles.append(listing.title.facts)
+            photos.append(0 if listing.photo is None else by_photo)
+            if listing.photo is not None:
+                _store(task.folder / row["image"], listing.photo)
+        listings.append(len(titles) - before)
+        rows["near_negatives.csv"] += near_negatives(product, task.seed, task.showing)
+    return _Part(
+        {name: _as_csv(table) for name, table in rows.items()},
+        np.asarray(facts, np.int64),
+        np.asarray(listings, np.int64),
+        np.asarray(titles, np.int64),
+        np.asarray(photos, np.int64),
+        near_negatives=len(rows["near_negatives.csv"]),
+    )
+
+
+def _store(path: Path, photo: bytes) -> None:
+    try:
+        path.write_bytes(photo)
+    except FileNotFoundError:  # the first one of its folder
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(photo)
+
+
+def _as_csv(rows: Iterable[Sequence[str]]) -> str:
+    file = io.StringIO()
+    csv.writer(file).writerows(rows)
+    return file.getvalue()
+
+
+def _write(folder: Path, parts: Iterator[_Part], products: int, on_progress: OnProgress) -> list[_Part]:
+    """Write the tables in the order of the products; returns the parts without their rows."""
     (folder / "images").mkdir()
-    listings, kinds = 0, set()
-    with (folder / "feed.csv").open("w", newline="", encoding="utf8") as file:
-        feed = csv.DictWriter(file, COLUMNS)
-        feed.writeheader()
-        for number in range(products):
-            product = make_product(seed, number)
-            kinds.add(product.kind.name)
-            for listing in make_listings(product, seed, image_size):
-                feed.writerow(listing.row)
-                if listing.photo is not None:
-                    (folder / listing.row["image"]).write_bytes(listing.photo)
-                listings += 1
-            on_progress(number + 1, products)
-    return DrawnCounts(products, listings, len(kinds))
+    for name, columns in _TABLES.items():
+        (folder / name).write_text(_as_csv([columns]), encoding="utf8", newline="")
+    truth, done = [], 0
+    for part in parts:
+        for name, text in part.rows.items():
+            with (folder / name).open("a", encoding="utf8", newline="") as file:
+                file.write(text)
+        part.rows.clear()
+        truth.append(part)
+        done += len(part.facts)
+        on_progress(done, products)
+    return truth
 
 
-def make_listings(product: Product, seed: int, image_size: int) -> Iterator[Listing]:
-    """The product's listings: two to four, each by another seller."""
-    random = rng(seed, _SELLERS_STREAM, product.number)
-    count = int(random.integers(FEWEST, MOST + 1))
-    for i, seller in enumerate(random.permutation(SELLERS)[:count].tolist()):
-        yield _make_listing(product, make_seller(seed, seller), i, seed, image_size)
-
-
-def _make_listing(product: Product, seller: Seller, i: int, seed: int, image_size: int) -> Listing:
-    item_id = f"{int(hash64(seed, _ID_STREAM, product.number * MOST + i)):016x}"  # a bijection: no two alike
-    random = rng(seed, _ROW_STREAM, product.number, i)
-    photo = None
-    if random.random() >= _NO_PHOTO:
-        shot = take_photo(product, seller.photo, rng(seed, _PHOTO_STREAM, product.number, i), image_size)
-        photo = as_jpeg(shot, seller.photo.quality)
-    words = rng(seed, _TITLE_STREAM, product.number, i)
-    title = write_title(product, seller.title, words)
-    row = {
-        "item_id": item_id,
-        "title": _with_entity(title) if random.random() < _ENTITY else title,
-        "image": "" if photo is None else f"images/{item_id}.jpg",
-        "category": product.kind.category,
-        "product_id": product.product_id,
-        "price": f"{_price(product, seller, random):.2f}",
-        "seller": seller.name,
-        "colour": "" if random.random() < _NO_COLOUR else colour_words(product, seller.title, words),
-    }
-    return Listing(row, photo)
-
-
-def _price(product: Product, seller: Seller, random: np.random.Generator) -> float:
-    return max(1.0, round(product.price * seller.markup * random.normal(1, 0.03)) - 0.01)
-
-
-def _with_entity(title: str) -> str:
-    """What a careless export makes of a title."""
-    return title.replace("&", "&amp;") if "&" in title else title.replace(" ", "&nbsp;", 1)
+def _counted(parts: Sequence[_Part]) -> DrawnMarketplace:
+    facts, listings, titles, photos = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("facts", "listings", "titles", "photos")
+    )
+    owners = np.repeat(np.arange(len(facts)), listings)
+    return DrawnMarketplace(
+        products=len(facts),
+        listings=len(owners),
+        photos=int((photos > 0).sum()),
+        kinds=len(np.unique(facts[:, 0])),
+        near_negatives=sum(part.near_negatives for part in parts),
+        ceilings=ceilings(facts, owners, titles, photos),
+    )

@@ -1,13 +1,13 @@
-"""A pen that draws a product's parts, given in the product's own space, onto a transparent layer."""
+"""A pen that writes down how a product is drawn: its parts, in the product's own space, from back to front."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
-from item_embed.catalog.drawing import shapes, textures
+from item_embed.catalog.drawing import shapes
 from item_embed.catalog.drawing.shapes import Outline, Point
 
 RGB = tuple[int, int, int]
@@ -22,6 +22,10 @@ class Paint:
     second: RGB
     pattern: str = "plain"
     repeats: int = 6
+
+    def plain(self, colour: RGB | None = None) -> "Paint":
+        """The same material without its pattern, perhaps in another colour."""
+        return replace(self, pattern="plain", colour=colour or self.colour)
 
 
 def mix(colour: RGB, other: RGB, share: float) -> RGB:
@@ -45,132 +49,130 @@ def brightness(colour: RGB) -> float:
     return (0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]) / 255
 
 
-class Pen:
-    """Fills outlines and draws lines; points pass through one affine map from the product to the layer.
+@dataclass(frozen=True)
+class Part:
+    """One step of a drawing; its outline is a run of the drawing's points.
 
-    Mapping points rather than pixels keeps every edge sharp at any angle and scale, and costs almost nothing.
-
-    Args:
-        side: width and height of the layer, pixels.
-        to_pixels: (2, 3), maps (x, y, 1) of the unit square to the layer.
-
-    Example:
-        >>> pen = Pen(64, np.array([[64.0, 0, 0], [0, 64, 0]]))
-        >>> pen.fill(shapes.ellipse(0.5, 0.5, 0.4, 0.4), (200, 30, 30), "ball")
-        >>> pen.layer.getpixel((2, 2))
-        (0, 0, 0, 0)
+    Attributes:
+        start, stop: the outline's points.
+        colour: what fills it.
+        paint: the pattern on it, or None.
+        shade: see `textures.tone`, "" for none.
+        finish: see `textures.FINISHES`, "" for none.
+        to_box: (3, 3), maps a point to the square around the part, where its shade is, or where its stencil is.
+        edge: colour of the edge, or None.
+        width: of a line, 0 for what is filled; a line's middle follows its outline in the points, up to `middle`.
+        stencil: letters to fill instead of the outline, or None.
     """
 
-    def __init__(self, side: int, to_pixels: NDArray[np.float64]) -> None:
-        self.layer = Image.new("RGBA", (side, side), (0, 0, 0, 0))
-        self._draw = ImageDraw.Draw(self.layer)
-        self._linear, self._shift = to_pixels[:, :2], to_pixels[:, 2]
-        self._back = np.linalg.inv(self._linear)
-        self._unit = float(np.sqrt(abs(np.linalg.det(self._linear))))  # pixels per unit of the product's space
-        self._edge = max(1, round(side / 190))
+    start: int
+    stop: int
+    colour: RGB
+    paint: Paint | None = None
+    shade: str = ""
+    finish: str = ""
+    to_box: NDArray[np.float64] | None = None
+    edge: RGB | None = None
+    width: float = 0.0
+    middle: int = 0
+    stencil: Image.Image | None = None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Parts from back to front, and their points, (n, 2)."""
+
+    points: NDArray[np.float64]
+    parts: tuple[Part, ...]
+
+
+class Pen:
+    """Writes down outlines to fill, lines and words, all in the unit square, x to the right and y down.
+
+    A drawing is made once for a product and painted for each of its photos: see `painting.paint`.
+
+    Args:
+        finish: how what is filled with a `Paint` looks: one of `textures.FINISHES`, or "".
+
+    Example:
+        >>> pen = Pen()
+        >>> pen.fill(shapes.ellipse(0.5, 0.5, 0.4, 0.4), (200, 30, 30), "ball")
+        >>> len(pen.drawing().parts)
+        1
+    """
+
+    def __init__(self, finish: str = "") -> None:
+        self._finish = finish
+        self._points: list[NDArray[np.float64]] = []
+        self._parts: list[Part] = []
+        self._count = 0
+
+    def drawing(self) -> Drawing:
+        """What was drawn so far."""
+        points = np.concatenate(self._points) if self._points else np.zeros((0, 2))
+        return Drawing(points, tuple(self._parts))
 
     def fill(self, outline: Outline, paint: Paint | RGB, shade: str = "", edge: bool = True) -> None:
-        """Fill an outline, shade it (see `textures.shade`) and draw its edge in a darker tone."""
+        """Fill an outline, shade it (see `textures.tone`) and draw its edge in a darker tone."""
+        material = isinstance(paint, Paint)
         colour = paint.colour if isinstance(paint, Paint) else paint
-        pixels = self._pixels(outline)
-        patterned = isinstance(paint, Paint) and paint.pattern != "plain"
-        if patterned or shade:
-            self._fill_masked(outline, pixels, paint, shade)
-        else:
-            self._draw.polygon(pixels.ravel().tolist(), fill=(*colour, 255))
-        if edge:
-            closed = np.concatenate([pixels, pixels[:1]]).ravel().tolist()
-            self._draw.line(closed, fill=(*darker(colour, 0.38), 255), width=self._edge)
+        finish = self._finish if material else ""
+        start = self._add(outline)
+        part = Part(
+            start,
+            self._count,
+            colour,
+            paint if isinstance(paint, Paint) and paint.pattern != "plain" else None,
+            shade,
+            finish,
+            _to_box(outline) if shade or finish else None,
+            darker(colour, 0.38) if edge else None,
+        )
+        self._parts.append(part)
 
-    def line(self, outline: Outline, width: float, colour: RGB, edge: bool = False) -> None:
-        """Draw a line with round ends; `width` is in the product's space. An edge makes it look like a tube."""
-        flat = self._pixels(outline)
-        thick = max(1.0, width * self._unit)
-        if edge:
-            self._stroke(flat, thick + 2 * self._edge, darker(colour, 0.38))
-        self._stroke(flat, thick, colour)
-        if edge and thick > 4:
-            self._stroke(flat - thick * 0.18, thick * 0.25, lighter(colour, 0.25))
+    def line(self, outline: Outline, width: float, paint: Paint | RGB, edge: bool = False) -> None:
+        """Draw a line with round ends; an edge makes it look like a tube."""
+        if isinstance(paint, Paint) and self._finish:
+            self.fill(shapes.ribbon(outline, width), paint.plain(), "", edge)
+            return
+        colour = paint.colour if isinstance(paint, Paint) else paint
+        rim = darker(colour, 0.38) if edge else None
+        start = self._add(shapes.ribbon(outline, width))
+        stop = self._count
+        self._add(outline)
+        self._parts.append(Part(start, stop, colour, edge=rim, width=width, middle=self._count))
+        if edge and width > 0.012:
+            self.line(outline - width * 0.18, width * 0.25, lighter(colour, 0.25))
 
     def text(self, words: str, centre: Point, height: float, colour: RGB, turn: float = 0.0) -> None:
-        """Write words about a centre, `height` tall in the product's space, turned clockwise by degrees."""
+        """Write words about a centre, `height` tall, turned clockwise by degrees."""
         stencil = _lettering(words)
         scale = height / _TEXT_HEIGHT
         c, s = np.cos(np.deg2rad(turn)) * scale, np.sin(np.deg2rad(turn)) * scale
         turned = np.array([[c, -s], [s, c]])
         origin = np.asarray(centre) - turned @ (np.asarray(stencil.size) / 2)
-        corners = shapes.box(0, 0, *stencil.size) @ turned.T + origin
-        frame = self._frame(self._pixels(corners))
-        if frame is not None:
-            mask = self._mapped(stencil, frame, np.linalg.inv(turned), origin, Image.Resampling.BILINEAR)
-            self.layer.paste((*colour, 255), frame, mask)
+        start = self._add(shapes.box(0, 0, *stencil.size) @ turned.T + origin)
+        back = np.eye(3)
+        back[:2, :2] = np.linalg.inv(turned)
+        back[:2, 2] = -back[:2, :2] @ origin
+        self._parts.append(Part(start, self._count, colour, to_box=back, stencil=stencil, width=height * 0.12))
 
-    def _pixels(self, outline: Outline) -> NDArray[np.float64]:
-        return np.asarray(outline @ self._linear.T + self._shift)
-
-    def _frame(self, pixels: NDArray[np.float64]) -> tuple[int, int, int, int] | None:
-        """The part of the layer that some pixels touch, or None where they lie outside."""
-        side = self.layer.width
-        left, top = np.clip(np.floor(pixels.min(0)), 0, side).astype(int).tolist()
-        right, bottom = np.clip(np.ceil(pixels.max(0)) + 1, 0, side).astype(int).tolist()
-        return (left, top, right, bottom) if right > left and bottom > top else None
-
-    def _fill_masked(self, outline: Outline, pixels: NDArray[np.float64], paint: Paint | RGB, shade: str) -> None:
-        frame = self._frame(pixels)
-        if frame is None:
-            return
-        mask = Image.new("L", (frame[2] - frame[0], frame[3] - frame[1]))
-        ImageDraw.Draw(mask).polygon((pixels - frame[:2]).ravel().tolist(), fill=255)
-        self.layer.paste((*(paint.colour if isinstance(paint, Paint) else paint), 255), frame, mask)
-        if isinstance(paint, Paint) and paint.pattern != "plain":
-            texture = textures.pattern(paint.pattern, paint.repeats)
-            drawn = self._mapped(texture, frame, np.eye(2) * texture.width, np.zeros(2), Image.Resampling.NEAREST)
-            self.layer.paste((*paint.second, 255), frame, ImageChops.multiply(drawn, mask))
-        if shade:
-            low = outline.min(0)
-            for texture_, tone in zip(textures.shade(shade), ((0, 0, 0, 255), (255, 255, 255, 255)), strict=True):
-                if texture_ is not None:
-                    scale = np.diag(texture_.width / np.maximum(outline.max(0) - low, 1e-6))
-                    drawn = self._mapped(texture_, frame, scale, low, Image.Resampling.BILINEAR)
-                    self.layer.paste(tone, frame, ImageChops.multiply(drawn, mask))
-
-    def _mapped(
-        self,
-        texture: Image.Image,
-        frame: tuple[int, int, int, int],
-        to_texture: NDArray[np.float64],
-        origin: NDArray[np.float64],
-        resample: Image.Resampling,
-    ) -> Image.Image:
-        """The texture as seen in a frame of the layer; `to_texture` maps (point - origin) to texture pixels."""
-        linear = to_texture @ self._back
-        shift = linear @ (np.asarray(frame[:2]) - self._shift) - to_texture @ origin
-        data = (*linear[0].tolist(), float(shift[0]), *linear[1].tolist(), float(shift[1]))
-        size = (frame[2] - frame[0], frame[3] - frame[1])
-        return texture.transform(size, Image.Transform.AFFINE, data, resample)
-
-    def _stroke(self, pixels: NDArray[np.float64], width: float, colour: RGB) -> None:
-        if width <= 3:
-            self._draw.line(pixels.ravel().tolist(), fill=(*colour, 255), width=max(1, round(width)))
-        else:
-            self._draw.polygon(_ribbon(pixels, width / 2).ravel().tolist(), fill=(*colour, 255))
-            for x, y in (pixels[0].tolist(), pixels[-1].tolist()):
-                r = width / 2 - 0.5
-                self._draw.ellipse((x - r, y - r, x + r, y + r), fill=(*colour, 255))
+    def _add(self, outline: Outline) -> int:
+        start = self._count
+        self._points.append(outline)
+        self._count += len(outline)
+        return start
 
 
-def _ribbon(line: NDArray[np.float64], half_width: float) -> NDArray[np.float64]:
-    """The outline of a wide line, its corners mitred: PIL's own wide lines have ragged edges on curves."""
-    steps = np.diff(line, axis=0)
-    along = steps / np.maximum(np.hypot(steps[:, 0], steps[:, 1]), 1e-9)[:, None]
-    normals = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    before, after = np.concatenate([normals[:1], normals]), np.concatenate([normals, normals[-1:]])
-    mitre = (before + after) / np.maximum(1 + (before * after).sum(1), 0.4)[:, None]
-    return np.concatenate([line + mitre * half_width, (line - mitre * half_width)[::-1]])
+def _to_box(outline: Outline) -> NDArray[np.float64]:
+    (left, top), (right, bottom) = outline.min(0).tolist(), outline.max(0).tolist()
+    across, down = 1 / max(right - left, 1e-6), 1 / max(bottom - top, 1e-6)
+    return np.array([[across, 0, -left * across], [0, down, -top * down], [0, 0, 1]])
 
 
 @lru_cache(maxsize=256)
 def _lettering(words: str) -> Image.Image:
+    """The words as a stencil: where ink comes, 255."""
     font = ImageFont.load_default(_TEXT_HEIGHT)
     left, top, right, bottom = font.getbbox(words)
     image = Image.new("L", (int(right - left) + 4, int(bottom - top) + 4))

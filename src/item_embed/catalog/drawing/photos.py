@@ -2,27 +2,24 @@
 
 import io
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from item_embed.catalog.drawing import scenes, shapes
-from item_embed.catalog.drawing.pen import Pen
-from item_embed.catalog.drawing.products import Product, pick
+from item_embed.catalog.drawing import lighting, scenes, stickers
+from item_embed.catalog.drawing.painting import Painted, paint, project
+from item_embed.catalog.drawing.pen import RGB, Drawing
+from item_embed.catalog.drawing.products import Product
 from item_embed.catalog.drawing.scenes import Scene
-from item_embed.catalog.drawing.sketches import SKETCHES
+from item_embed.catalog.drawing.sketches import sketch
+from item_embed.catalog.drawing.tags import Tag
 
-_SUPERSAMPLING = 2
-_SHADOW = (12, 10, 16)
-_BADGES = (
-    ("SALE", (214, 40, 44)),
-    ("NEW", (30, 130, 76)),
-    ("-20%", (226, 110, 30)),
-    ("TOP", (40, 80, 170)),
-    ("-35%", (200, 30, 90)),
-)
+_SHADOW: RGB = (12, 10, 16)
+_LARGEST = 0.955  # of a photo's width or height, for a product that is not cropped
+_TUCKED = 0.6  # share of a tag that a tall product keeps clear of
+_MOST_CUT = 0.15  # of the product, beyond the photo's edge
+Size = tuple[int, int]  # width, height
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class PhotoManner:
 
     Attributes:
         scene: the place.
-        zoom: side of the product's square over the photo's side.
+        zoom: the product's longest side over the photo's.
         tilt: standard deviation of the turn, degrees, for a product that lies flat.
         turned: the most a product is turned away from the camera, as the share of its width that is lost.
         mirrors: share of photos that show the product from its other side.
@@ -43,6 +40,16 @@ class PhotoManner:
         watermark: the words across every photo, or "".
         badges: share of photos with a badge in a corner.
         covered: share of photos with something in front of the product.
+        aspect: width and height of the photos, in parts.
+        shadow: "soft" (on what is close behind), "contact" (at the foot) or "none" (cut out).
+        lean: the most a product is tipped away from the camera, as the share of its height that is lost.
+        keystone: how much larger the nearer side is than the farther one, at most, as a share.
+        light_from, fall: one of eight directions, and the share of the light that is lost across the photo.
+        vignette: share of the light that is lost in the corners.
+        cropped: share of photos that cut a part of the product off.
+        border: share of the photo's side that a frame takes at each edge.
+        bars: share of the photo's height (width, where negative) that bars take above and below.
+        frame: colour of border and bars.
     """
 
     scene: Scene
@@ -59,6 +66,47 @@ class PhotoManner:
     watermark: str
     badges: float
     covered: float
+    aspect: Size = (1, 1)
+    shadow: str = "soft"
+    lean: float = 0.0
+    keystone: float = 0.0
+    light_from: int = 5
+    fall: float = 0.0
+    vignette: float = 0.0
+    cropped: float = 0.0
+    border: float = 0.0
+    bars: float = 0.0
+    frame: RGB = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class _Light:
+    """The light of one photo; see `PhotoManner`."""
+
+    gain: float
+    gamma: float
+    cast: tuple[float, float, float]
+    light_from: int
+    fall: float
+    noise: tuple[float, float]  # which part of the sheet of noise
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """Where a product is put: the photo's size, whether it stands on something, the tag that needs room."""
+
+    size: Size
+    stands: bool
+    tag: Tag | None
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Where the product lies in a photo: its projection and the box around it, pixels."""
+
+    projection: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 def take_photo(product: Product, manner: PhotoManner, random: np.random.Generator, side: int) -> Image.Image:
@@ -68,23 +116,21 @@ def take_photo(product: Product, manner: PhotoManner, random: np.random.Generato
         product: what to photograph.
         manner: how its seller photographs.
         random: where this photo's own variation comes from.
-        side: width and height, pixels.
+        side: the longer of width and height, pixels.
     """
-    scene = manner.scene
-    stands = scene.backdrop == "table" and product.kind.stands
-    if scene.backdrop == "table" and not stands:
-        scene = replace(scene, backdrop="surface")
-    photo = scenes.spot(scene, side, *random.random(2).tolist())
-    item = _cut_out(product, _view(manner, stands, random, side * _SUPERSAMPLING), side)
-    _place(photo, item, stands, random)
-    if random.random() < manner.covered:
-        _cover(photo, random)
-    photo = _light(photo, manner, random)
-    if random.random() < manner.badges:
-        _badge(photo, random)
-    if manner.watermark:
-        photo.paste((255, 255, 255), (0, 0), _watermark(manner.watermark, side))
-    return photo
+    longest = max(manner.aspect)
+    size = (max(1, round(side * manner.aspect[0] / longest)), max(1, round(side * manner.aspect[1] / longest)))
+    across, down = round(manner.border * side), round(manner.border * side)
+    if manner.bars > 0:
+        down += round(manner.bars * size[1])
+    else:
+        across += round(-manner.bars * size[0])
+    if not across and not down:
+        return _shot(product, manner, random, size)
+    canvas = Image.new("RGB", size, manner.frame)
+    inner = (size[0] - 2 * across, size[1] - 2 * down)
+    canvas.paste(_shot(product, manner, random, inner), (across, down))
+    return canvas
 
 
 def as_jpeg(photo: Image.Image, quality: int) -> bytes:
@@ -94,121 +140,156 @@ def as_jpeg(photo: Image.Image, quality: int) -> bytes:
     return file.getvalue()
 
 
-def _view(manner: PhotoManner, stands: bool, random: np.random.Generator, pixels: int) -> NDArray[np.float64]:
-    """The affine map (2, 3) from the unit square to the layer: turned, foreshortened, mirrored, sheared."""
-    angle = np.deg2rad(random.normal(0, min(manner.tilt, 2.5) if stands else manner.tilt))
-    zoom = manner.zoom * random.normal(1, 0.05) * pixels
-    width = zoom * (1 - manner.turned * random.random())
-    mirrored = -1 if random.random() < manner.mirrors else 1
-    shear = random.normal(0, 0.04)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = turn @ np.array([[width * mirrored, shear * zoom], [0, zoom]])
-    shift = pixels / 2 - linear @ (0.5, 0.5)
-    return np.column_stack([linear, shift])
-
-
-def _cut_out(product: Product, view: NDArray[np.float64], side: int) -> Image.Image:
-    pen = Pen(side * _SUPERSAMPLING, view)
-    SKETCHES[product.kind.name](pen, product)
-    return pen.layer.reduce(_SUPERSAMPLING)
-
-
-def _place(photo: Image.Image, item: Image.Image, stands: bool, random: np.random.Generator) -> None:
-    """Put the product, with its shadow, in the middle of the photo or on the table."""
-    across, down, fall = random.normal(0, 0.025), random.normal(0, 0.025), random.uniform(0.015, 0.04)
-    box, side = item.getbbox(), photo.width
-    if box is None:
-        return
-    left = round((side - box[2] + box[0]) / 2 + across * side)
-    top = round((side - box[3] + box[1]) / 2 + down * side)
-    if stands:
-        top = max(0, min(round(side * (0.9 + down)) - (box[3] - box[1]), top + side // 4))
-    if box[0] == 0 or box[2] == side:  # cut by the frame: it must stay there
-        left = box[0]
-    if box[1] == 0 or box[3] == side:
-        top = box[1]
-    item = item.crop(box)
-    if stands:
-        _floor_shadow(photo, item, left, top)
-    else:
-        _drop_shadow(photo, item, left + side // 55, top + round(side * fall))
-    photo.paste(item, (left, top), item)
-
-
-def _drop_shadow(photo: Image.Image, item: Image.Image, left: int, top: int) -> None:
-    """The shadow on a backdrop close behind."""
-    _shadow(photo, item.getchannel("A"), (left, top), (0.32, 2))
-
-
-def _floor_shadow(photo: Image.Image, item: Image.Image, left: int, top: int) -> None:
-    """The shadow on the table: the silhouette pressed flat at the product's foot."""
-    deep = max(3, round(item.height * 0.16))
-    flat = item.getchannel("A").resize((item.width, deep))
-    _shadow(photo, flat, (left, top + item.height - round(deep * 0.62)), (0.5, 3))
-
-
-def _shadow(photo: Image.Image, mask: Image.Image, at: tuple[int, int], look: tuple[float, int]) -> None:
-    """Darken the photo under a mask, softened at half its resolution; the look is (darkness, sharpness)."""
-    darkness, sharpness = look
-    reach = max(1, photo.width // 16)
-    small = mask.resize((max(1, mask.width // 2), max(1, mask.height // 2)))
-    soft = Image.new("L", (small.width + 2 * reach, small.height + 2 * reach))
-    soft.paste(small.point([round(level * darkness) for level in range(256)]), (reach, reach))
-    soft = soft.filter(ImageFilter.BoxBlur(max(1, reach // sharpness)))
-    soft = soft.resize((2 * soft.width, 2 * soft.height))
-    photo.paste(_SHADOW, (at[0] - 2 * reach, at[1] - 2 * reach), soft)
-
-
-def _light(photo: Image.Image, manner: PhotoManner, random: np.random.Generator) -> Image.Image:
-    gain = manner.gain * random.normal(1, 0.04)
-    levels = np.linspace(0, 1, 256) ** (manner.gamma * random.normal(1, 0.04))
-    table = np.concatenate([np.clip(255 * gain * tint * levels, 0, 255) for tint in manner.cast])
-    photo = photo.point(table.astype(int).tolist())
+def _shot(product: Product, manner: PhotoManner, random: np.random.Generator, size: Size) -> Image.Image:
+    scene = manner.scene
+    stands = product.kind.stands and (scene.backdrop in ("table", "sweep") or manner.shadow == "contact")
+    if scene.backdrop == "table" and not stands:
+        scene = replace(scene, backdrop="surface")
+    photo = scenes.spot(scene, size, *random.random(2).tolist())
+    light = _light(manner, random)
+    tag = Tag(product.tag, size, random) if product.tag else None
+    drawing = sketch(product)
+    placed = _place(drawing, manner, _Ground(size, stands, tag), random)
+    _put(photo, drawing, placed, _shadow_of(manner, stands), random)
+    kept = tag.box if tag else None
+    if random.random() < manner.covered:
+        stickers.cover(photo, kept, random)
     if manner.softness:
-        photo = photo.filter(ImageFilter.BoxBlur(manner.softness * photo.width / 1000))
-    if manner.grain:
-        noise = random.integers(0, 256, (photo.height, photo.width), np.uint8)
-        veil = Image.fromarray(noise).convert("RGB")
-        photo = Image.blend(photo, veil, manner.grain / 74)  # 74: the deviation of uniform noise on 0..255
+        photo = lighting.softened(photo, manner.softness * max(size) / 1000)
+    if tag is not None:
+        tag.draw(photo, project(drawing.points, placed.projection))
+    photo = _lit(photo, manner, light)
+    unmarked = photo.crop(kept) if kept and manner.watermark else None
+    if manner.watermark:
+        stickers.watermark(photo, manner.watermark)
+    if tag is not None and unmarked is not None:
+        tag.restore(photo, unmarked)
+    if random.random() < manner.badges:
+        stickers.badge(photo, kept, random)
     return photo
 
 
-def _cover(photo: Image.Image, random: np.random.Generator) -> None:
-    """Put a leaf or a price card in front, at a corner of the product."""
-    side = photo.width
-    span = side * 0.45
-    x, y = pick(random, ((0.62, 0.6), (0.06, 0.62), (0.64, 0.1), (0.05, 0.12)))
-    pen = Pen(round(span) * 2, np.array([[2 * span, 0, 0], [0, 2 * span, 0]]))
-    if random.random() < 0.5:
-        for turn in (0, 50, 100):
-            c, s = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
-            leaf = shapes.smooth((0, 0), (0.2, -0.07), (0.4, -0.02), (0.44, 0), (0.4, 0.02), (0.2, 0.07))
-            pen.fill(leaf @ np.array([[c, s], [-s, c]]) + (0.45, 0.4), (70, 122, 74), "side")
-    else:
-        pen.fill(shapes.box(0.15, 0.3, 0.85, 0.7, 0.03), (250, 248, 240), "down")
-        pen.text(pick(random, ("only 1 left", "best price", "in stock", "sample")), (0.5, 0.5), 0.12, (60, 60, 66))
-    card = pen.layer.reduce(2)
-    photo.paste(card, (round(x * side), round(y * side)), card)
+def _shadow_of(manner: PhotoManner, stands: bool) -> str:
+    """A flat or hanging product cannot have its shadow at its foot."""
+    if stands:
+        return "contact"
+    return "soft" if manner.shadow == "contact" else manner.shadow
 
 
-def _badge(photo: Image.Image, random: np.random.Generator) -> None:
-    words, colour = pick(random, _BADGES)
-    badge = _badge_image(words, colour, round(photo.width * 0.23))
-    far = photo.width - badge.width - 4
-    photo.paste(badge, pick(random, ((4, 4), (far, 4), (far, far))), badge)
+def _place(drawing: Drawing, manner: PhotoManner, ground: _Ground, random: np.random.Generator) -> _Placed:
+    """Choose the view, and how large and where in the photo the product comes to lie."""
+    size, tag = ground.size, ground.tag
+    view = _view(manner, ground.stands, random)
+    points = project(drawing.points, view)
+    low = points.min(0)
+    extent = points.max(0) - low + 1e-6
+    above, below = tag.room(_TUCKED) if tag is not None else (0.0, 0.0)
+    room = np.array([size[0], size[1] - above - below])
+    cut = float(random.uniform(0.04, _MOST_CUT)) if random.random() < manner.cropped else 0.0
+    zoom = min(manner.zoom * random.normal(1, 0.05), _LARGEST)
+    fits = (room / extent).tolist()
+    scale = min(zoom * min(fits) * (1 + cut), _LARGEST * max(fits))
+    spare = np.maximum(room - scale * extent, 0.0)
+    if tag is not None:  # a low product leaves the tag more
+        more = [min(0.6 * float(spare[1]), value) for value in tag.room(1.05 - _TUCKED)]
+        above, spare[1] = above + more[0], spare[1] - sum(more)
+    ease = [0.5 + max(-0.35, min(0.35, value)) for value in random.normal(0, 0.14, 2).tolist()]
+    if ground.stands:
+        ease[1] = 1 - min(0.45, 0.05 * size[1] / max(spare[1], 1e-6)) * random.uniform(0.7, 1.5)
+    at = spare * ease + (0, above)
+    if cut:
+        at = _beyond(at, scale * extent, ground, (cut, random.random() < 0.5))
+    shift = at - scale * low
+    projection = np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]]) @ view
+    return _Placed(projection, at, at + scale * extent)
 
 
-@lru_cache(maxsize=64)
-def _badge_image(words: str, colour: tuple[int, int, int], side: int) -> Image.Image:
-    pen = Pen(2 * side, np.array([[2.0 * side, 0, 0], [0, 2 * side, 0]]))
-    pen.fill(shapes.ellipse(0.5, 0.5, 0.48, 0.48), colour)
-    pen.text(words, (0.5, 0.5), 0.26, (255, 255, 255), turn=-8)
-    return pen.layer.reduce(2)
+def _beyond(
+    at: NDArray[np.float64], extent: NDArray[np.float64], ground: _Ground, cut: tuple[float, bool]
+) -> NDArray[np.float64]:
+    """Shift a product over an edge of the photo, the way it is long: by a share of its length, to the far side or not.
+
+    What stands loses its top, never its feet; and nothing is shifted towards a tag.
+    """
+    share, far = cut
+    axis = int(np.argmax(extent / ground.size))
+    if axis == 1 and (ground.tag is not None or ground.stands):
+        far = ground.tag is not None and not ground.tag.low
+        if far and ground.stands:
+            return at
+    moved = ground.size[axis] - (1 - share) * extent[axis] if far else -share * extent[axis]
+    return np.asarray(np.where(np.arange(2) == axis, moved, at))
 
 
-@lru_cache(maxsize=256)
-def _watermark(words: str, side: int) -> Image.Image:
-    pen = Pen(side, np.array([[float(side), 0, 0], [0, side, 0]]))
-    for y in (0.25, 0.55, 0.85):
-        pen.text(words, (0.5, y), 0.075, (255, 255, 255), turn=-20)
-    return pen.layer.getchannel("A").point([round(level * 0.3) for level in range(256)])
+def _view(manner: PhotoManner, stands: bool, random: np.random.Generator) -> NDArray[np.float64]:
+    """The projection about the unit square's centre: turned, foreshortened, mirrored, sheared, nearer on one side."""
+    angle = np.deg2rad(random.normal(0, min(manner.tilt, 2.0) if stands else manner.tilt))
+    mirrored = -1 if random.random() < manner.mirrors else 1
+    width, height = 1 - manner.turned * random.random(), 1 - manner.lean * random.random()
+    shear = random.normal(0, 0.02 if stands else 0.035)
+    nearer = manner.keystone * random.uniform(-1, 1, 2)
+    c, s = float(np.cos(angle)), float(np.sin(angle))
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    seen = np.array([[width * mirrored, shear, 0], [0, height, 0], [nearer[0], nearer[1], 1]])
+    return np.asarray(turn @ seen @ np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]]))
+
+
+def _put(photo: Image.Image, drawing: Drawing, placed: _Placed, shadow: str, random: np.random.Generator) -> None:
+    """Paint the product, and its shadow, into the photo."""
+    edge = max(2, round(max(photo.size) / 100))
+    left, top = (max(0, int(value) - edge) for value in placed.low.tolist())
+    right, bottom = (
+        min(whole, int(value) + edge + 1) for whole, value in zip(photo.size, placed.high.tolist(), strict=True)
+    )
+    if right <= left or bottom <= top:
+        return
+    to_box = np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
+    painted = paint(drawing, to_box @ placed.projection, (right - left, bottom - top))
+    _shade(photo, painted, (left, top), shadow, random)
+    photo.paste(painted.colours, (left, top), painted.cover)
+
+
+def _shade(photo: Image.Image, painted: Painted, at: tuple[int, int], shadow: str, random: np.random.Generator) -> None:
+    fall, lean, side = random.uniform(0.012, 0.04), random.uniform(-0.03, 0.03), max(photo.size)
+    if shadow == "soft":  # on a backdrop close behind
+        _shadow(photo, painted.cover, (at[0] + round(lean * side), at[1] + round(side * fall)), (0.34, 2))
+    elif shadow == "contact":  # the silhouette pressed flat at the product's foot
+        width, height = painted.cover.size
+        deep = max(3, round(height * 0.14))
+        flat = painted.cover.resize((width, deep), Image.Resampling.BOX)
+        _shadow(photo, flat, (at[0] + round(lean * side), at[1] + height - round(deep * 0.66)), (0.55, 3))
+
+
+def _shadow(photo: Image.Image, mask: Image.Image, at: tuple[int, int], look: tuple[float, int]) -> None:
+    """Darken the photo under a mask, softened at a fraction of its resolution; the look is (darkness, sharpness)."""
+    darkness, sharpness = look
+    coarse = 2 if max(photo.size) < 100 else 4
+    reach = max(1, max(photo.size) // (8 * coarse))
+    small = mask.resize((max(1, mask.width // coarse), max(1, mask.height // coarse)), Image.Resampling.BOX)
+    soft = Image.new("L", (small.width + 2 * reach, small.height + 2 * reach))
+    soft.paste(round(255 * darkness), (reach, reach), small)
+    soft = soft.filter(ImageFilter.BoxBlur(max(1, reach // sharpness)))
+    soft = soft.resize((coarse * soft.width, coarse * soft.height), Image.Resampling.BILINEAR)
+    photo.paste(Image.new("RGB", soft.size, _SHADOW), (at[0] - coarse * reach, at[1] - coarse * reach), soft)
+
+
+def _light(manner: PhotoManner, random: np.random.Generator) -> _Light:
+    """Choose this photo's light, before anything that may or may not be in the photo."""
+    gain, contrast, warm = (random.normal(0, 1, 3) * (0.04, 0.04, 0.012)).tolist()
+    turn, dim, *noise = random.random(4).tolist()
+    red, green, blue = manner.cast
+    fall = manner.fall * (0.6 + 0.7 * dim)
+    return _Light(
+        gain=manner.gain * (1 + gain) * (1 + 0.4 * fall + 0.1 * manner.vignette),  # as a camera makes up for it
+        gamma=manner.gamma * (1 + contrast),
+        cast=(red * (1 + warm), green, blue * (1 - warm)),
+        light_from=manner.light_from + int(turn * 3) - 1,
+        fall=fall,
+        noise=(noise[0], noise[1]),
+    )
+
+
+def _lit(photo: Image.Image, manner: PhotoManner, light: _Light) -> Image.Image:
+    photo = lighting.exposed(photo, light.gain, light.gamma, light.cast)
+    photo = lighting.fallen_on(photo, light.light_from, light.fall, manner.vignette)
+    return lighting.grained(photo, manner.grain, *light.noise) if manner.grain else photo

@@ -1,4 +1,4 @@
-"""Where sellers photograph: a plain or graded backdrop, a surface seen from above, a table before a wall."""
+"""Where sellers photograph: a backdrop, a sweep of paper, a surface seen from above, a table before a wall."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +10,7 @@ from item_embed.catalog.drawing.pen import RGB, darker, lighter, mix
 
 _HORIZON = 0.62  # where the wall meets the table, from the top
 _ROOM = 1.25  # a scene is this much larger than a photo, so that each photo can be of another spot
+_STOOD_ON = ("sweep", "table")
 _LEAF: RGB = (92, 128, 92)
 _CLAY: RGB = (200, 120, 90)
 
@@ -21,7 +22,8 @@ class Scene:
     """A seller's place.
 
     Attributes:
-        backdrop: "plain", "graded" (light above), "surface" (seen from above) or "table" (before a wall).
+        backdrop: "plain", "graded" (light above), "sweep" (of paper), "surface" (seen from above) or "table"
+            (before a wall).
         surface: "wood", "linen", "marble" or "concrete".
         wall: colour of a plain or graded backdrop and of the wall.
         ground: colour of the surface.
@@ -35,34 +37,44 @@ class Scene:
     number: int
 
 
-@lru_cache(maxsize=128)
-def scenery(scene: Scene, side: int) -> Image.Image:
-    """The empty scene, `_ROOM` times as large as a photo of `side` pixels."""
-    size = round(side * _ROOM)
-    if scene.backdrop == "plain":
-        return Image.new("RGB", (size, size), scene.wall)
-    if scene.backdrop == "graded":
-        return _graded(lighter(scene.wall, 0.5), darker(scene.wall, 0.12), size, size)
-    random = np.random.Generator(np.random.PCG64(scene.number))
-    if scene.backdrop == "surface":
-        return _surface(scene, (size, size), random)
-    horizon = round(size * _HORIZON)
-    image = _graded(lighter(scene.wall, 0.15), scene.wall, size, horizon, height=size)
-    _furnish(image, scene, horizon, random)
-    image.paste(_surface(scene, (size, size - horizon), random), (0, horizon))
-    ImageDraw.Draw(image).line((0, horizon, size, horizon), fill=darker(scene.ground, 0.35), width=2)
-    return image
-
-
-def spot(scene: Scene, side: int, across: float, down: float) -> Image.Image:
+def spot(scene: Scene, size: Size, across: float, down: float) -> Image.Image:
     """A photo's part of the scene; `across` and `down`, from 0 to 1, say which spot.
 
     A table is met at the same height in every photo, or products would float.
     """
-    image = scenery(scene, side)
-    spare = image.width - side
-    left, top = round(spare * across), round(spare * (0.5 if scene.backdrop == "table" else down))
-    return image.crop((left, top, left + side, top + side))
+    if scene.backdrop == "plain":
+        return Image.new("RGB", size, scene.wall)
+    image = scenery(scene, size)
+    left = round((image.width - size[0]) * across)
+    top = round((image.height - size[1]) * (0.5 if scene.backdrop in _STOOD_ON else down))
+    return image.crop((left, top, left + size[0], top + size[1]))
+
+
+@lru_cache(maxsize=96)
+def scenery(scene: Scene, size: Size) -> Image.Image:
+    """The empty scene, `_ROOM` times as large as a photo of `size` pixels."""
+    width, height = round(size[0] * _ROOM), round(size[1] * _ROOM)
+    if scene.backdrop == "graded":
+        return _graded(lighter(scene.wall, 0.5), darker(scene.wall, 0.12), width, height)
+    if scene.backdrop == "sweep":
+        return _sweep(scene.wall, width, height)
+    random = np.random.Generator(np.random.PCG64(scene.number))
+    if scene.backdrop == "surface":
+        return _surface(scene, (width, height), random)
+    horizon = round(height * _HORIZON)
+    image = _graded(lighter(scene.wall, 0.15), scene.wall, width, horizon, height=height)
+    _furnish(image, scene, horizon, random)
+    image.paste(_surface(scene, (width, height - horizon), random), (0, horizon))
+    ImageDraw.Draw(image).line((0, horizon, width, horizon), fill=darker(scene.ground, 0.35), width=2)
+    return image
+
+
+def _sweep(wall: RGB, width: int, height: int) -> Image.Image:
+    """A sheet of paper that hangs down and runs out towards the camera: darkest where it bends."""
+    run = np.linspace(0, 1, height)[:, None]
+    bend = np.exp(-(((run - _HORIZON) / 0.16) ** 2))
+    column = np.asarray(lighter(wall, 0.35)) * (1 - bend) + np.asarray(darker(wall, 0.14)) * bend
+    return Image.fromarray(column.astype(np.uint8)[:, None, :]).resize((width, height))
 
 
 def _graded(top: RGB, bottom: RGB, width: int, depth: int, height: int = 0) -> Image.Image:
@@ -99,9 +111,13 @@ def _linen(random: np.random.Generator, size: Size) -> Image.Image:
 
 
 def _marble(random: np.random.Generator, size: Size) -> Image.Image:
-    waves = np.asarray(_noise(random, size, (7, 7), 55), np.float64) / 255
-    veins = 1 - np.abs(np.sin(9 * waves + np.linspace(0, 5, size[0])[None, :]))
-    return Image.fromarray((215 - 420 * np.clip(veins - 0.75, 0, 1)).astype(np.uint8))
+    waves = np.asarray(_noise(random, size, (6, 6), 44), np.float64) / 255
+    run = np.linspace(0, 4, size[0])[None, :] + np.linspace(0, 2.6, size[1])[:, None]
+    veins = 1 - np.abs(np.sin(4 * waves + run))
+    clouds = np.asarray(_noise(random, size, (4, 4), 12), np.float64) - 128
+    return Image.fromarray(
+        np.clip(196 + clouds - 120 * np.clip(veins - 0.8, 0, 1) / 0.2 * waves, 0, 255).astype(np.uint8)
+    )
 
 
 def _concrete(random: np.random.Generator, size: Size) -> Image.Image:

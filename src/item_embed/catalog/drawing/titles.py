@@ -1,11 +1,14 @@
 """How a seller writes a product's title: which attributes, their order, the words, and how carelessly."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from item_embed.catalog.drawing.facts import bits
+from item_embed.catalog.drawing.measures import models, sizes
 from item_embed.catalog.drawing.products import Product, pick
+from item_embed.catalog.drawing.showing import ATTRIBUTES, Showing
 from item_embed.catalog.drawing.words import (
     CLOSINGS,
     COLOUR_WORDS,
@@ -27,8 +30,6 @@ ORDERS = (
     "size colour pattern kind | brand model | extra",
     "line kind | pattern colour | material | brand",
 )
-_OUNCES = 29.57  # millilitres
-_INCH = 2.54  # centimetres
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class TitleManner:
 
     Attributes:
         order: one of `ORDERS`.
-        keeps: attribute -> share of titles that mention it.
+        keeps: attribute -> share of titles that mention it, where titles can.
         joiner: what stands where the order has a bar.
         case: "as is", "lower", "upper" or "title".
         habit: where in a list of synonyms this seller's usual word stands, from 0 to 1.
-        imperial: writes ounces and inches.
+        imperial: writes ounces, inches and British shoe sizes.
         shortens: share of words written short where a short form is known.
         misspells: share of titles with a slip of the finger.
         shouts: share of titles with decoration before or after.
@@ -66,8 +67,12 @@ def make_title_manner(random: np.random.Generator) -> TitleManner:
         "model": (0.1, 0.6),
         "colour": (0.5, 1),
         "pattern": (0.4, 0.95),
+        "material": (0.3, 0.85),
+        "size": (0.35, 0.95),
+        "style": (0.3, 0.8),
+        "shape": (0.3, 0.8),
+        "extra": (0.1, 0.6),
     }
-    likely |= {"material": (0.3, 0.85), "size": (0.35, 0.95), "style": (0.3, 0.8), "extra": (0.1, 0.6)}
     return TitleManner(
         order=pick(random, ORDERS),
         keeps={name: float(random.uniform(*shares)) for name, shares in likely.items()},
@@ -81,73 +86,133 @@ def make_title_manner(random: np.random.Generator) -> TitleManner:
     )
 
 
-def write_title(product: Product, manner: TitleManner, random: np.random.Generator) -> str:
+@dataclass(frozen=True)
+class Title:
+    """A title, and what it tells.
+
+    Attributes:
+        text: the title.
+        mentioned: the attributes that it names.
+        facts: what it tells a reader who knows the seller's ways, see `facts.bits`; for the ceilings. More than is
+            written: that a seller who tells patterns is silent about a plain product tells that it is plain.
+    """
+
+    text: str
+    mentioned: tuple[str, ...]
+    facts: int
+
+
+def write_title(
+    product: Product, manner: TitleManner, random: np.random.Generator, showing: Showing | None = None
+) -> Title:
     """Write a product's title in a seller's manner.
+
+    What titles hide has no influence on them at all: not on the words, and not on which other words are chosen.
 
     Args:
         product: what to describe.
         manner: how its seller writes.
         random: where this title's own variation comes from.
+        showing: where attributes show.
     """
-    segments = []
-    for segment in manner.order.split("|"):
-        kept = [name for name in segment.split() if name == "kind" or random.random() < manner.keeps[name]]
-        words = " ".join(filter(None, (_phrase(name, product, manner, random) for name in kept)))
-        if words:
-            segments.append(words)
-    title = _in_case(manner.joiner.join(segments), manner.case)
+    writer = _Writer(product, manner, random, showing or Showing())
+    title = _in_case(manner.joiner.join(writer.segments()), manner.case)
     if manner.shortens:
         title = " ".join(_shortened(word, manner, random) for word in title.split(" "))
     if random.random() < manner.misspells:
         title = _misspelt(title, random)
     if random.random() < manner.shouts:
         title = f"{pick(random, OPENINGS)} {title}" if random.random() < 0.5 else f"{title} {pick(random, CLOSINGS)}"
-    return title
+    mentioned = tuple(name for name in ATTRIBUTES if name in writer.mentioned)
+    return Title(title, mentioned, bits(("kind", *writer.told)))
 
 
-def colour_words(product: Product, manner: TitleManner, random: np.random.Generator) -> str:
-    """The product's colour as this seller says it."""
-    first = _synonym(COLOUR_WORDS[product.colour], manner, random)
-    if product.paint.pattern == "plain" or random.random() < 0.5:
-        return first
-    second = _synonym(COLOUR_WORDS[product.second_colour], manner, random)
-    return first + pick(random, ("/", " and ", " & ")) + second
+def colour_words(
+    product: Product, manner: TitleManner, random: np.random.Generator, showing: Showing | None = None
+) -> str:
+    """The product's colour as this seller says it; "" where titles hide it."""
+    showing = showing or Showing()
+    return _Writer(product, manner, random, showing).colour() if "colour" in showing.title else ""
 
 
-def _phrase(name: str, product: Product, manner: TitleManner, random: np.random.Generator) -> str:
-    """One attribute in the seller's words, or "" where there is nothing worth saying."""
-    match name:
-        case "kind":
-            words = _synonym(KIND_WORDS[product.kind.name], manner, random)
-        case "brand":
-            words = product.brand.name
-        case "colour":
-            words = colour_words(product, manner, random)
-        case "pattern":
-            untold = product.paint.pattern == "plain" and random.random() < 0.8
-            words = "" if untold else _synonym(PATTERN_WORDS[product.paint.pattern], manner, random)
-        case "size":
-            words = _measure(product.size, manner)
-        case "extra":
-            words = pick(random, EXTRAS[product.kind.department])
-        case _:
-            words = str(getattr(product, name))
-    return words
+class _Writer:
+    """Writes the parts of one title and remembers what they tell."""
 
+    def __init__(self, product: Product, manner: TitleManner, random: np.random.Generator, showing: Showing) -> None:
+        self.product, self.manner, self.random, self.showing = product, manner, random, showing
+        self.mentioned: set[str] = set()
+        self.told: set[str] = set()
 
-def _synonym(words: tuple[str, ...], manner: TitleManner, random: np.random.Generator) -> str:
-    """The seller's usual word, or now and then another."""
-    return words[int(manner.habit * len(words))] if random.random() < 0.65 else pick(random, words)
+    def segments(self) -> Iterator[str]:
+        """The parts between which the seller's joiner stands."""
+        order, mention = self.manner.order, self.showing.mention
+        for segment in order.split("|"):
+            if words := " ".join(filter(None, map(self._part, segment.split()))):
+                yield words
+        # What a seller's order has no place for is told where all sellers are bidden to, and the shape, which has a
+        # place in none.
+        missing = self.showing.title.difference(order.split())
+        if mention is None:
+            missing &= {"shape"}
+        if words := " ".join(filter(None, (self._part(name) for name in ATTRIBUTES if name in missing))):
+            yield words
 
+    def _part(self, name: str) -> str:
+        """One attribute in the seller's words, or "" where it is hidden, left out, or nothing worth saying."""
+        if name == "kind":
+            return self._synonym(KIND_WORDS[self.product.kind.name])
+        if name == "extra":
+            extra = pick(self.random, EXTRAS[self.product.kind.department])
+            return extra if self.random.random() < self.manner.keeps[name] else ""
+        mention = self.showing.mention
+        if name not in self.showing.title:
+            return ""
+        if self.random.random() >= (self.manner.keeps[name] if mention is None else mention):
+            return ""
+        self.told.add(name)
+        words = self._words(name)
+        if words:
+            self.mentioned.add(name)
+        return words
 
-def _measure(size: str, manner: TitleManner) -> str:
-    """A size in the seller's units and spacing."""
-    number, _, unit = size.partition(" ")
-    if manner.imperial and unit == "ml":
-        return f"{round(float(number) / _OUNCES)} oz"
-    if manner.imperial and unit == "cm":
-        return f"{round(float(number) / _INCH)} inch"
-    return number + unit if manner.habit < 0.4 and unit in ("ml", "cm", "mm", "L") else size
+    def _words(self, name: str) -> str:
+        product, manner = self.product, self.manner
+        match name:
+            case "brand":
+                words = product.brand.name
+            case "colour":
+                words = self.colour()
+            case "pattern":
+                self.told.add("patterned")
+                untold = product.pattern == "plain" and self.random.random() < 0.8
+                words = "" if untold else self._synonym(PATTERN_WORDS[product.pattern])
+            case "model":
+                words = self._synonym(models(product.model))
+            case "size":
+                words = self._synonym(sizes(product.size, manner.imperial))
+            case "shape":
+                words = "form " + "".join(str(level + 1) for level in product.levels)
+            case _:
+                words = str(getattr(product, name))
+        return words
+
+    def colour(self) -> str:
+        """The colour, or both of a pattern's."""
+        product, random = self.product, self.random
+        first = self._synonym(COLOUR_WORDS[product.colour])
+        if "pattern" not in self.showing.title or random.random() < 0.5:
+            return first
+        self.told.add("patterned")
+        if product.pattern == "plain":
+            return first
+        self.told.add("second colour")
+        second = self._synonym(COLOUR_WORDS[product.second_colour])
+        return first + pick(random, ("/", " and ", " & ")) + second
+
+    def _synonym(self, words: tuple[str, ...]) -> str:
+        """The seller's usual word, or now and then another."""
+        usual = self.random.random() < 0.65
+        return words[int(self.manner.habit * len(words))] if usual else pick(self.random, words)
 
 
 def _in_case(title: str, case: str) -> str:

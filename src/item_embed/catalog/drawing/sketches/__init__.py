@@ -1,8 +1,8 @@
 """How each kind of product looks: one function per kind, drawing with a `Pen` in the unit square."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
-from item_embed.catalog.drawing.pen import Pen
+from item_embed.catalog.drawing.pen import Drawing, Pen
 from item_embed.catalog.drawing.products import Product
 from item_embed.catalog.drawing.sketches import bags, clothing, devices, furniture, kitchen
 
@@ -29,3 +29,28 @@ SKETCHES: Mapping[str, Sketch] = {
     "camera": devices.camera,
     "guitar": devices.guitar,
 }
+_KEPT = 8
+_drawings: dict[Hashable, Drawing] = {}
+
+
+def sketch(product: Product) -> Drawing:
+    """The product's drawing; the last few are kept, because a product's listings come one after the other."""
+    shape = tuple(product.shape.items())
+    key = (
+        product.kind.name,
+        product.brand.name,
+        product.brand.sign,
+        product.paint,
+        product.trim,
+        product.finish,
+        shape,
+    )
+    drawing = _drawings.get(key)
+    if drawing is None:
+        pen = Pen(product.finish)
+        SKETCHES[product.kind.name](pen, product)
+        drawing = pen.drawing()
+        while len(_drawings) >= _KEPT:
+            del _drawings[next(iter(_drawings))]
+        _drawings[key] = drawing
+    return drawing

@@ -7,7 +7,7 @@ import numpy as np
 from item_embed.catalog.drawing.pen import Pen, darker, lighter
 from item_embed.catalog.drawing.products import Product
 from item_embed.catalog.drawing.shapes import Outline, box, curve, ellipse, flipped, polygon, profile
-from item_embed.catalog.drawing.sketches.marks import contrast, sign
+from item_embed.catalog.drawing.sketches.marks import contrast, mark, sign
 
 _BRASS = (206, 172, 92)
 _STEEL = (150, 152, 158)
@@ -35,7 +35,7 @@ def handbag(pen: Pen, product: Product) -> None:
             (0.08, deep),
             (0, deep),
         )
-        pen.fill(flap, lighter(paint.colour, 0.08) if paint.pattern != "plain" else paint.colour, "down")
+        pen.fill(flap, paint.plain(lighter(paint.colour, 0.08)), "down")
         pen.fill(box(0.46, deep - 0.035, 0.54, deep + 0.045, 0.015), _BRASS, "gloss")
         sign(pen, product.brand.sign, (0.5, top + s["height"] * 0.26), 0.05, contrast(paint.colour))
     else:
@@ -62,7 +62,7 @@ def backpack(pen: Pen, product: Product) -> None:
     side_pocket = box(0.5 + half * 0.8, bottom - 0.27, 0.545 + half, bottom - 0.03, 0.03)
     for line, outline in ((strap, side_pocket), (flipped(strap), flipped(side_pocket))):
         pen.line(line, 0.05, darker(trim, 0.1), edge=True)
-        pen.fill(outline, darker(paint.colour, 0.25))
+        pen.fill(outline, paint.plain(darker(paint.colour, 0.25)))
     body = profile(
         (0, top), (half * 0.62, top + s["top"] * 0.18), (half * 0.96, top + s["top"]), (half, bottom - 0.2),
         (half * 0.96, bottom - 0.03), (half * 0.8, bottom), (0, bottom),
@@ -76,10 +76,10 @@ def backpack(pen: Pen, product: Product) -> None:
         pen.line(polygon((pull, top + 0.09), (pull, top + 0.15)), 0.016, _BRASS)
     high = bottom - s["pocket"]
     pocket = box(0.5 - half * 0.74, high, 0.5 + half * 0.74, bottom - 0.05, 0.05)
-    pen.fill(pocket, paint.second if paint.pattern == "plain" else paint.colour, "cloth")
+    pen.fill(pocket, paint.plain(paint.second if paint.pattern == "plain" else paint.colour), "cloth")
     pen.line(polygon((0.5 - half * 0.62, high + 0.045), (0.5 + half * 0.62, high + 0.045)), 0.012, trim)
-    pen.fill(box(0.43, high + 0.1, 0.57, high + 0.2, 0.012), trim)
-    sign(pen, product.brand.sign, (0.5, high + 0.15), 0.034, contrast(trim))
+    pen.fill(box(0.43, high + 0.09, 0.57, high + 0.22, 0.012), trim)
+    mark(pen, product, (0.5, high + 0.155), 0.044, trim)
 
 
 def _lid(pen: Pen, product: Product, half: float, top: float) -> None:
@@ -88,7 +88,7 @@ def _lid(pen: Pen, product: Product, half: float, top: float) -> None:
         (0, top - 0.02), (half * 0.7, top + 0.01), (half * 1.02, top + 0.12), (half, top + 0.25),
         (half * 0.5, top + 0.29), (0, top + 0.3),
     )  # fmt: skip
-    pen.fill(lid, darker(product.paint.colour, 0.1), "down")
+    pen.fill(lid, product.paint.plain(darker(product.paint.colour, 0.1)), "down")
     for x in (0.5 - half * 0.5, 0.5 + half * 0.5):
         pen.line(polygon((x, top + 0.16), (x, top + 0.4)), 0.035, product.trim, edge=True)
         pen.fill(box(x - 0.028, top + 0.3, x + 0.028, top + 0.35), _BRASS)
@@ -115,11 +115,20 @@ def umbrella(pen: Pen, product: Product) -> None:
     if paint.pattern == "plain":
         for i in range(1, len(scallops), 2):
             panel = np.concatenate([ribs[i], scallops[i][::-1], ribs[i + 1][::-1]])
-            pen.fill(panel, paint.second, "cylinder")
+            pen.fill(panel, paint.plain(paint.second), "cylinder")
     for rib in ribs[1:-1]:
         pen.line(rib, 0.006, darker(paint.colour, 0.4))
     pen.line(polygon((0.5, 0.05), (0.5, 0.11)), 0.026, product.trim, edge=True)
-    sign(pen, product.brand.sign, (0.5, hem - s["height"] * 0.45), 0.036, contrast(paint.colour))
+    _umbrella_mark(pen, product, hem)
+
+
+def _umbrella_mark(pen: Pen, product: Product, hem: float) -> None:
+    """The sign on the panel in the middle, or to the right of it where a rib runs down the middle."""
+    panels, second = int(product.shape["panels"]), product.paint.second
+    x = 0.5 if panels % 2 else 0.5 + product.shape["width"] / 2 * np.sin(np.pi / panels) * 0.42
+    odd = panels // 2 % 2 == 1
+    ground = (second if odd else product.paint.colour) if product.paint.pattern == "plain" else None
+    mark(pen, product, (x, hem - product.shape["height"] * 0.4), 0.042, ground)
 
 
 def _rib(x: float, half: float, hem: float, height: float) -> Outline:

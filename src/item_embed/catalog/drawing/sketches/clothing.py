@@ -14,7 +14,7 @@ from item_embed.catalog.drawing.shapes import (
     smooth,
     symmetric,
 )
-from item_embed.catalog.drawing.sketches.marks import contrast, sign
+from item_embed.catalog.drawing.sketches.marks import contrast, mark, name, sign
 
 
 def t_shirt(pen: Pen, product: Product) -> None:
@@ -32,7 +32,8 @@ def t_shirt(pen: Pen, product: Product) -> None:
         collar = polygon((0.5 - neck, top), (0.5, top + 0.14), (0.5 + neck, top))
     else:
         collar = ellipse(0.5, top, neck, 0.075, (180, 0))
-    pen.fill(ellipse(0.5, top + 0.005, neck, 0.03), darker(paint.colour, 0.45))
+    lining = np.concatenate([ellipse(0.5, top + 0.005, neck, 0.022, (180, 360)), collar[::-1]])
+    pen.fill(lining, paint.plain(darker(paint.colour, 0.4)))
     pen.fill(np.concatenate([symmetric(right), collar]), paint, "cloth")
     pen.line(collar, 0.02, darker(paint.colour, 0.18) if s["print"] < 2 else paint.second)
     seam = polygon(under, (0.5 + shoulder * 0.92, top + 0.07))
@@ -40,13 +41,17 @@ def t_shirt(pen: Pen, product: Product) -> None:
         pen.line(side, 0.006, darker(paint.colour, 0.3))
     ink = contrast(paint.colour) if paint.pattern != "plain" else paint.second
     if s["print"] < 1:
-        sign(pen, product.brand.sign, (0.5, top + 0.3), 0.115, ink)
-        pen.text(product.brand.name.upper(), (0.5, top + 0.49), 0.05, ink)
+        if paint.pattern == "plain":
+            sign(pen, product.brand.sign, (0.5, top + 0.3), 0.115, ink)
+            name(pen, product.brand, (0.5, top + 0.49), 0.05, ink)
+        else:
+            mark(pen, product, (0.5, top + 0.32), 0.1)
     elif s["print"] < 2:
-        sign(pen, product.brand.sign, (0.5 + half * 0.45, top + 0.23), 0.035, ink)
-    elif paint.pattern == "plain":
-        band = box(0.5 - half * 0.98, top + 0.3, 0.5 + half * 0.98, top + 0.44)
-        pen.fill(band, paint.second, "cloth", edge=False)
+        mark(pen, product, (0.5 + half * 0.45, top + 0.23), 0.05)
+    else:
+        band = box(0.5 - half * 0.98, top + 0.28, 0.5 + half * 0.98, top + 0.44)
+        pen.fill(band, paint.plain(paint.second), "cloth", edge=False)
+        mark(pen, product, (0.5 - half * 0.5, top + 0.36), 0.055, paint.second)
 
 
 def sneaker(pen: Pen, product: Product) -> None:
@@ -69,19 +74,20 @@ def sneaker(pen: Pen, product: Product) -> None:
     toe_cap = curve(
         (toe, base + 0.025), (toe + 0.03, base - 0.1), (0.85, base - 0.115), (0.94, base - 0.05), (0.955, base + 0.02)
     )
-    pen.fill(toe_cap, mix(paint.colour, paint.second, 0.85), "down")
+    pen.fill(toe_cap, paint.plain(mix(paint.colour, paint.second, 0.85)), "down")
     stripes = int(s["stripes"])
     for i in range(stripes):
         x, high = 0.36 + i * 0.075, base - 0.19 + i * 0.022
         stripe = polygon((x, base + 0.01), (x + 0.04, base + 0.01), (x + 0.12, high), (x + 0.085, high - 0.01))
         pen.fill(stripe, paint.second)
     if not stripes:
-        sign(pen, product.brand.sign, (0.44, base - 0.1), 0.075, paint.second)
+        sign(pen, product.brand.sign, (0.46, base - 0.09), 0.08, paint.second)
     counter = smooth((heel - 0.005, base), (heel, base - 0.14), (heel + 0.09, base - 0.13), (heel + 0.13, base))
-    pen.fill(counter, paint.second, "down")
+    pen.fill(counter, paint.plain(paint.second), "down")
+    mark(pen, product, (heel + 0.062, base - 0.068), 0.042, paint.second)
     for t in np.linspace(0.08, 0.92, int(s["laces"])):
-        x, y = 0.46 + 0.17 * t, ankle + 0.06 + (0.48 - ankle) * t
-        lace = polygon((x - 0.055, y + 0.055), (x + 0.035, y - 0.025))
+        x, y = 0.43 + 0.21 * t, ankle + 0.055 + (0.49 - ankle) * t
+        lace = polygon((x - 0.075, y + 0.05), (x + 0.012, y - 0.006))
         pen.line(lace, 0.02, lighter(product.trim, 0.35), edge=True)
     _sole(pen, product, base, heel)
 
@@ -123,10 +129,9 @@ def cap(pen: Pen, product: Product) -> None:
     spot = (middle + s["width"] * 0.27, base - tall * 0.4)
     if s["patch"] < 0.4:
         pen.fill(ellipse(*spot, 0.085, 0.1), product.trim)
-        sign(pen, product.brand.sign, spot, 0.055, contrast(product.trim))
+        mark(pen, product, spot, 0.058, product.trim)
     else:
-        ink = contrast(paint.colour) if paint.pattern != "plain" else paint.second
-        sign(pen, product.brand.sign, spot, 0.07, ink)
+        mark(pen, product, spot, 0.064)
 
 
 def sunglasses(pen: Pen, product: Product) -> None:
@@ -139,15 +144,16 @@ def sunglasses(pen: Pen, product: Product) -> None:
         (outer - 0.02, y - tall * 0.6), (0.97, y - tall - 0.1), (0.99, y - tall - 0.06), (outer + 0.01, y - tall * 0.25)
     )
     for side in (temple, flipped(temple)):
-        pen.fill(side, darker(paint.colour, 0.15), "side")
+        pen.fill(side, paint.plain(darker(paint.colour, 0.15)), "side")
     hinge = (gap + 0.02, y - tall * 0.35)
     bridge = curve((0.5 - hinge[0], hinge[1]), (0.5, y - tall * 0.55), (0.5 + hinge[0], hinge[1]))
-    pen.line(bridge, s["rim"] * 1.1, paint.colour, edge=True)
+    pen.line(bridge, s["rim"] * 1.1, paint, edge=True)
     frame, lens = (_lens(product, (0.5 + gap + half, y), half - inset, tall - inset) for inset in (0.0, s["rim"]))
-    for outline, colour in ((frame, paint.colour), (lens, glass)):
-        pen.fill(outline, colour, "gloss")
-        pen.fill(flipped(outline), colour, "gloss")
-    pen.text(product.brand.name, (0.5 + gap + half * 1.35, y + tall * 0.66), 0.028, lighter(glass, 0.6))
+    for side in (frame, flipped(frame)):
+        pen.fill(side, paint.plain(), "side")
+    for side in (lens, flipped(lens)):
+        pen.fill(side, glass, "gloss")
+    mark(pen, product, (0.5 + gap + half * 1.42, y - tall * 0.4), 0.036, glass)
 
 
 def _lens(product: Product, centre: tuple[float, float], half: float, tall: float) -> Outline:

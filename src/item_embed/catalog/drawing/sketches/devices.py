@@ -5,7 +5,7 @@ import numpy as np
 from item_embed.catalog.drawing.pen import RGB, Pen, darker, lighter, mix
 from item_embed.catalog.drawing.products import Product
 from item_embed.catalog.drawing.shapes import box, ellipse, polygon, profile, ray, smooth
-from item_embed.catalog.drawing.sketches.marks import INK, PAPER, contrast, sign
+from item_embed.catalog.drawing.sketches.marks import INK, PAPER, contrast, mark, name, sign
 
 _STEEL: RGB = (176, 180, 188)
 _GLASS: RGB = (44, 62, 120)
@@ -29,7 +29,7 @@ def watch(pen: Pen, product: Product) -> None:
         for x, y in ((-0.38, 0.05), (0.38, 0.05), (0, 0.42)):
             dial = ellipse(0.5 + x * inner, 0.5 + y * inner, inner * 0.22, inner * 0.22)
             pen.fill(dial, mix(face, ink, 0.2))
-    sign(pen, product.brand.sign, (0.5, 0.5 - inner * 0.45), inner * 0.13, ink)
+    sign(pen, product.brand.sign, (0.5, 0.5 - inner * 0.44), inner * 0.19, ink)
     for turn, length, width in ((-60, 0.5, 0.02), (58, 0.72, 0.014)):
         pen.line(ray(turn, -0.1 * inner, length * inner), width, ink)
 
@@ -41,10 +41,11 @@ def _strap(pen: Pen, product: Product) -> None:
     for way in (-1, 1):
         near, far = 0.5 + way * r * 0.8, 0.5 + way * 0.47
         half = polygon((0.5 - wide, near), (0.5 + wide, near), (0.5 + wide * 0.72, far), (0.5 - wide * 0.72, far))
-        pen.fill(half, colour, "cylinder")
+        pen.fill(half, product.paint.plain(), "cylinder")
         for y in (0.5 + way * np.linspace(r + 0.05, 0.44, 6)).tolist():
             if s["links"] < 0.4:
-                pen.line(polygon((0.5 - wide * 0.8, y), (0.5 + wide * 0.8, y)), 0.008, darker(colour, 0.4))
+                across = wide * (0.97 - 0.28 * (abs(y - 0.5) - r * 0.8) / (0.47 - r * 0.8))
+                pen.line(polygon((0.5 - across, y), (0.5 + across, y)), 0.008, darker(colour, 0.4))
             elif way > 0:
                 pen.fill(ellipse(0.5, y, 0.012, 0.015), darker(colour, 0.55), edge=False)
 
@@ -54,17 +55,17 @@ def headphones(pen: Pen, product: Product) -> None:
     s, paint, band = product.shape, product.paint, product.shape["band"]
     half, cup, y = s["width"] / 2, s["cup"], 0.66
     tall = cup * s["tall"]
-    pen.line(ellipse(0.5, 0.5, half, 0.39, (180, 360)), band, paint.colour, edge=True)
+    pen.line(ellipse(0.5, 0.5, half, 0.39, (180, 360)), band, paint, edge=True)
     if s["rest"] < 0.6:
         pen.line(ellipse(0.5, 0.51, half - 0.035, 0.35, (215, 325)), band * 0.7, mix(product.trim, INK, 0.3))
     for way in (-1, 1):
         x = 0.5 + way * half
         pen.line(polygon((x, 0.48), (x, y - tall * 0.3)), band * 0.62, _STEEL, edge=True)
         pen.fill(ellipse(x - way * cup * 0.42, y, cup * 0.62, tall), mix(product.trim, INK, 0.45), "ball")
-        pen.fill(ellipse(x + way * cup * 0.12, y, cup * 0.66, tall * 0.94), paint.colour, "ball")
+        pen.fill(ellipse(x + way * cup * 0.12, y, cup * 0.66, tall * 0.94), paint.plain(), "ball")
         plate = x + way * cup * 0.2
         pen.fill(ellipse(plate, y, cup * 0.42, tall * 0.64), paint.second, "ball")
-        sign(pen, product.brand.sign, (plate, y), cup * 0.25, contrast(paint.second))
+        sign(pen, product.brand.sign, (plate, y), cup * 0.3, contrast(paint.second))
 
 
 def camera(pen: Pen, product: Product) -> None:
@@ -75,15 +76,16 @@ def camera(pen: Pen, product: Product) -> None:
     pen.fill(box(left + 0.08, top - 0.05, left + 0.19, top + 0.02, 0.015), _STEEL, "cylinder")
     pen.fill(box(right - 0.16, top - 0.035, right - 0.04, top + 0.02, 0.01), darker(_STEEL, 0.35), "cylinder")
     if s["hump"] > 0.035:
-        pen.fill(profile((0.1, top - s["hump"]), (0.16, top + 0.02), axis=x), trim, "down")
-    pen.fill(box(left, top, right, bottom, 0.05), trim, "down")
+        pen.fill(profile((0.1, top - s["hump"]), (0.16, top + 0.02), axis=x), paint.plain(trim), "down")
+    pen.fill(box(left, top, right, bottom, 0.05), paint.plain(trim), "down")
     pen.fill(box(left, top + tall * 0.24, right, bottom - tall * 0.12), paint, "side")
     grip = left + 0.035 if s["side"] >= 0 else right - 0.125
     handle = box(grip, top + tall * 0.2, grip + 0.09, bottom - 0.03, 0.035)
-    pen.fill(handle, darker(paint.colour, 0.3), "cylinder")
+    pen.fill(handle, paint.plain(darker(paint.colour, 0.3)), "cylinder")
     pen.fill(box(right - 0.17, top + 0.025, right - 0.05, top + 0.085, 0.01), PAPER, "gloss")
-    pen.text(product.brand.name, (left + 0.2, top + tall * 0.12), 0.05, contrast(trim))
-    sign(pen, product.brand.sign, (right - 0.06, bottom - tall * 0.22), 0.03, contrast(paint.colour))
+    length = 0.021 * len(product.brand.name)  # of the words: they must not run behind the lens
+    name(pen, product.brand, (left + 0.035 + length / 2, top + tall * 0.12), 0.04, contrast(trim))
+    mark(pen, product, (right - 0.075 if s["side"] >= 0 else left + 0.075, bottom - tall * 0.28), 0.042)
     rings: tuple[tuple[float, RGB, str], ...] = (
         (1.0, darker(trim, 0.35), "ball"),
         (0.88, INK, ""),
@@ -123,6 +125,7 @@ def guitar(pen: Pen, product: Product) -> None:
         pen.fill(guard, darker(paint.colour, 0.5))
     pen.fill(box(0.41, bottom - 0.13, 0.59, bottom - 0.1, 0.01), (48, 32, 26))
     _neck(pen, product, hole - 0.06, bottom - 0.115)
+    mark(pen, product, (0.5 + half * 0.58, bottom - 0.115), 0.036)
 
 
 def _neck(pen: Pen, product: Product, end: float, bridge: float) -> None:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from item_embed.catalog.drawing.pen import Pen, darker, lighter, mix
+from item_embed.catalog.drawing.pen import Pen, darker, lighter
 from item_embed.catalog.drawing.products import Product
 from item_embed.catalog.drawing.shapes import box, curve, ellipse, polygon, profile, smooth, symmetric
-from item_embed.catalog.drawing.sketches.marks import contrast, sign
+from item_embed.catalog.drawing.sketches.marks import contrast, mark, name
 
 _COFFEE = (74, 44, 28)
 _STEEL = (188, 190, 194)
@@ -22,7 +22,7 @@ def mug(pen: Pen, product: Product) -> None:
     else:
         low = bottom - 0.12
         handle = polygon((side - 0.04, top + 0.12), (reach, top + 0.13), (reach - 0.04, low), (x + foot, low - 0.01))
-    pen.line(handle, 0.052, paint.colour, edge=True)
+    pen.line(handle, 0.052, paint, edge=True)
     base, rim = ellipse(x, bottom - oval * 0.6, foot, oval, (0, 180)), ellipse(x, top, half, oval, (180, 0))
     pen.fill(np.concatenate([base, rim]), paint, "cylinder")
     pen.fill(ellipse(x, top, half, oval), lighter(paint.colour, 0.35))
@@ -30,8 +30,7 @@ def mug(pen: Pen, product: Product) -> None:
     pen.fill(ellipse(x, top + 0.006, half - 0.022, oval - 0.014), inside, "side")
     drink = _COFFEE if s["handle"] < 0.3 else darker(inside, 0.25)
     pen.fill(ellipse(x, top + oval * 0.38, half * 0.8, oval * 0.48), drink, edge=False)
-    if paint.pattern in ("plain", "blocks"):
-        sign(pen, product.brand.sign, (x - 0.02, middle), 0.07, contrast(paint.colour))
+    mark(pen, product, (x - 0.02, middle + 0.03), 0.075)
 
 
 def teapot(pen: Pen, product: Product) -> None:
@@ -41,23 +40,22 @@ def teapot(pen: Pen, product: Product) -> None:
     top, bottom = y - tall, y + tall
     if s["handle"] < 0.65:
         ear = ellipse(x + half - 0.02, y - 0.02, 0.17, tall * 0.74, (-80, 85))
-        pen.line(ear, 0.045, paint.colour, edge=True)
+        pen.line(ear, 0.045, paint, edge=True)
     else:
         bail = ellipse(x, y - tall * 0.75, half * 0.86, tall * 0.95 + 0.05, (180, 360))
         pen.line(bail, 0.035, product.trim, edge=True)
     _spout(pen, product, x - half, y, tall)
     foot = box(x - half * 0.55, bottom - tall * 0.15, x + half * 0.55, bottom + 0.025, 0.02)
-    pen.fill(foot, darker(paint.colour, 0.2))
+    pen.fill(foot, paint.plain(darker(paint.colour, 0.2)))
     belly = profile(
         (0, top), (half * 0.62, y - tall * 0.86), (half, y - tall * 0.1), (half * 0.86, y + tall * 0.6),
         (half * 0.5, bottom), (0, bottom),
     )  # fmt: skip
     pen.fill(belly, paint, "ball")
     lid = profile((0, top - 0.05), (half * 0.3, top - 0.035), (half * 0.52, y - tall * 0.86), (0, y - tall * 0.8))
-    pen.fill(lid, lighter(paint.colour, 0.12), "ball")
+    pen.fill(lid, paint.plain(lighter(paint.colour, 0.12)), "ball")
     pen.fill(ellipse(x, top - 0.05 - s["knob"] * 0.8, s["knob"], s["knob"]), product.trim, "ball")
-    if paint.pattern in ("plain", "blocks"):
-        sign(pen, product.brand.sign, (x, y), 0.06, contrast(paint.colour))
+    mark(pen, product, (x, y + 0.01), 0.062)
 
 
 def _spout(pen: Pen, product: Product, left: float, y: float, tall: float) -> None:
@@ -68,7 +66,7 @@ def _spout(pen: Pen, product: Product, left: float, y: float, tall: float) -> No
         (tip + 0.035, lip - 0.012), (tip + 0.1, lip + 0.06), (left + 0.05, y - tall * 0.3),
         (left + 0.12, y - tall * 0.2),
     )  # fmt: skip
-    pen.fill(outline, product.paint.colour, "down")
+    pen.fill(outline, product.paint.plain(), "down")
 
 
 def water_bottle(pen: Pen, product: Product) -> None:
@@ -89,8 +87,7 @@ def water_bottle(pen: Pen, product: Product) -> None:
     for y in np.linspace(0.35, 0.8, 3) * s["cap"] + 0.05:
         pen.line(polygon((x - neck * 0.95, y), (x + neck * 0.95, y)), 0.004, darker(product.trim, 0.4))
     pen.fill(box(x - half, foot - 0.06, x + half, foot - 0.045), darker(paint.colour, 0.35), edge=False)
-    if paint.pattern in ("plain", "blocks"):
-        ink, length = contrast(paint.colour), half * 0.23 * len(product.brand.name)
-        sign(pen, product.brand.sign, (x, 0.87 - length - half * 0.36), half * 0.36, ink)
-        below = ink if paint.pattern == "plain" else contrast(mix(paint.colour, paint.second, 0.9))
-        pen.text(product.brand.name, (x, 0.93 - length / 2), half * 0.42, below, turn=90)
+    length = half * 0.23 * len(product.brand.name)
+    if paint.pattern == "plain":
+        name(pen, product.brand, (x, 0.93 - length / 2), half * 0.42, contrast(paint.colour), turn=90)
+    mark(pen, product, (x, shoulder + 0.12), half * 0.42)

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from item_embed.catalog.drawing.pen import RGB, Pen, brightness
+from item_embed.catalog.drawing.kinds import Brand
+from item_embed.catalog.drawing.pen import RGB, Pen, brightness, mix
+from item_embed.catalog.drawing.products import Product
 from item_embed.catalog.drawing.shapes import Outline, Point, ellipse, polygon, smooth
 
 INK: RGB = (30, 30, 34)
@@ -15,9 +17,33 @@ def contrast(colour: RGB) -> RGB:
 
 
 def sign(pen: Pen, name: str, centre: Point, size: float, colour: RGB) -> None:
-    """Draw a brand's sign about a centre; `size` is its radius."""
-    for outline in SIGNS[name]:
+    """Draw a brand's sign about a centre, nothing if it has none; `size` is its radius."""
+    for outline in SIGNS[name] if name else ():
         pen.fill(outline * size + np.asarray(centre), colour, edge=False)
+
+
+def mark(pen: Pen, product: Product, centre: Point, size: float, ground: RGB | None = None) -> None:
+    """Draw the sign of the product's brand on its paint, on a round patch where a pattern would hide it.
+
+    Args:
+        pen: draws.
+        product: whose brand.
+        centre: of the sign.
+        size: its radius.
+        ground: the colour under the sign, where that is not the paint.
+    """
+    colour = ground or product.paint.colour
+    if product.brand.sign and ground is None and product.paint.pattern != "plain":
+        patch = PAPER if brightness(mix(colour, product.paint.second, 0.4)) < 0.5 else INK
+        pen.fill(ellipse(*centre, size * 1.5, size * 1.5), patch)
+        colour = patch
+    sign(pen, product.brand.sign, centre, size, contrast(colour))
+
+
+def name(pen: Pen, brand: Brand, centre: Point, height: float, colour: RGB, *, turn: float = 0.0) -> None:
+    """Write a brand's name about a centre, nothing if its products are unmarked."""
+    if brand.sign:
+        pen.text(brand.name, centre, height, colour, turn)
 
 
 def _spokes(count: int, outer: float, inner: float) -> Outline:
