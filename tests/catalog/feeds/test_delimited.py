@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from item_embed.catalog.feeds import delimited
 from item_embed.catalog.feeds.delimited import STRAY_QUOTE, TOO_FEW, TOO_MANY, TRAILING
+from item_embed.catalog.feeds.places import local_file
 from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.feeds.text import MENDED
 from item_embed.errors import FeedError
@@ -20,7 +21,7 @@ def feed(tmp_path: Path) -> Path:
 
 def _read(feed: Path, data: str | bytes) -> list[Record]:
     feed.write_bytes(data.encode() if isinstance(data, str) else data)
-    return list(delimited.read(feed))
+    return list(delimited.read(local_file(feed)))
 
 
 def _fates(records: list[Record]) -> list[tuple[str | None, tuple[str, ...]]]:
@@ -121,7 +122,7 @@ def test_zero_bytes_and_huge_fields_are_read(feed: Path) -> None:
 
 def test_names_of_columns(feed: Path) -> None:
     feed.write_bytes(b"\xef\xbb\xbf id ,,title,title,caf\xe9\n")
-    assert delimited.columns(feed) == ["id", "column_2", "title", "title_4", "café"]
+    assert delimited.columns(local_file(feed)) == ["id", "column_2", "title", "title_4", "café"]
 
 
 @pytest.mark.parametrize("data", ["", "\n\n", "id,title\n"])
@@ -130,7 +131,7 @@ def test_a_file_without_rows(feed: Path, data: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "kind"), [(b"PK\x03\x04", "zip or Excel"), (b"\x1f\x8b", "gzip"), (b"PAR1", "Parquet")]
+    ("start", "kind"), [(b"PK\x03\x04", "zip or Excel"), (b"\xd0\xcf\x11\xe0", "old Excel"), (b"PAR1", "Parquet")]
 )
 def test_other_files_under_this_name(feed: Path, start: bytes, kind: str) -> None:
     with pytest.raises(FeedError, match=f"feed.csv is an? {kind} file, not text"):
@@ -153,7 +154,7 @@ def test_what_the_csv_module_writes_is_read_back(
     writer.writerows([("id", "title", "image"), *rows])
     feed = tmp_path_factory.mktemp("feed") / "feed.csv"
     assert [tuple(record.values.values()) for record in _read(feed, buffer.getvalue())] == rows
-    assert all(record.problem is None for record in delimited.read(feed))
+    assert all(record.problem is None for record in delimited.read(local_file(feed)))
 
 
 @settings(max_examples=100, deadline=None)
@@ -164,3 +165,14 @@ def test_any_text_is_read_and_no_line_is_lost(tmp_path_factory: pytest.TempPathF
     written = sum(line.count("a") for line in lines)
     read = sum(str(record.values).count("a") - "".join(record.values).count("a") for record in records)
     assert read == written
+
+
+@settings(max_examples=50, deadline=None)
+@given(lines=st.lists(st.text(alphabet='a",\n\r \t', max_size=12), max_size=8), skip=st.integers(0, 9))
+def test_rows_are_counted_and_skipped_as_they_are_read(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], skip: int
+) -> None:
+    feed = tmp_path_factory.mktemp("feed") / "feed.csv"
+    records = _read(feed, "id,title\n" + "\n".join(lines))
+    assert sum(1 for _ in delimited.tick(local_file(feed))) == len(records)
+    assert list(delimited.read(local_file(feed), skip)) == records[skip:]

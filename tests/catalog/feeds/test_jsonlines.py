@@ -4,6 +4,7 @@ import pytest
 
 from item_embed.catalog.feeds import jsonlines
 from item_embed.catalog.feeds.jsonlines import NOT_AN_OBJECT, NOT_JSON
+from item_embed.catalog.feeds.places import local_file
 from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.feeds.text import MENDED
 
@@ -11,7 +12,7 @@ from item_embed.catalog.feeds.text import MENDED
 def _read(folder: Path, data: bytes) -> list[Record]:
     feed = folder / "feed.jsonl"
     feed.write_bytes(data)
-    return list(jsonlines.read(feed))
+    return list(jsonlines.read(local_file(feed)))
 
 
 def test_objects_keep_their_types(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain
-from pathlib import Path
+from itertools import chain, islice
 
+from item_embed.catalog.feeds.places import FeedFile
 from item_embed.catalog.feeds.records import Record
-from item_embed.catalog.feeds.text import MENDED, mend, open_text
+from item_embed.catalog.feeds.text import MENDED, is_clean, mend, open_text
 
 _DELIMITERS = ",;\t|"
 _NO_DELIMITER = "\x1f"  # for a file of one column, whose text may hold commas
@@ -22,28 +22,36 @@ TOO_FEW = "row: fewer fields than the header"
 TOO_MANY = "row: more fields than the header"
 
 
-def columns(path: Path) -> list[str]:
+def columns(file: FeedFile) -> list[str]:
     """The names in the header; unnamed columns get numbers, repeated names too."""
-    with open_text(path) as lines:
+    with open_text(file) as lines:
         _, header = _header(lines)
     return header
 
 
-def read(path: Path) -> Iterator[Record]:
-    """Yield every row of a CSV or TSV file. Empty lines are no rows.
+def read(file: FeedFile, skip: int = 0) -> Iterator[Record]:
+    """Yield every row of a CSV or TSV file but the first `skip`. Empty lines are no rows.
 
     Args:
-        path: the file; its first line names the columns.
+        file: its first line names the columns.
+        skip: rows to leave out; they are still parsed, for only a parser sees where a row ends.
     """
-    csv.field_size_limit(sys.maxsize)  # the csv module's own limit would end the run on one long field
-    with open_text(path) as lines:
+    with open_text(file) as lines:
         delimiter, header = _header(lines)
-        for fields, stray in _rows(lines, delimiter, len(header)):
-            if fields and (len(fields) > 1 or not fields[0].isspace()):
-                yield _record(header, fields, stray)
+        for fields, stray in islice(_rows(lines, delimiter, len(header)), skip, None):
+            yield _record(header, fields, stray)
+
+
+def tick(file: FeedFile) -> Iterator[None]:
+    """Yield once for every row, without making anything of it: for counting."""
+    with open_text(file) as lines:
+        delimiter, header = _header(lines)
+        for _ in _rows(lines, delimiter, len(header)):
+            yield None
 
 
 def _header(lines: Iterator[str]) -> tuple[str, list[str]]:
+    csv.field_size_limit(sys.maxsize)  # the csv module's own limit would end the run on one long field
     first = next((line for line in lines if line.strip()), "")
     hint = _EXCEL_HINT.match(first)
     if hint:
@@ -65,27 +73,28 @@ def _delimiter(header: str) -> str:
 
 
 def _rows(lines: Iterator[str], delimiter: str, width: int) -> Iterator[tuple[list[str], bool]]:
-    """Yield the fields of each row, and whether a quotation mark in it is stray.
+    """Yield the fields of each row that is not empty, and whether a quotation mark in it is stray.
 
     A mark that nothing closes would swallow the rows after it. So a row whose marks do not come in order, or that
     spans lines without having the header's width, is read again: its first line alone, marks taken as they are, and
     its other lines as rows.
     """
-    waiting: deque[str] = deque()
-    while True:
-        taken: list[str] = []
-        fields = next(csv.reader(_take(lines, waiting, taken), delimiter=delimiter), None)
-        if fields is None:
-            return
-        if len(taken) > 1:
-            stray = len(fields) != width or not _in_order(taken, delimiter)
-        else:
-            stray = len(fields) != width and taken[0].count('"') % 2 == 1
-        if stray:
-            waiting.extendleft(reversed(taken[1:]))
-            line = taken[0].rstrip("\r\n")
-            fields = next(csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
-        yield fields, stray
+    source = _Lines(lines)
+    taken = source.taken
+    while not source.ended:
+        for parsed in csv.reader(source, delimiter=delimiter):
+            fields, stray = parsed, False
+            if len(taken) > 1:
+                stray = len(fields) != width or not _in_order(taken, delimiter)
+            elif len(fields) != width:
+                stray = taken[0].count('"') % 2 == 1
+            if stray:
+                source.waiting.extendleft(reversed(taken[1:]))
+                line = taken[0].rstrip("\r\n")
+                fields = next(csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
+            taken.clear()
+            if len(fields) > 1 or (fields and not fields[0].isspace()):
+                yield fields, stray
 
 
 def _in_order(lines: list[str], delimiter: str) -> bool:
@@ -97,18 +106,37 @@ def _in_order(lines: list[str], delimiter: str) -> bool:
     return True
 
 
-def _take(lines: Iterator[str], waiting: deque[str], taken: list[str]) -> Iterator[str]:
-    """Yield lines, the waiting ones first, and note them."""
-    while len(taken) < _MOST_LINES:
-        line = waiting.popleft() if waiting else next(lines, None)
-        if line is None:
-            return
-        taken.append(line)
-        yield line
+class _Lines:
+    """Lines, the waiting ones first, noted as they are taken; they pause where one row takes too many."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.waiting: deque[str] = deque()
+        self.taken: list[str] = []
+        self.ended = False
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.taken) >= _MOST_LINES:
+            raise StopIteration
+        if self.waiting:
+            line = self.waiting.popleft()
+        else:
+            try:
+                line = next(self._lines)
+            except StopIteration:
+                self.ended = not self.taken
+                raise
+        self.taken.append(line)
+        return line
 
 
 def _record(header: list[str], fields: list[str], stray: bool) -> Record:
-    mended = [mend(field) for field in fields]
+    mended = fields if is_clean("".join(fields)) else [mend(field) for field in fields]
+    if len(fields) == len(header) and not stray:
+        return Record(dict(zip(header, mended, strict=True)), () if mended is fields else (MENDED,))
     repairs = [MENDED] if mended != fields else []
     extra = mended[len(header) :]
     values: dict[str, object] = dict(zip(header, mended, strict=False))

@@ -1,23 +1,23 @@
-"""Reading a feed: a file, a glob or a folder of CSV, TSV, JSONL and Parquet files, as numbered rows."""
+"""Reading a feed: files of any usual kind, local, by URL or from the Hugging Face hub, as numbered rows."""
 
-import csv
-import glob
-import os
+import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 
-import pyarrow as pa
-
 from item_embed.catalog.feeds import delimited, jsonlines, parquet
+from item_embed.catalog.feeds.finding import PARQUET, find_files, kind
+from item_embed.catalog.feeds.hub import is_hub, open_hub
+from item_embed.catalog.feeds.places import FeedFile, named_errors, shown
 from item_embed.catalog.feeds.records import Record
-from item_embed.catalog.schema import is_rejected_file, printable
+from item_embed.catalog.schema import printable
 from item_embed.errors import FeedError
 from item_embed.progress import OnProgress, silent
 
-_READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
+_Reader = Callable[[int], Iterator[Record]]  # of a file's rows but the first so many
+_READERS: dict[str, Callable[[FeedFile, int], Iterator[Record]]] = {
     ".csv": delimited.read,
     ".tsv": delimited.read,
     ".jsonl": jsonlines.read,
@@ -26,7 +26,16 @@ _READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     ".pq": parquet.read,
 }
 _TOLD_EVERY = 1000  # rows
-_NAMES = "the name of a feed ends in .csv, .tsv, .jsonl, .ndjson, .parquet or .pq"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A file that was looked through once."""
+
+    file: FeedFile
+    read: _Reader
+    columns: tuple[str, ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -39,111 +48,111 @@ class Feed:
         size: how many rows there are.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[FeedFile, ...]
     columns: tuple[str, ...]
     size: int
+    parts: tuple[_Part, ...] = field(repr=False, compare=False)
 
-    def rows(self) -> Iterator[tuple[int, Path, Record]]:
+    def rows(self, skip: int = 0) -> Iterator[tuple[int, FeedFile, Record]]:
         """Yield each row with its number, from 1 over the whole feed, and its file.
 
+        Args:
+            skip: rows to leave out at the start. Whole files and row groups among them are not read; the numbers of
+                the others stay.
+
         Raises:
-            FeedError: when a file turns out to be unreadable.
+            FeedError: when a file turns out to be unreadable, or shorter than when it was counted.
         """
         number = 0
-        for path in self.files:
-            for record in _records(path):
-                number += 1
-                yield number, path, record
+        for part in self.parts:
+            if skip - number >= part.size:
+                number += part.size
+                continue
+            last = number + part.size
+            number = max(number, skip)
+            with named_errors(part.file.url):
+                for record in islice(part.read(skip - (last - part.size) if number == skip else 0), last - number):
+                    number += 1
+                    yield number, part.file, record
+            if number < last:
+                raise FeedError(f"{part.file.url} has fewer rows than when they were counted; prepare it again.")
 
-    def name(self, path: Path) -> str:
+    def name(self, file: FeedFile) -> str:
         """A file's name within the feed, the same wherever the feed lies."""
-        return printable(path.relative_to(self._top).as_posix())
+        return printable("/".join(file.url.split("/")[self._shared :]))
 
     @cached_property
-    def _top(self) -> str:
-        return os.path.commonpath([file.parent for file in self.files])
+    def stamp(self) -> str:
+        """Changes whenever one of the files does, or their names within the feed."""
+        digest = hashlib.blake2b(digest_size=16)
+        for file in self.files:
+            digest.update(f"{self.name(file)}\0{file.stamp}\0".encode("utf-8", "replace"))
+        return digest.hexdigest()
+
+    @cached_property
+    def _shared(self) -> int:
+        """How many folders all files lie in."""
+        folders = [file.url.split("/")[:-1] for file in self.files]
+        depth = 0
+        for level in zip(*folders, strict=False):
+            if len(set(level)) > 1:
+                break
+            depth += 1
+        return depth
 
 
 def open_feed(source: str | Path, on_progress: OnProgress = silent) -> Feed:
     """Find the files of a feed, count their rows and collect their columns.
 
     Args:
-        source: a file, a glob pattern, or a folder whose top level holds feed files.
+        source: a file, a glob pattern, or a folder whose top level holds feed files, as a path or as a URL that
+            fsspec reads (`s3://…`, `https://…`); or `hf:NAME`, see `open_hub`. Text files may be packed.
         on_progress: told the rows counted so far.
 
     Raises:
         FeedError: when there is no such file, nothing in it, or it cannot be read.
+
+    Example:
+        >>> open_feed("s3://shop/feeds/*.csv.gz").size  # doctest: +SKIP
+        1000000
     """
-    files = _find(str(source))
-    columns: dict[str, None] = {}
+    parts = []
     size = 0
-    for path in files:
-        found, rows = _look_through(path, size, on_progress)
-        columns.update(dict.fromkeys(found))
-        size += rows
-    if not size:
-        raise FeedError(f"{source} holds no rows; export the feed again, with a header and at least one row.")
-    return Feed(tuple(files), tuple(columns), size)
-
-
-def _find(source: str) -> list[Path]:
-    path = Path(source)
-    if path.is_file():
-        if path.suffix.lower() not in _READERS:
-            raise FeedError(f"{source} is not a feed: {_NAMES}.")
-        return [path]
-    if path.is_dir():
-        if (path / "manifest.json").is_file() and (path / "rejected.parquet").is_file():
-            raise FeedError(f"{source} is a prepared catalogue already; give the feed that it was made from.")
-        found = [file for file in path.iterdir() if file.is_file() and not file.name.startswith((".", "_"))]
-        missing = f"the folder {source} holds no feed directly: {_NAMES}."
+    if is_hub(str(source)):
+        for split in open_hub(str(source)):
+            parts.append(_Part(split.file, split.read, tuple(split.columns), split.size))
+            size += split.size
+            on_progress(size, None)
     else:
-        found = [Path(match) for match in glob.glob(source, recursive=True)]  # noqa: PTH207  (patterns may be absolute)
-        pattern = any(mark in source for mark in "*?[")
-        missing = f"{source} matches no feed: {_NAMES}." if pattern else f"there is no file {source}."
-    feeds = sorted(file for file in found if file.suffix.lower() in _READERS and file.is_file())
-    feeds = [file for file in feeds if not is_rejected_file(file)]
-    if not feeds:
-        raise FeedError(missing)
-    return feeds
+        for file in find_files(str(source)):
+            parts.append(_look_through(file, size, on_progress))
+            size += parts[-1].size
+    if not size:
+        raise FeedError(
+            f"{shown(str(source))} holds no rows; export the feed again, with a header and at least one row."
+        )
+    columns = dict.fromkeys(name for part in parts for name in part.columns)
+    return Feed(tuple(part.file for part in parts), tuple(columns), size, tuple(parts))
 
 
-def _look_through(path: Path, before: int, on_progress: OnProgress) -> tuple[list[str], int]:
+def _look_through(file: FeedFile, before: int, on_progress: OnProgress) -> _Part:
     """The columns and the number of rows of one file, after so many rows in the files before it."""
-    if path.suffix.lower() in {".parquet", ".pq"}:
-        with _named_errors(path):
-            return parquet.columns(path), parquet.count(path)
+    suffix = kind(file.name) or ""
+    read = partial(_READERS[suffix], file)
     names: dict[str, None] = {}
-    size = 0
-    delimited_file = path.suffix.lower() in {".csv", ".tsv"}
-    if delimited_file:
-        with _named_errors(path):
-            names.update(dict.fromkeys(delimited.columns(path)))
-    for record in _records(path):
-        size += 1
-        if record.problem is None and not delimited_file:
-            names.update(dict.fromkeys(record.values))
-        if (before + size) % _TOLD_EVERY == 0:
-            on_progress(before + size, None)
-    return list(names), size
-
-
-def _records(path: Path) -> Iterator[Record]:
-    with _named_errors(path):
-        yield from _READERS[path.suffix.lower()](path)
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    """Turn what a library says about a broken file into a sentence that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise FeedError(f"{path} cannot be read: {_first_line(error)}.") from None
-    except (pa.ArrowException, csv.Error, UnicodeError) as error:
-        raise FeedError(f"{path} is damaged or not what its name says: {_first_line(error)}.") from None
-
-
-def _first_line(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return (text.splitlines() or [type(error).__name__])[0].rstrip(". ")
+    size = before
+    with named_errors(file.url):
+        if suffix in PARQUET:
+            return _Part(file, read, tuple(parquet.columns(file)), parquet.count(file))
+        if suffix in {".csv", ".tsv"}:
+            names.update(dict.fromkeys(delimited.columns(file)))
+            for size, _ in enumerate(delimited.tick(file), start=before + 1):
+                if size % _TOLD_EVERY == 0:
+                    on_progress(size, None)
+            return _Part(file, read, tuple(names), size - before)
+        for size, record in enumerate(read(0), start=before + 1):
+            if record.problem is None and not record.values.keys() <= names.keys():
+                names.update(dict.fromkeys(record.values))
+            if size % _TOLD_EVERY == 0:
+                on_progress(size, None)
+    return _Part(file, read, tuple(names), size - before)

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import islice
 
+from item_embed.catalog.feeds.places import FeedFile
 from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.feeds.text import MENDED, mend, open_text
 
@@ -11,12 +12,12 @@ NOT_JSON = "row: not valid JSON"
 NOT_AN_OBJECT = "row: JSON, but not an object"
 
 
-def read(path: Path) -> Iterator[Record]:
-    """Yield a record for every line of a JSONL file. Empty lines are no rows."""
-    with open_text(path) as lines:
-        for line in lines:
-            if line.strip():
-                yield _record(line)
+def read(file: FeedFile, skip: int = 0) -> Iterator[Record]:
+    """Yield a record for every line of a JSONL file but the first `skip`. Empty lines are no rows."""
+    with open_text(file) as lines:
+        rows = (line for line in lines if line.strip())
+        for line in islice(rows, skip, None):
+            yield _record(line)
 
 
 def _record(line: str) -> Record:

@@ -4,45 +4,76 @@ Files are opened here, because pyarrow takes no file name that is not UTF-8.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from item_embed.catalog.feeds.places import FeedFile, open_bytes
 from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.feeds.text import mend
 
-_BATCH = 64  # rows; photos may be megabytes each
+BATCH = 64  # rows; photos may be megabytes each
 
 
-def columns(path: Path) -> list[str]:
+def columns(file: FeedFile) -> list[str]:
     """The names of the top-level columns."""
-    with path.open("rb") as file:
-        return list(dict.fromkeys(pq.read_schema(file).names))
+    with open_bytes(file) as opened:
+        return list(dict.fromkeys(pq.read_schema(opened).names))
 
 
-def count(path: Path) -> int:
+def count(file: FeedFile) -> int:
     """The number of rows, from the footer."""
-    with path.open("rb") as file:
-        return int(pq.read_metadata(file).num_rows)
+    with open_bytes(file) as opened:
+        return int(pq.read_metadata(opened).num_rows)
 
 
-def read(path: Path) -> Iterator[Record]:
-    """Yield every row of a Parquet file."""
-    with path.open("rb") as opened, pq.ParquetFile(opened, buffer_size=1 << 20, pre_buffer=False) as file:
-        for batch in file.iter_batches(batch_size=_BATCH):
-            values = [_values(column) for column in batch.columns]
-            for row in range(batch.num_rows):
-                yield Record(dict(zip(batch.schema.names, (column[row] for column in values), strict=True)))
+def read(file: FeedFile, skip: int = 0) -> Iterator[Record]:
+    """Yield every row of a Parquet file but the first `skip`, whose row groups are not read where they are whole.
+
+    Batches start with their row group, so that a row comes out the same however many were skipped before it.
+    """
+    with _opened(file) as parquet:
+        for group in range(parquet.num_row_groups):
+            size = parquet.metadata.row_group(group).num_rows
+            if skip >= size:
+                skip -= size
+                continue
+            for batch in parquet.iter_batches(batch_size=BATCH, row_groups=[group]):
+                yield from records(batch.schema.names, batch.columns, min(skip, batch.num_rows))
+                skip = max(skip - batch.num_rows, 0)
 
 
-def _values(column: pa.Array) -> list[Any]:
+def records(names: list[str], values: list[Any], skip: int = 0) -> Iterator[Record]:
+    """The rows of a batch, given as Arrow arrays, but the first `skip`."""
+    if values and skip < len(values[0]):
+        for row in list(zip(*map(_values, values), strict=True))[skip:]:
+            yield Record(dict(zip(names, row, strict=True)))
+
+
+@contextmanager
+def _opened(file: FeedFile) -> Iterator[pq.ParquetFile]:
+    with open_bytes(file) as opened, pq.ParquetFile(opened, buffer_size=1 << 20, pre_buffer=False) as parquet:
+        yield parquet
+
+
+def _values(column: Any) -> list[Any]:
     """A column as Python values; what Python has no value for (nanoseconds, the year 10000) as text."""
     try:
-        return column.to_pylist()  # type: ignore[no-any-return]
+        return _plain(column).to_pylist()  # type: ignore[no-any-return]
     except UnicodeDecodeError:
         data = column.cast(pa.large_binary()).to_pylist()
         return [value if value is None else mend(value.decode("utf-8", "surrogateescape")) for value in data]
     except (ValueError, OverflowError):
         return column.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
+
+
+def _plain(column: Any) -> Any:
+    """Nanoseconds as microseconds where they are whole: pyarrow's own values for them depend on pandas being there."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return column.cast(pa.timestamp("us", kind.tz))
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return column.cast(pa.duration("us"))
+    return column

@@ -1,9 +1,13 @@
 """Text feeds of unknown encoding: UTF-8 or UTF-16, with single bytes of Windows-1252 mended one by one."""
 
+import io
 import re
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
+from item_embed.catalog.feeds.packing import unpacked
+from item_embed.catalog.feeds.places import FeedFile, open_bytes
 from item_embed.errors import FeedError
 
 MENDED = "encoding: bytes that are not UTF-8, read as Windows-1252"
@@ -12,13 +16,14 @@ _ESCAPED = re.compile("[\udc80-\udcff]+")
 _BINARY_STARTS = {
     b"PK\x03\x04": "a zip or Excel file",
     b"\xd0\xcf\x11\xe0": "an old Excel file",
-    b"\x1f\x8b": "a gzip file",
+    b"\x1f\x8b": "a gzip file inside another",
     b"PAR1": "a Parquet file",
 }
 
 
-def open_text(path: Path) -> TextIO:
-    """Open a feed as text, line ends kept.
+@contextmanager
+def open_text(file: FeedFile) -> Iterator[TextIO]:
+    """Open a feed as text, unpacked where it is packed, line ends kept.
 
     It is UTF-8 unless a byte order mark or the pattern of zero bytes says UTF-16 or UTF-32. Bytes that are
     not UTF-8 arrive as lone surrogates, which `mend` turns into text: one bad line does not spoil the others.
@@ -26,14 +31,23 @@ def open_text(path: Path) -> TextIO:
     Raises:
         FeedError: when the file is some other kind of file under this name.
     """
-    with path.open("rb") as file:
-        head = file.read(4096)
-    for start, kind in _BINARY_STARTS.items():
-        if head.startswith(start):
-            raise FeedError(f"{path} is {kind}, not text; unpack it or export it as CSV, JSONL or Parquet.")
-    encoding = _encoding(head)
-    errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
-    return path.open(encoding=encoding, errors=errors, newline="")
+    with open_bytes(file) as opened:
+        stream: Any = unpacked(opened, file.name)
+        head = stream.peek(4096)[:4096]
+        for start, kind in _BINARY_STARTS.items():
+            if head.startswith(start):
+                raise FeedError(f"{file.url} is {kind}, not text; unpack it or export it as CSV, JSONL or Parquet.")
+        encoding = _encoding(head)
+        if head.startswith(b"\xef\xbb\xbf"):
+            stream.read(3)
+        errors = "surrogateescape" if encoding == "utf-8" else "replace"
+        with io.TextIOWrapper(stream, encoding=encoding, errors=errors, newline="") as text:
+            yield text
+
+
+def is_clean(text: str) -> bool:
+    """Whether `mend` would leave a text as it is."""
+    return text.isascii() or not _ESCAPED.search(text)
 
 
 def mend(text: str) -> str:
@@ -43,7 +57,7 @@ def mend(text: str) -> str:
         >>> mend(b"caf\\xe9".decode("utf-8", "surrogateescape"))
         'café'
     """
-    return _ESCAPED.sub(lambda match: _windows_1252(match.group()), text)
+    return text if is_clean(text) else _ESCAPED.sub(lambda match: _windows_1252(match.group()), text)
 
 
 def _windows_1252(escaped: str) -> str:
@@ -64,4 +78,4 @@ def _encoding(head: bytes) -> str:
         return "utf-16-le"
     if head[::2].count(0) > 0.4 * pairs:
         return "utf-16-be"
-    return "utf-8-sig"
+    return "utf-8"
