@@ -2,18 +2,33 @@ import base64
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from item_embed.catalog.photos import finding
-from item_embed.catalog.photos.finding import PhotoFolders
+from item_embed.catalog.photos.finding import PhotoFolders, refer
+from item_embed.catalog.photos.images import Photo, PhotoError, prepare_photo
 from tests.catalog.made import encoded, picture
 
 _PHOTO = encoded(picture(), "JPEG")
 _OUTSIDE = "photo: outside the feed's folder, refused without --allow-outside"
 _ABSOLUTE = "photo: absolute path, refused without --allow-outside"
+
+
+def _fetch(folders: PhotoFolders, value: Any) -> tuple[Photo | None, list[str]]:
+    """What becomes of a value of the image column; a URL is named, not fetched."""
+    try:
+        reference = refer(value)
+        url = folders.url_of(reference)
+        if url is not None:
+            return None, [f"url: {url}"]
+        photo = prepare_photo(folders.load(reference))
+    except PhotoError as error:
+        return None, [f"photo: {error}"]
+    return photo, [*reference.repairs, *(f"photo: {repair}" for repair in photo.repairs)]
 
 
 @pytest.fixture
@@ -38,18 +53,20 @@ def shop(tmp_path: Path) -> Path:
         ["images/shirt 1.jpg"],
         ["", "images/shirt 1.jpg"],
         f"data:image/jpeg;base64,{base64.b64encode(_PHOTO).decode()}",
+        f"data:image/jpeg;name=a.jpg;base64,{base64.encodebytes(_PHOTO).decode()}",
+        f"data:image/jpeg,{quote_from_bytes(_PHOTO)}",
         base64.b64encode(_PHOTO).decode(),
     ],
 )
 def test_where_a_photo_may_be(shop: Path, value: Any) -> None:
-    photo, repairs = PhotoFolders((shop / "feed",)).fetch(value)
+    photo, repairs = _fetch(PhotoFolders((shop / "feed",)), value)
     assert photo is not None
     assert photo.data == _PHOTO
     assert repairs == []
 
 
 def test_of_several_photos_the_first_is_taken(shop: Path) -> None:
-    photo, repairs = PhotoFolders((shop / "feed",)).fetch(["images/shirt 1.jpg", "images/back.jpg"])
+    photo, repairs = _fetch(PhotoFolders((shop / "feed",)), ["images/shirt 1.jpg", "images/back.jpg"])
     assert photo is not None
     assert repairs == ["photo: several given, the first taken"]
 
@@ -70,9 +87,9 @@ def test_of_several_photos_the_first_is_taken(shop: Path) -> None:
         ("x" * 5000, "photo: not a valid path"),
         ("images/\0.jpg", "photo: not a valid path"),
         ("images/loop.jpg", "photo: not a valid path"),
-        ("https://shop.example/1.jpg", "photo: is a URL, and only local photos are read"),
-        ("//cdn.example/1.jpg", "photo: is a URL, and only local photos are read"),
-        ("s3://bucket/1.jpg", "photo: is a URL, and only local photos are read"),
+        ("https://shop.example/1.jpg", "url: https://shop.example/1.jpg"),
+        ("//cdn.example/1.jpg", "url: //cdn.example/1.jpg"),
+        ("s3://bucket/1.jpg", "url: s3://bucket/1.jpg"),
         ("data:image/png;base64,####", "photo: not valid base64"),
         ("../private.jpg", _OUTSIDE),
         ("images/../../private.jpg", _OUTSIDE),
@@ -93,7 +110,7 @@ def test_why_there_is_no_photo(shop: Path, value: Any, reason: str) -> None:
     (shop / "feed/images/link.jpg").symlink_to(shop / "private.jpg")
     (shop / "feed/images/loop.jpg").symlink_to(shop / "feed/images/loop.jpg")
     (shop / "feed/linked").symlink_to(shop)
-    assert PhotoFolders((shop / "feed",)).fetch(value) == (None, [reason])
+    assert _fetch(PhotoFolders((shop / "feed",)), value) == (None, [reason])
 
 
 _TEXTS = st.text(max_size=12) | st.text(alphabet="file:/[]\\%@0\0\ud800. ", max_size=20)
@@ -120,29 +137,29 @@ _VALUES = st.recursive(
 def test_whatever_stands_in_the_column_costs_one_photo_at_most(
     tmp_path_factory: pytest.TempPathFactory, value: Any, outside: bool
 ) -> None:
-    photo, repairs = PhotoFolders((tmp_path_factory.getbasetemp(),), outside).fetch(value)
+    photo, repairs = _fetch(PhotoFolders((tmp_path_factory.getbasetemp(),), outside), value)
     assert photo is not None or len(repairs) == 1
-    assert all(repair.startswith("photo: ") for repair in repairs)
+    assert all(repair.startswith(("photo: ", "url: ")) for repair in repairs)
 
 
 def test_a_value_nested_deeper_than_calls_can_be(shop: Path) -> None:
     value: Any = "images/shirt 1.jpg"
     for _ in range(5000):
         value = [value]
-    photo, repairs = PhotoFolders((shop / "feed",)).fetch(value)
+    photo, repairs = _fetch(PhotoFolders((shop / "feed",)), value)
     assert photo is not None
     assert repairs == []
 
 
 def test_an_absolute_path_is_refused_even_inside(shop: Path) -> None:
     path = str(shop / "feed/images/shirt 1.jpg")
-    assert PhotoFolders((shop / "feed",)).fetch(path) == (None, [_ABSOLUTE])
+    assert _fetch(PhotoFolders((shop / "feed",)), path) == (None, [_ABSOLUTE])
 
 
 @pytest.mark.parametrize("form", ["../private.jpg", "{}/private.jpg", "file://{}/private.jpg", "link.jpg"])
 def test_outside_is_read_where_allowed(shop: Path, form: str) -> None:
     (shop / "feed/link.jpg").symlink_to(shop / "private.jpg")
-    photo, repairs = PhotoFolders((shop / "feed",), allow_outside=True).fetch(form.format(shop))
+    photo, repairs = _fetch(PhotoFolders((shop / "feed",), allow_outside=True), form.format(shop))
     assert photo is not None
     assert repairs == []
 
@@ -152,20 +169,34 @@ def test_the_named_folder_comes_first(shop: Path) -> None:
     (shop / "photos/images").mkdir(parents=True)
     (shop / "photos/images/shirt 1.jpg").write_bytes(other)
     folders = PhotoFolders((shop / "photos", shop / "feed"))
-    photo, _ = folders.fetch("images/shirt 1.jpg")
+    photo, _ = _fetch(folders, "images/shirt 1.jpg")
     assert photo is not None
     assert photo.data == other
     (shop / "photos/images/shirt 1.jpg").unlink()
-    photo, _ = folders.fetch("images/shirt 1.jpg")
+    photo, _ = _fetch(folders, "images/shirt 1.jpg")
     assert photo is not None
     assert photo.data == _PHOTO
 
 
 def test_a_huge_file_is_not_read(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "LARGEST_FILE", 0)
-    assert PhotoFolders((shop / "feed",)).fetch("images/shirt 1.jpg") == (None, ["photo: file larger than 0 MB"])
+    assert _fetch(PhotoFolders((shop / "feed",)), "images/shirt 1.jpg") == (None, ["photo: file larger than 0 MB"])
 
 
 def test_conversions_are_named_as_the_photos(shop: Path) -> None:
-    _, repairs = PhotoFolders((shop,)).fetch(encoded(picture().convert("CMYK"), "JPEG"))
+    _, repairs = _fetch(PhotoFolders((shop,)), encoded(picture().convert("CMYK"), "JPEG"))
     assert repairs == ["photo: converted from CMYK"]
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("images/1.jpg", "s3://bucket/shop/images/1.jpg"),
+        ("./images/1.jpg", "s3://bucket/shop/images/1.jpg"),
+        ({"path": "1.jpg"}, "s3://bucket/shop/1.jpg"),
+        ("https://cdn.example/1.jpg", "https://cdn.example/1.jpg"),
+        (_PHOTO, None),
+    ],
+)
+def test_paths_of_a_feed_in_an_object_store_are_urls_beside_it(value: Any, url: str | None) -> None:
+    assert PhotoFolders(remote="s3://bucket/shop/").url_of(refer(value)) == url

@@ -40,11 +40,13 @@ class Photo:
 
     Attributes:
         data: JPEG or WebP, short side at most `SHORT_SIDE`.
+        size: width and height of the photo as it came, upright, pixels.
         pixels: a hash of size and RGB values, equal for pixel-identical photos.
         repairs: the names of what was converted.
     """
 
     data: bytes
+    size: tuple[int, int]
     pixels: int
     repairs: tuple[str, ...] = ()
 
@@ -99,11 +101,12 @@ def prepare_photo(data: bytes) -> Photo:
         raise PhotoError("too long for its width")
     # JPEG decodes straight to 1/2, 1/4 or 1/8; twice the target leaves Lanczos enough to work with.
     upright, repairs = _upright_rgb(image, None if fits else (2 * size[0], 2 * size[1]))
+    turned = (upright.width < upright.height) != (width < height)
     if not fits:
-        turned = (upright.width < upright.height) != (width < height)
         upright = upright.resize(size[::-1] if turned else size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     small = len(data) <= 3 * width * height + _MOST_OVERHEAD
-    return Photo(data if fits and kept_format and small and not repairs else _jpeg(upright), _pixels(upright), repairs)
+    kept = data if fits and kept_format and small and not repairs else _jpeg(upright)
+    return Photo(kept, (height, width) if turned else (width, height), _pixels(upright), repairs)
 
 
 def _open(data: bytes) -> Image.Image:
