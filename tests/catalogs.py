@@ -14,6 +14,7 @@ from PIL import Image
 
 from item_embed.catalog.schema import REJECTED_SCHEMA, ROW_SCHEMA, SPLITS, Counts, Manifest
 from item_embed.catalog.store import Catalog
+from item_embed.hashing import text_hash
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,15 @@ def write_catalog(path: Path, rows: Sequence[Row], files: int = 1) -> Catalog:
 
 def _record(number: int, row: Row) -> dict[str, Any]:
     group = number if row.group is None else row.group
-    return vars(row) | {"metadata": json.dumps(row.metadata), "repairs": [], "group": group}
+    stored = vars(row) | {"metadata": json.dumps(row.metadata), "repairs": [], "group": group, "source": number}
+    if row.image is None:
+        return stored
+    pixels = text_hash(row.image)  # equal for equal files: enough for what reads catalogues
+    try:
+        width, height = Image.open(io.BytesIO(row.image)).size
+    except OSError:  # tests of damage
+        width = height = 8
+    return stored | {"photo_width": width, "photo_height": height, "photo_pixels": pixels}
 
 
 def _write_manifest(path: Path, rows: Sequence[Row]) -> None:

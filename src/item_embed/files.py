@@ -1,10 +1,12 @@
 """Files and folders that are whole or not there: written aside under a hidden name, synced, then renamed."""
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from item_embed.errors import ItemError
@@ -12,6 +14,8 @@ from item_embed.errors import ItemError
 # Hidden, and with our own suffix: what a killed process left is recognised and replaced, nothing of the user's is.
 _ASIDE = ".item-partial"
 _REPLACED = ".item-replaced"
+_JOB = ".item-job"
+_LOCK = ".item-lock"
 _STORAGE_FAILS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
@@ -32,6 +36,8 @@ def check_output(path: str | Path, option: str = "--out") -> None:
     with _sentences(path) as real:
         _recover(real)
         if _taken(real):
+            if not _beside(real, _JOB).exists():
+                _remove(_beside(real, _ASIDE))  # of a run that died while it cleared up
             raise OutputError(f"{option} {path} exists already; choose another name, or remove it first.")
         _refuse_pinned(real, f"{option} {path}")
         _make_parent(real)
@@ -93,15 +99,90 @@ def whole_folder(path: str | Path, *, replace: bool = False, sync: bool = True) 
         aside.mkdir()
         try:
             yield aside
-            for file in (*aside.rglob("*"), aside) if sync else ():
-                _sync(file)
-            if replace and _taken(real):
-                real.rename(_beside(real, _REPLACED))
-            aside.rename(real)
-            _sync(real.parent)
+            _put_in_place(aside, real, replace, sync)
         finally:
             _remove(aside)
             _recover(real)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a folder is made: `whole` becomes it, `scratch` holds what a run that ends early leaves to the next."""
+
+    whole: Path
+    scratch: Path
+
+
+@contextmanager
+def resumable_folder(path: str | Path, job: str, *, replace: bool = False) -> Iterator[Workplace]:
+    """Fill a folder aside and rename it when it is whole; what a run leaves that ends early, the next one finds.
+
+    Args:
+        path: the folder to make.
+        job: what is being made: a later run with an equal one finds the workplace as it was left, others an empty one.
+        replace: whether a folder of that name may be replaced; it stays until the new one is whole.
+
+    Raises:
+        OutputError: when the folder exists and may not be replaced, another process fills it, or the file system
+            refuses.
+
+    Example:
+        >>> with resumable_folder("answers", "answers to 42 questions") as place:  # doctest: +SKIP
+        ...     for question in range(len(list(place.whole.iterdir())), 42):
+        ...         (place.whole / f"{question}.txt").write_text("42")
+    """
+    if not replace:
+        check_output(path)
+    with _sentences(path) as real, _only_one(real, path):
+        _recover(real)
+        if real.exists() and not real.is_dir():
+            raise OutputError(f"{path} exists already and is not a folder; choose another name.")
+        _refuse_pinned(real, str(path))
+        aside, mark = _beside(real, _ASIDE), _beside(real, _JOB)
+        place = Workplace(aside / "whole", aside / "scratch")
+        if not (mark.is_file() and mark.read_text(encoding="utf8") == job):
+            _remove(mark)
+            _remove(aside)
+        for folder in (place.whole, place.scratch):
+            folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text(job, encoding="utf8")
+        yield place
+        _put_in_place(place.whole, real, replace)
+        _remove(mark)
+        _remove(aside)
+
+
+def discard_partial(path: str | Path) -> None:
+    """Remove what a `resumable_folder` that cannot succeed has left."""
+    real = Path(os.path.realpath(path))
+    for suffix in (_JOB, _ASIDE):
+        _remove(_beside(real, suffix))
+
+
+@contextmanager
+def _only_one(path: Path, shown: str | Path) -> Iterator[None]:
+    """Hold a lock that ends with this process, however it ends."""
+    _make_parent(path)
+    lock = _beside(path, _LOCK)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(f"{shown} is being written by another process; wait for it, or stop it.") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _put_in_place(aside: Path, real: Path, replace: bool, sync: bool = True) -> None:
+    for file in (*aside.rglob("*"), aside) if sync else ():
+        _sync(file)
+    if replace and _taken(real):
+        real.rename(_beside(real, _REPLACED))
+    aside.rename(real)
+    _sync(real.parent)
+    _recover(real)
 
 
 def _recover(path: Path) -> None:

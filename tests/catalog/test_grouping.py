@@ -6,18 +6,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from item_embed.catalog.grouping import MOST_TITLES_OF_A_PHOTO, group_rows, split_groups
+from item_embed.catalog.grouping import (
+    MOST_TITLES_OF_A_PHOTO,
+    Groups,
+    first_of_each,
+    numbered,
+    split_groups,
+    without_placeholders,
+)
 from item_embed.catalog.schema import SPLITS
 
 _Keys = list[tuple[int, int, int, int]]
 
 
-def _group(ids: list[str], keys: _Keys) -> NDArray[np.int64]:
-    columns = np.array(keys, np.int64).reshape(len(ids), 4).T
-    return group_rows(ids, *columns)
+def _group(ids: list[int], keys: _Keys) -> NDArray[np.int64]:
+    product, title, photo, given = np.array(keys, np.int64).reshape(len(ids), 4).T
+    groups = Groups(len(ids))
+    for joining in (product, title, without_placeholders(photo, title), given):
+        groups.join(joining)
+    return numbered(groups.smallest(np.array(ids, np.int64)))
 
 
-def _closure(ids: list[str], keys: _Keys) -> list[int]:
+def _closure(ids: list[int], keys: _Keys) -> list[int]:
     """Groups by the plain definition: spread through equal keys until nothing changes."""
 
     def joined(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
@@ -49,7 +59,7 @@ def _closure(ids: list[str], keys: _Keys) -> list[int]:
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(*[st.integers(-1, 8)] * 4), max_size=14), st.randoms(use_true_random=False))
 def test_groups_are_the_transitive_closure_whatever_the_order(keys: _Keys, random: Random) -> None:
-    ids = [f"id{number:02d}" for number in range(len(keys))]
+    ids = [100 + number for number in range(len(keys))]
     random.shuffle(ids)
     groups = _group(ids, keys)
     assert groups.tolist() == _closure(ids, keys)
@@ -62,21 +72,21 @@ def test_groups_are_the_transitive_closure_whatever_the_order(keys: _Keys, rando
 @pytest.mark.parametrize("place", range(4))
 def test_each_key_joins_alone(place: int) -> None:
     keys: _Keys = [tuple(5 if at == place else row + 10 * at for at in range(4)) for row in (100, 200)]  # type: ignore[misc]
-    assert _group(["a", "b"], keys).tolist() == [0, 0]
+    assert _group([1, 2], keys).tolist() == [0, 0]
 
 
 def test_no_key_joins_nothing() -> None:
-    assert _group(["b", "a"], [(-1, -1, -1, -1)] * 2).tolist() == [1, 0]
+    assert _group([2, 1], [(-1, -1, -1, -1)] * 2).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(("titles", "groups"), [(MOST_TITLES_OF_A_PHOTO, 1), (MOST_TITLES_OF_A_PHOTO + 1, 21)])
 def test_a_placeholder_joins_nothing(titles: int, groups: int) -> None:
-    ids = [f"{n:02d}" for n in range(titles)]
+    ids = list(range(titles))
     assert len(set(_group(ids, [(-1, n, 9, -1) for n in range(titles)]).tolist())) == groups
 
 
 def test_a_row_without_a_title_adds_none_to_a_photo() -> None:
-    ids = [f"{n:02d}" for n in range(MOST_TITLES_OF_A_PHOTO + 1)]
+    ids = list(range(MOST_TITLES_OF_A_PHOTO + 1))
     keys: _Keys = [(-1, n - 1, 9, -1) for n in range(len(ids))]
     assert set(_group(ids, keys).tolist()) == {0}
 
@@ -84,28 +94,30 @@ def test_a_row_without_a_title_adds_none_to_a_photo() -> None:
 def test_many_rows_of_few_titles_make_no_placeholder() -> None:
     rows = 4 * MOST_TITLES_OF_A_PHOTO
     keys: _Keys = [(-1, n % 3 if n % 2 else -1, 9, -1) for n in range(rows)]
-    assert set(_group([str(n) for n in range(rows)], keys).tolist()) == {0}
+    assert set(_group(list(range(rows)), keys).tolist()) == {0}
 
 
 def test_no_rows() -> None:
-    empty = np.zeros(0, np.int64)
-    assert len(group_rows([], empty, empty, empty, empty)) == 0
+    assert len(_group([], [])) == 0
 
 
-def test_splits_have_their_shares_and_part_no_group() -> None:
-    ids = [f"item {n}" for n in range(30_000)]
-    groups = np.arange(30_000) // 3
-    splits = split_groups(ids, groups, seed=1)
-    shares = [float((splits == split).mean()) for split in SPLITS]
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), max_size=30))
+def test_the_first_row_of_an_id_needs_both_hashes(ids: list[tuple[int, int]]) -> None:
+    one, check = np.array(ids, np.int64).reshape(-1, 2).T
+    assert first_of_each(one, check).tolist() == [ids.index(pair) for pair in ids]
+
+
+def test_splits_have_their_shares() -> None:
+    splits = split_groups(np.arange(30_000) // 3 * 977, seed=1)
+    shares = [float((splits == split).mean()) for split in range(len(SPLITS))]
     assert shares == pytest.approx([0.90, 0.05, 0.05], abs=0.01)
     assert all(len(set(splits[start : start + 3])) == 1 for start in range(0, 30_000, 3))
 
 
 def test_a_split_depends_on_seed_and_smallest_id_only() -> None:
-    ids = [f"item {n}" for n in range(2000)]
-    groups = np.arange(2000) // 2
-    splits = split_groups(ids, groups, seed=1)
-    assert (splits == split_groups(ids, groups, seed=1)).all()
-    assert (splits != split_groups(ids, groups, seed=2)).any()
-    assert (split_groups(ids[::-1], groups[::-1] + 7, seed=1)[::-1] == splits).all()
-    assert (split_groups(ids[:500], groups[:500], seed=1) == splits[:500]).all()
+    smallest = np.arange(2000) // 2
+    splits = split_groups(smallest, seed=1)
+    assert (splits == split_groups(smallest, seed=1)).all()
+    assert (splits != split_groups(smallest, seed=2)).any()
+    assert (split_groups(smallest[::-1], seed=1)[::-1] == splits).all()
+    assert (split_groups(smallest[:500], seed=1) == splits[:500]).all()

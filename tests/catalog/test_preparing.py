@@ -1,6 +1,7 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from item_embed.catalog.preparing import prepare
 from item_embed.catalog.schema import Counts, Manifest
 from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError, FeedError
+from item_embed.progress import OnProgress
 from tests.catalog.made import encoded, kept_rows, picture, rejected_rows, write_csv
 
 _JPEG = encoded(picture(), "JPEG")
@@ -109,6 +111,7 @@ def test_the_manifest_says_what_happened(feed: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "catalog").iterdir()) == [
         "manifest.json",
         "rejected.parquet",
+        "report.html",
         "rows",
     ]
 
@@ -175,13 +178,19 @@ def test_order_of_rows_changes_no_group_or_split(tmp_path: Path) -> None:
     assert (a.splits == b.splits[::-1]).all()
 
 
-def test_progress_reaches_the_total(tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    feed = write_csv(tmp_path / "feed.csv", [{"title": f"Shirt {n}"} for n in range(200)])
-    prepare(feed, tmp_path / "catalog", on_progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (200, 200)
-    assert len(told) > 2
-    assert told == sorted(told)
+def test_each_stage_is_told_and_progress_reaches_the_total(tmp_path: Path) -> None:
+    told: dict[str, list[tuple[int, int | None]]] = {}
+
+    @contextmanager
+    def stage(label: str) -> Iterator[OnProgress]:
+        told[label] = []
+        yield lambda done, total: told[label].append((done, total))
+
+    feed = write_csv(tmp_path / "feed.csv", [{"title": f"Shirt {n}"} for n in range(1300)])
+    prepare(feed, tmp_path / "catalog", stage=stage)
+    assert list(told) == ["counting rows", "checking rows", "writing rows", "writing the report"]
+    assert told["checking rows"] == [(0, 1300), (512, 1300), (1024, 1300), (1300, 1300)]
+    assert told["writing rows"][-1] == (1300, 1300)
 
 
 def test_counting_a_large_feed_is_told(tmp_path: Path) -> None:
@@ -239,7 +248,7 @@ def test_the_feed_is_never_overwritten(feed: Path, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="is not a catalogue"):
         prepare(feed, feed.parent, overwrite=True)
     manifest = prepare(feed, tmp_path / "catalog")
-    with pytest.raises(CatalogError, match="--overwrite would delete"):
+    with pytest.raises(CatalogError, match="which would be replaced"):
         prepare(tmp_path / "catalog/rows/*.parquet", tmp_path / "catalog", overwrite=True)
     assert Manifest.read(tmp_path / "catalog") == manifest
 

@@ -8,10 +8,10 @@ import pytest
 from item_embed.catalog.feeds.columns import Columns
 from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.photos.images import Photo
-from item_embed.catalog.rows import NO_KEY, Row, as_json, check_row, rejected_content
+from item_embed.catalog.rows import NO_KEY, Row, as_json, check_row, rejected_content, said
 
 _COLUMNS = Columns("id", "title", "image", "category", "product_id", "family")
-_PHOTO = Photo(b"jpeg", 77)
+_PHOTO = Photo(b"jpeg", (30, 40), 77)
 
 
 def _check(values: dict[str, Any], photo: Photo | None = _PHOTO, photo_repairs: list[str] | None = None) -> Row:
@@ -22,10 +22,10 @@ def _check(values: dict[str, Any], photo: Photo | None = _PHOTO, photo_repairs: 
 
 def test_photo_and_title_usable_is_kept() -> None:
     row = _check({"id": "a", "title": "Red shirt", "category": "Men > Shirts", "product_id": "p", "price": 5})
-    assert (row.id, row.title, row.image, row.category, row.product_id) == (
+    assert (row.id, row.title, row.photo, row.category, row.product_id) == (
         "a",
         "Red shirt",
-        b"jpeg",
+        _PHOTO,
         "Men > Shirts",
         "p",
     )
@@ -35,7 +35,7 @@ def test_photo_and_title_usable_is_kept() -> None:
 
 def test_photo_absent_is_a_repair() -> None:
     row = _check({"id": "a", "title": "Red shirt"}, None, ["photo: absent"])
-    assert row.image is None
+    assert row.photo is None
     assert row.repairs == ("photo: absent",)
     assert row.keys.photo == NO_KEY
 
@@ -104,20 +104,25 @@ def test_all_repairs_of_a_row_are_kept() -> None:
 def test_keys_are_equal_where_rows_belong_together() -> None:
     one = _check({"id": "a", "title": "Red  SHIRT!", "product_id": 7.0, "family": "f"})
     other = _check({"id": "b", "title": "red shirt", "product_id": "7", "family": "f"})
-    third = _check({"id": "c", "title": "blue shirt", "product_id": "", "family": "nan"}, Photo(b"x", 78))
+    third = _check({"id": "c", "title": "blue shirt", "product_id": "", "family": "nan"}, Photo(b"x", (30, 40), 78))
     assert one.keys == other.keys
     assert third.keys.product_id == third.keys.group == NO_KEY
     assert {third.keys.title, third.keys.photo}.isdisjoint({one.keys.title, one.keys.photo})
 
 
-def test_content_is_all_but_the_id() -> None:
-    base = {"id": "a", "title": "Red shirt", "price": 5}
-    content = _check(base).content
-    assert _check({**base, "id": "b"}).content == content
-    assert _check(dict(reversed(base.items()))).content == content
-    assert _check({**base, "price": 6}).content != content
-    assert _check({**base, "title": "red shirt"}).content != content
-    assert _check(base, Photo(b"other", 78)).content != content
+def test_what_the_feed_says_is_all_but_the_id() -> None:
+    base = {"id": "a", "title": "Red shirt", "price": 5, "gap": float("nan")}
+    told = said(Record(base), _COLUMNS, b"photo")
+    assert said(Record({**base, "id": "b"}), _COLUMNS, b"photo") == told
+    assert said(Record(dict(reversed(base.items()))), _COLUMNS, b"photo") == told
+    others: list[tuple[Record, bytes | str]] = [
+        (Record({**base, "price": 6}), b"photo"),
+        (Record({**base, "title": "red shirt"}), b"photo"),
+        (Record(base), b"other photo"),
+        (Record(base), "photo"),
+        (Record(base, ("encoding: x",)), b"photo"),
+    ]
+    assert len({told, *(said(record, _COLUMNS, photo) for record, photo in others)}) == 6
 
 
 def test_metadata_keeps_types() -> None:

@@ -31,7 +31,7 @@ def test_the_summary_counts_every_row(feed: Path) -> None:
     rows = [line.split() for line in result.stdout.splitlines()]
     assert ["photo:", "absent", "1"] in rows
     assert ["duplicate", "id,", "different", "content", "1"] in rows
-    assert result.stdout.endswith("catalogue: catalog\n")
+    assert result.stdout.endswith("catalogue: catalog, report: catalog/report.html\n")
     assert "the test split is empty: the catalogue has too few groups\n" in result.stderr
 
 
@@ -131,7 +131,7 @@ def test_the_real_command_in_a_real_process(feed: Path) -> None:
     ]
     run = subprocess.run([*command, "--out", "c"], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.endswith("catalogue: c\n")
+    assert run.stdout.endswith("catalogue: c, report: c/report.html\n")
     assert "Traceback" not in run.stderr
     again = subprocess.run([*command, "--out", "c"], capture_output=True, text=True, env=dict(os.environ), check=False)
     assert again.returncode == 1
@@ -139,4 +139,4 @@ def test_the_real_command_in_a_real_process(feed: Path) -> None:
     assert again.stderr.startswith("error: c exists already")
     odd = subprocess.run([*command[:-1], b"caf\xe9.csv", "--out", "d"], capture_output=True, text=True, check=False)
     assert odd.returncode == 0, odd.stderr
-    assert odd.stdout.endswith("catalogue: d\n")
+    assert odd.stdout.endswith("catalogue: d, report: d/report.html\n")

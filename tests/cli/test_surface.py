@@ -6,9 +6,10 @@ from item_embed.cli.main import app
 # for them, and belongs into the changelog.
 SURFACE = {
     "demo": "--out --source --products --steps --seed --json",
-    "draw": "--out --products --seed --image-size --json",
+    "draw": "--out --products --dominance --show --mention --seed --image-size --workers --sheet --json",
     "prepare": "SOURCE --out --id-column --title-column --image-column --category-column --product-column "
-    "--group-column --images --allow-outside --seed --overwrite --json",
+    "--group-column --images --allow-outside --allow-private --per-host-rate --crawl-delay --connections --timeout "
+    "--cache --update --retry-failed --workers --seed --overwrite --json",
     "pretrain": "CATALOG SETTINGS --out --config --exclude-groups --resume --json",
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --json",
     "index": "VECTORS CATALOG --out --json",

@@ -1,9 +1,12 @@
-"""Groups of rows that belong together, and splits that never part them."""
+"""Which rows are one id's, which rows belong together, and splits that never part them.
 
-from collections.abc import Sequence
+All of it works on arrays of hashes, never on texts: at most about 60 bytes a row at any time.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from item_embed.catalog.schema import SPLITS
 from item_embed.hashing import text_hash, uniform
@@ -12,79 +15,108 @@ MOST_TITLES_OF_A_PHOTO = 20  # a photo under more distinct titles is a placehold
 _TRAIN, _VALIDATION = 0.90, 0.05  # the rest is the test split
 _STREAM = text_hash("split")
 
+_Keys = NDArray[np.int64]
 
-def group_rows(
-    ids: Sequence[str],
-    product_ids: NDArray[np.int64],
-    titles: NDArray[np.int64],
-    photos: NDArray[np.int64],
-    given: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Join rows that share a product, a normalised title, a photo's pixels or a given group, also in chains.
 
-    Groups are numbered by their smallest id, so the numbers do not depend on the order of the rows.
+def first_of_each(ids: _Keys, checks: _Keys) -> NDArray[np.int64]:
+    """The first row with each row's id.
 
     Args:
-        ids: the id of every row, unique, (n,).
-        product_ids: a key for each row, (n,); rows with equal keys are joined, a negative key joins nothing.
-        titles: the same for normalised titles.
-        photos: the same for pixels; a photo of more than `MOST_TITLES_OF_A_PHOTO` titles joins nothing.
-        given: the same for the column that the user named.
+        ids: a hash of every row's id, (n,).
+        checks: another hash of it, (n,); two ids are one if both hashes agree.
 
     Returns:
-        The group of every row, numbers from 0, (n,).
+        Row numbers, (n,): a row's own where its id has not come before.
+
+    Example:
+        >>> first_of_each(np.array([5, 7, 5]), np.array([1, 1, 1]))
+        array([0, 1, 0])
     """
-    parents = list(range(len(ids)))
-    for keys in (product_ids, titles, _without_placeholders(photos, titles), given):
-        for first, second in _equal_pairs(keys):
-            one, other = _root(parents, first), _root(parents, second)
-            parents[max(one, other)] = min(one, other)
-    roots = [_root(parents, row) for row in range(len(ids))]
-    numbers: dict[int, int] = {}
-    for row in sorted(range(len(ids)), key=ids.__getitem__):
-        numbers.setdefault(roots[row], len(numbers))
-    return np.array([numbers[root] for root in roots], np.int64)
+    order = np.lexsort((checks, ids))  # stable: rows of one id stay in their order
+    begins = np.ones(len(ids), np.bool_)
+    begins[1:] = (ids[order][1:] != ids[order][:-1]) | (checks[order][1:] != checks[order][:-1])
+    first = np.empty(len(ids), np.int64)
+    first[order] = order[begins][np.cumsum(begins) - 1]
+    return first
 
 
-def split_groups(ids: Sequence[str], groups: NDArray[np.int64], seed: int) -> NDArray[np.str_]:
-    """Deal groups to the splits: 90 % train, 5 % validation, 5 % test.
-
-    A group's split is a function of the seed and the smallest id in it: it depends neither on the order of
-    the rows nor on the other groups.
+def without_placeholders(photos: _Keys, titles: _Keys) -> _Keys:
+    """The keys of photos, -1 where a photo has more than `MOST_TITLES_OF_A_PHOTO` distinct titles.
 
     Args:
-        ids: the id of every row, (n,).
-        groups: the group of every row, (n,).
-        seed: another seed deals otherwise.
-
-    Returns:
-        The split of every row, (n,).
+        photos: a key for each row's pixels, (n,); negative for none.
+        titles: a key for each row's normalised title, (n,); negative for none.
     """
-    smallest: dict[int, str] = {}
-    for row, group in enumerate(groups.tolist()):
-        smallest[group] = min(smallest.get(group, ids[row]), ids[row])
-    keys = np.array([text_hash(smallest[group]) for group in groups.tolist()], np.int64)
-    draw = uniform(seed, _STREAM, keys)
-    splits: NDArray[np.str_] = np.asarray(SPLITS)[(draw >= _TRAIN).astype(int) + (draw >= _TRAIN + _VALIDATION)]
-    return splits
-
-
-def _without_placeholders(photos: NDArray[np.int64], titles: NDArray[np.int64]) -> NDArray[np.int64]:
-    shown = (photos >= 0) & (titles >= 0)
-    pairs = np.unique(np.stack([photos[shown], titles[shown]], axis=1), axis=0)
-    shared, distinct = np.unique(pairs[:, 0], return_counts=True)
+    shown = np.flatnonzero((photos >= 0) & (titles >= 0))
+    order = shown[np.lexsort((titles[shown], photos[shown]))]
+    photo, title = photos[order], titles[order]
+    differs = np.ones(len(order), np.bool_)
+    differs[1:] = (photo[1:] != photo[:-1]) | (title[1:] != title[:-1])
+    shared, distinct = np.unique(photo[differs], return_counts=True)
     return np.where(np.isin(photos, shared[distinct > MOST_TITLES_OF_A_PHOTO]), -1, photos)
 
 
-def _equal_pairs(keys: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Pairs of rows that chain all rows of an equal, non-negative key."""
-    order = np.argsort(keys, kind="stable")
-    equal = (keys[order][1:] == keys[order][:-1]) & (keys[order][1:] >= 0)
-    return list(zip(order[:-1][equal].tolist(), order[1:][equal].tolist(), strict=True))
+class Groups:
+    """Rows joined step by step: those with an equal key are one group, also in chains.
+
+    Args:
+        rows: how many rows there are; at first each is a group of its own.
+
+    Example:
+        >>> groups = Groups(3)
+        >>> groups.join(np.array([4, -1, 4]))
+        >>> groups.smallest(np.array([30, 10, 20]))
+        array([20, 10, 20])
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._group = np.arange(rows, dtype=np.int32)
+
+    def join(self, keys: _Keys) -> None:
+        """Join rows with equal keys, (n,); a negative key joins nothing."""
+        order = np.argsort(keys, kind="stable")
+        key = keys[order]
+        equal = np.flatnonzero((key[1:] == key[:-1]) & (key[1:] >= 0))
+        del key
+        if not len(equal):
+            return
+        one, other = self._group[order[equal]], self._group[order[equal + 1]]
+        del order, equal
+        edges = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(self._group),) * 2)
+        del one, other
+        _, component = connected_components(edges, directed=False)
+        self._group = component[self._group]
+
+    def smallest(self, ids: _Keys) -> _Keys:
+        """The smallest id in each row's group, (n,): a name that does not depend on the order of the rows.
+
+        Args:
+            ids: a hash of every row's id, (n,).
+        """
+        smallest = np.full(len(ids), np.iinfo(np.int64).max)
+        np.minimum.at(smallest, self._group, ids)
+        return np.asarray(smallest[self._group])
 
 
-def _root(parents: list[int], row: int) -> int:
-    while parents[row] != row:
-        parents[row] = parents[parents[row]]  # halve the path
-        row = parents[row]
-    return row
+def numbered(smallest: _Keys) -> NDArray[np.int64]:
+    """Groups numbered from 0 in the order of their smallest ids, (n,)."""
+    _, number = np.unique(smallest, return_inverse=True)
+    return np.asarray(number, np.int64)
+
+
+def split_groups(smallest: _Keys, seed: int) -> NDArray[np.int8]:
+    """Deal groups to the splits: 90 % train, 5 % validation, 5 % test.
+
+    A group's split is a function of the seed and the smallest id hash in it: it depends neither on the order of the
+    rows nor on the other groups.
+
+    Args:
+        smallest: of every row's group, (n,).
+        seed: another seed deals otherwise.
+
+    Returns:
+        The split of every row as a place in `SPLITS`, (n,).
+    """
+    draw = uniform(seed, _STREAM, smallest)
+    assert len(SPLITS) == 3
+    return (draw >= _TRAIN).astype(np.int8) + (draw >= _TRAIN + _VALIDATION)

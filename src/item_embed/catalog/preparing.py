@@ -1,36 +1,40 @@
-"""`prepare`: from a feed to a checked catalogue on disk."""
+"""`prepare`: from a feed to a checked catalogue on disk.
+
+The feed is cut into chunks. Workers check them, photos and all, and spool them; a run that is killed leaves its chunks
+to the next. Then ids, groups and splits are settled on hashes alone, and workers write the row files.
+"""
 
 import datetime
-import logging
+import json
 import os
-import warnings
-from array import array
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field, fields
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import numpy as np
-from PIL import Image
-
+from item_embed.catalog.checking import Job, check_chunk
+from item_embed.catalog.chunks import ROWS, Chunks
 from item_embed.catalog.feeds.columns import Columns, choose_columns
 from item_embed.catalog.feeds.feed import Feed, open_feed
-from item_embed.catalog.feeds.records import Record
-from item_embed.catalog.grouping import group_rows, split_groups
+from item_embed.catalog.feeds.places import is_url, shown
+from item_embed.catalog.photos.downloading import Downloader, DownloadLimits
 from item_embed.catalog.photos.finding import PhotoFolders
-from item_embed.catalog.photos.images import Photo
-from item_embed.catalog.rows import Keys, Row, check_row, rejected_content
-from item_embed.catalog.schema import SPLITS, Counts, Manifest, is_rejected_file
-from item_embed.catalog.writing import CatalogWriter, add_splits, check_free, fingerprint
+from item_embed.catalog.previous import Previous
+from item_embed.catalog.publishing import check_free_url, publish, staging
+from item_embed.catalog.report.gathering import gather
+from item_embed.catalog.report.page import write_report
+from item_embed.catalog.schema import SCHEMA_VERSION, SPLITS, Counts, Manifest, is_rejected_file
+from item_embed.catalog.settling import Settled, settle
+from item_embed.catalog.spool import Spool, SpooledKeys
+from item_embed.catalog.writing import check_free, fingerprint, plan_parts, sha256, write_part, write_rejected
 from item_embed.errors import CatalogError, FeedError
-from item_embed.files import whole_folder
-from item_embed.progress import OnProgress, silent
+from item_embed.files import discard_partial, resumable_folder
+from item_embed.parallel import cores, ordered_map
+from item_embed.progress import OnProgress, Stages, silent_stages
 
-_WORKERS = 2  # Pillow decodes outside Python's lock
-_AHEAD = 64  # rows whose photos may be in work at once
+_ENOUGH_FOR_PROCESSES = 4 * ROWS  # rows; fewer are done before processes have started
 
 
 def prepare(
@@ -41,163 +45,229 @@ def prepare(
     group_column: str | None = None,
     images: str | Path | None = None,
     allow_outside: bool = False,
+    downloads: DownloadLimits | None = None,
+    cache: Path | None = None,
+    update: bool = False,
+    retry_failed: bool = False,
     seed: int = 0,
     overwrite: bool = False,
+    workers: int | None = None,
     command: str = "",
-    on_progress: OnProgress = silent,
+    stage: Stages = silent_stages,
 ) -> Manifest:
     """Check every row of a feed and write a catalogue.
 
     Each row is kept, kept with named repairs, or set aside in `OUT/rejected.parquet` with its number and the
-    reason. When no row can be kept, no catalogue is written, and `OUT.rejected.parquet` lists the rows.
+    reason. When no row can be kept, no catalogue is written, and `OUT.rejected.parquet` lists the rows. A run that
+    was killed goes on where it was when it is started again; the catalogue is the same.
 
     Args:
-        source: a CSV, TSV, JSONL or Parquet file, a glob pattern, or a folder of such files.
-        out: the catalogue's folder; written aside and renamed when complete.
+        source: a CSV, TSV, JSONL or Parquet file, a glob pattern, or a folder of such files; by path or fsspec URL;
+            or `hf:NAME`, a data set of the Hugging Face hub.
+        out: the catalogue's folder, written aside and renamed when complete; or an fsspec URL, to which it is copied.
         columns: role (`id`, `title`, `image`, `category`, `product_id`) -> the feed's column; a role that is
             left out, or None, is guessed.
         group_column: rows with equal values in it are never parted by the splits.
         images: a folder in which image paths are looked up before the feed's own.
         allow_outside: also read images outside these folders, and absolute paths.
+        downloads: limits on photos fetched by URL.
+        cache: folder for these photos; by default `item-embed/photos` in the user's cache folder.
+        update: `out` is yesterday's catalogue of this feed: only rows that are new or changed are processed.
+        retry_failed: the same, and rows whose photo could not be fetched then are processed too.
         seed: of the splits.
         overwrite: replace a catalogue that exists.
+        workers: processes; by default one for each core, and none beside this one for a small feed.
         command: noted in the manifest.
-        on_progress: told the rows counted, without a total, then the rows checked and their total.
+        stage: told of the progress of each stage.
 
     Returns:
         The manifest, as written to `OUT/manifest.json`.
 
     Raises:
         FeedError: when the feed cannot be read, lacks a column, or none of its rows can be kept.
-        CatalogError: when `out` exists and must not be replaced.
+        CatalogError: when `out` exists and must not be replaced, or cannot be updated from this feed.
         OutputError: when it cannot be written.
 
     Example:
         >>> prepare("feed.csv", "catalog").counts  # doctest: +SKIP
         Counts(input=1000, kept=950, repaired=40, set_aside=10)
     """
-    out = Path(out)
-    check_free(out, overwrite)
-    feed = open_feed(source, on_progress)
+    place = _Output(str(out), cache or default_cache())
+    update = (update or retry_failed) and place.local.exists()
+    replace = overwrite or update or place.remote
+    place.check_free(overwrite or update)
+    with stage("counting rows") as on_progress:
+        feed = open_feed(source, on_progress)
     roles = choose_columns(feed.columns, {**(columns or {}), "group": group_column})
-    if overwrite and any(file.resolve().is_relative_to(out.resolve()) for file in feed.files):
-        raise CatalogError(f"the feed {source} lies inside {out}, which --overwrite would delete; choose another name.")
+    _refuse_feed_inside(feed, place.local, replace)
+    previous = Previous(place.local, roles) if update else None
     folders = _photo_folders(feed, images, allow_outside)
-    with whole_folder(out, replace=overwrite) as folder:
-        tally = _spool(feed, roles, folders, folder, on_progress)
-        if not tally.contents:
-            raise _nothing_kept(source, out, folder, tally)
-        ids = list(tally.contents)
-        groups = group_rows(ids, *(np.asarray(keys, np.int64) for keys in tally.keys))
-        splits = split_groups(ids, groups, seed)
-        files = add_splits(folder, groups, splits)
+    options = [str(images), allow_outside, retry_failed, previous and previous.fingerprint]
+    if workers is None:
+        workers = cores() if feed.size > _ENOUGH_FOR_PROCESSES else 1
+    with resumable_folder(place.local, _mark(feed, roles, options), replace=replace) as work:
+        folder = work.whole
+        job = Job(roles, folders, work.scratch, None if previous is None else previous.identity)
+        with (
+            stage("checking rows") as on_progress,
+            Downloader(cache or default_cache(), downloads, _roots(folders)) as fetcher,
+        ):
+            chunks = Chunks(feed, job, previous, retry_failed, fetcher)
+            keys = _spool(feed, job, chunks, workers, on_progress)
+        settled = settle(keys, seed)
+        if not len(settled.groups):
+            raise _nothing_kept(source, place, folder, keys, settled)
+        with stage("writing rows") as on_progress:
+            files, reasons, repaired = _write(folder, keys, settled, workers, on_progress)
+        kept, size = len(settled.groups), int(keys.counts.sum())
         manifest = Manifest(
             command=command,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            sources=[str(file) for file in feed.files],
+            sources=[file.url for file in feed.files],
             columns=roles.by_role(),
             seed=seed,
-            counts=tally.counts,
-            splits={split: int((splits == split).sum()) for split in SPLITS},
-            reasons=dict(sorted(tally.reasons.items(), key=lambda item: (-item[1], item[0]))),
+            counts=Counts(input=size, kept=kept - repaired, repaired=repaired, set_aside=size - kept),
+            update=None if previous is None else previous.beside(settled.changes),
+            splits={split: int((settled.splits == place).sum()) for place, split in enumerate(SPLITS)},
+            reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
             files=files,
             fingerprint=fingerprint(files),
         )
-        (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf8")
+        manifest = _report(folder, manifest, place.name, stage)
+        place.publish(folder, stage)
+    place.clear()
     return manifest
 
 
-@dataclass
-class _Tally:
-    """What is remembered of the rows: what grouping and the counts need, and no photo."""
+def default_cache() -> Path:
+    """Where photos that were fetched by URL are kept if the user names no other place."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "item-embed" / "photos"
 
-    contents: dict[str, int] = field(default_factory=dict)  # id of a kept row -> hash of its content
-    keys: "tuple[array[int], ...]" = field(default_factory=lambda: tuple(array("q") for _ in fields(Keys)))
-    reasons: Counter[str] = field(default_factory=Counter)
-    read: int = 0
-    repaired: int = 0
 
-    def add(self, checked: Row | str) -> str | None:
-        """Count a row; the reason why it is set aside, or None where it is kept."""
-        self.read += 1
-        reason = checked if isinstance(checked, str) else self._duplicate(checked)
-        if isinstance(checked, str) or reason is not None:
-            self.reasons[str(reason)] += 1
-            return reason
-        self.contents[checked.id] = checked.content
-        for keys, key in zip(self.keys, astuple(checked.keys), strict=True):
-            keys.append(key)
-        self.reasons.update(set(checked.repairs))
-        self.repaired += bool(checked.repairs)
-        return None
+class _Output:
+    """Where the catalogue goes: a local folder, or a URL by way of one."""
 
-    def _duplicate(self, row: Row) -> str | None:
-        if row.id not in self.contents:
-            return None
-        return f"duplicate id, {'same' if self.contents[row.id] == row.content else 'different'} content"
+    def __init__(self, out: str, cache: Path) -> None:
+        self.remote = is_url(out)
+        self.name = shown(out)
+        self._url = out
+        self.local = staging(out, cache) if self.remote else Path(out)
 
     @property
-    def counts(self) -> Counts:
-        kept = len(self.contents)
-        return Counts(input=self.read, kept=kept - self.repaired, repaired=self.repaired, set_aside=self.read - kept)
+    def beside(self) -> Path:
+        """What the list of rejected rows is named after where there is nothing else to write."""
+        return Path(PurePosixPath(self.name).name) if self.remote else self.local
+
+    def check_free(self, overwrite: bool) -> None:
+        if self.remote:
+            check_free_url(self._url, overwrite)
+        else:
+            check_free(self.local, overwrite)
+
+    def publish(self, folder: Path, stage: Stages) -> None:
+        """Copy the finished folder to the URL."""
+        if self.remote:
+            with stage("copying the catalogue") as on_progress:
+                publish(folder, self._url, on_progress)
+
+    def clear(self) -> None:
+        """Remove the local folder of a catalogue that went elsewhere."""
+        if self.remote:
+            shutil.rmtree(self.local)
 
 
-def _spool(
-    feed: Feed, roles: Columns, folders: Mapping[Path, PhotoFolders], folder: Path, on_progress: OnProgress
-) -> _Tally:
-    """Check all rows and write them to the catalogue's folder, still without groups and splits."""
-    tally = _Tally()
-    with CatalogWriter(folder) as writer, _quiet_pillow():
-        for number, path, record, checked in _checked(feed, roles, folders):
-            reason = tally.add(checked)
-            if isinstance(checked, Row) and reason is None:
-                writer.keep(checked)
-            else:
-                writer.set_aside(number, feed.name(path), str(reason), rejected_content(record))
-            if number % _AHEAD == 0:
-                on_progress(number, feed.size)
-    on_progress(tally.read, feed.size)
-    return tally
+def _report(folder: Path, manifest: Manifest, name: str, stage: Stages) -> Manifest:
+    """Write the manifest and the report, and note in the one what the other found."""
+
+    def write(manifest: Manifest) -> None:
+        (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf8")
+
+    write(manifest)
+    with stage("writing the report") as on_progress:
+        facts = gather(folder, on_progress, name)
+        write_report(facts, folder / "report.html")
+    manifest = manifest.model_copy(update={"findings": facts.as_json()})
+    write(manifest)
+    return manifest
 
 
-def _checked(
-    feed: Feed, roles: Columns, folders: Mapping[Path, PhotoFolders]
-) -> Iterator[tuple[int, Path, Record, Row | str]]:
-    """Check rows in order, while workers prepare the photos of the next ones."""
-    waiting: deque[tuple[int, Path, Record, Future[tuple[Photo | None, list[str]]]]] = deque()
+def _mark(feed: Feed, roles: Columns, options: list[object]) -> str:
+    """What makes a run the same as one that was killed."""
+    from item_embed import __version__
 
-    def first() -> tuple[int, Path, Record, Row | str]:
-        number, path, record, fetched = waiting.popleft()
-        return number, path, record, check_row(number, record, roles, *fetched.result())
-
-    with ThreadPoolExecutor(_WORKERS) as workers:
-        try:
-            for number, path, record in feed.rows():
-                value = record.values.get(roles.image or "") if record.problem is None else None
-                waiting.append((number, path, record, workers.submit(folders[path].fetch, value)))
-                if len(waiting) == _AHEAD:
-                    yield first()
-            while waiting:
-                yield first()
-        finally:
-            workers.shutdown(cancel_futures=True)
+    return json.dumps([__version__, SCHEMA_VERSION, ROWS, feed.stamp, roles.by_role(), options])
 
 
-def _photo_folders(feed: Feed, images: str | Path | None, allow_outside: bool) -> dict[Path, PhotoFolders]:
+def _spool(feed: Feed, job: Job, chunks: Chunks, workers: int, on_progress: OnProgress) -> SpooledKeys:
+    """Check all rows that no earlier run has checked."""
+    spool = Spool(job.spool)
+    number, done = spool.whole_chunks()
+    on_progress(done, feed.size)
+    for rows in ordered_map(partial(check_chunk, job), chunks.after(number, done), workers):
+        number, done = number + 1, done + rows
+        on_progress(done, feed.size)
+    return spool.keys(number)
+
+
+def _write(
+    folder: Path, keys: SpooledKeys, settled: Settled, workers: int, on_progress: OnProgress
+) -> tuple[dict[str, str], Counter[str], int]:
+    """Write the row files and the rejected rows.
+
+    Returns:
+        Parquet file, relative to the folder -> SHA-256; repair or reason -> rows; rows with repairs.
+    """
+    rows = folder / "rows"
+    shutil.rmtree(rows, ignore_errors=True)  # of a run that was killed here
+    rows.mkdir()
+    reasons = write_rejected(folder, keys, settled.fates)
+    files = {"rejected.parquet": sha256(folder / "rejected.parquet")}
+    repaired = done = 0
+    for written in ordered_map(write_part, plan_parts(rows, keys, settled), workers):
+        files[f"rows/{written.name}"] = written.sha256
+        reasons.update(written.repairs)
+        repaired, done = repaired + written.repaired, done + written.rows
+        on_progress(done, len(settled.groups))
+    return files, reasons, repaired
+
+
+def _refuse_feed_inside(feed: Feed, out: Path, replace: bool) -> None:
+    inside = [file for file in feed.files if file.is_local and file.path.resolve().is_relative_to(out.resolve())]
+    if replace and inside:
+        raise CatalogError(f"the feed {inside[0].url} lies inside {out}, which would be replaced; choose another name.")
+
+
+def _photo_folders(feed: Feed, images: str | Path | None, allow_outside: bool) -> tuple[PhotoFolders, ...]:
     """Where the photos of each feed file are looked up."""
+    if images is not None and is_url(str(images)):
+        remote = str(images).rstrip("/") + "/"
+        return tuple(PhotoFolders((), allow_outside, remote) for _ in feed.files)
     if images is not None and not Path(images).is_dir():
         raise FeedError(f"there is no folder {images} to look up images in; correct --images.")
     named = () if images is None else (Path(images),)
-    return {file: PhotoFolders((*named, file.parent), allow_outside) for file in feed.files}
+    return tuple(
+        PhotoFolders((*named, file.folder), allow_outside)
+        if isinstance(file.folder, Path)
+        else PhotoFolders(named, allow_outside, "" if named else file.folder)
+        for file in feed.files
+    )
 
 
-def _nothing_kept(source: str | Path, out: Path, folder: Path, tally: _Tally) -> FeedError:
-    beside = _free_name(out)
+def _roots(folders: tuple[PhotoFolders, ...]) -> list[str]:
+    return sorted({folder.remote for folder in folders if folder.remote})
+
+
+def _nothing_kept(source: str | Path, place: _Output, folder: Path, keys: SpooledKeys, settled: Settled) -> FeedError:
+    beside = _free_name(place.beside)
+    counted = write_rejected(folder, keys, settled.fates)
     (folder / "rejected.parquet").replace(beside)
-    reasons = "; ".join(f"{reason}: {rows:,}" for reason, rows in tally.reasons.most_common(3))
-    rows = f"none of the {tally.read:,} rows" if tally.read > 1 else "the only row"
+    discard_partial(place.local)
+    reasons = "; ".join(f"{reason}: {rows:,}" for reason, rows in counted.most_common(3))
+    size = int(keys.counts.sum())
+    rows = f"none of the {size:,} rows" if size > 1 else "the only row"
     return FeedError(
-        f"{rows} of {source} can{'not' if tally.read == 1 else ''} be kept ({reasons}); {beside} lists them all."
+        f"{rows} of {source} can{'not' if size == 1 else ''} be kept ({reasons}); {beside} lists them all."
     )
 
 
@@ -206,18 +276,3 @@ def _free_name(out: Path) -> Path:
     numbered = (f"{out.name}{f'-{number}' if number else ''}.rejected.parquet" for number in count())
     paths = (out.with_name(name) for name in numbered)
     return next(path for path in paths if not os.path.lexists(path) or is_rejected_file(path))
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Keep Pillow's remarks about odd files off the user's screen, and make an oversized header an error."""
-    logger = logging.getLogger("PIL")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    finally:
-        logger.setLevel(level)

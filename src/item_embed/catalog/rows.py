@@ -4,7 +4,7 @@ import datetime
 import decimal
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,22 +35,20 @@ class Row:
     Attributes:
         metadata: a JSON object of the feed's other columns.
         keys: what may join it to other rows.
-        content: a hash of everything the feed says in this row but the id.
     """
 
     id: str
     title: str | None
-    image: bytes | None
+    photo: Photo | None
     category: str | None
     product_id: str | None
     metadata: str
     repairs: tuple[str, ...]
     keys: Keys
-    content: int
 
 
 def check_row(
-    number: int, record: Record, columns: Columns, photo: Photo | None, photo_repairs: list[str]
+    number: int, record: Record, columns: Columns, photo: Photo | None, photo_repairs: Sequence[str]
 ) -> Row | str:
     """Clean one row.
 
@@ -70,28 +68,58 @@ def check_row(
     title, title_repairs = clean_title(values.get(columns.title or ""))
     if title is None and photo is None:
         return f"no title, and no photo ({photo_repairs[0].removeprefix('photo: ')})"
-    identity, id_repairs = _identity(number, values, columns)
+    identity, id_repairs = identity_of(number, values, columns)
     category, category_repairs = _category(values.get(columns.category or ""))
     product_id = clean_key(values.get(columns.product_id or ""))
-    group = clean_key(values.get(columns.group or ""))
     metadata = {name: values[name] for name in columns.other(list(values))}
-    content = {name: value for name, value in sorted(values.items()) if name != columns.id}
     return Row(
         id=identity,
         title=title,
-        image=photo.data if photo else None,
+        photo=photo,
         category=category,
         product_id=product_id,
         metadata=as_json(metadata),
         repairs=(*record.repairs, *id_repairs, *title_repairs, *photo_repairs, *category_repairs),
-        keys=Keys(
-            product_id=_key(product_id),
-            title=_key(normalise_title(title or "")),
-            photo=photo.pixels if photo else NO_KEY,
-            group=_key(group),
-        ),
-        content=text_hash(f"{photo.pixels if photo else NO_KEY} {as_json(content)}"),
+        keys=keys_of(title, product_id, photo.pixels if photo else None, values.get(columns.group or "")),
     )
+
+
+def keys_of(title: str | None, product_id: str | None, pixels: int | None, group: Any) -> Keys:
+    """What may join a row to others.
+
+    Args:
+        title: cleaned.
+        product_id: cleaned.
+        pixels: the hash of its photo's pixels.
+        group: the feed's value in the column that the user named for groups.
+    """
+    return Keys(
+        product_id=_key(product_id),
+        title=_key(normalise_title(title or "")),
+        photo=NO_KEY if pixels is None else pixels,
+        group=_key(clean_key(group)),
+    )
+
+
+def said(record: Record, columns: Columns, photo: bytes | str) -> int:
+    """A hash of all that the feed says in a row, but for its id: equal hashes, nothing new.
+
+    Args:
+        record: what the feed says.
+        columns: which column plays which role.
+        photo: the photo's bytes where the feed holds them or names a file that does, or why there are none.
+    """
+    values = {name: value for name, value in sorted(record.values.items()) if name != columns.id}
+    shown = text_hash(photo) if isinstance(photo, bytes) else photo
+    return text_hash(f"{shown} {record.repairs} {as_json(values)}")
+
+
+def identity_of(number: int, values: Mapping[str, Any], columns: Columns) -> tuple[str, list[str]]:
+    """A row's id, by its number where it has none, and the repairs that took."""
+    if columns.id is None:
+        return f"row-{number}", []
+    identity = clean_key(values.get(columns.id))
+    return (identity, []) if identity else (f"row-{number}", ["id: missing, named by the row's number"])
 
 
 def as_json(values: Mapping[str, Any], longest: int | None = None) -> str:
@@ -135,13 +163,6 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
-
-
-def _identity(number: int, values: Mapping[str, Any], columns: Columns) -> tuple[str, list[str]]:
-    if columns.id is None:
-        return f"row-{number}", []
-    identity = clean_key(values.get(columns.id))
-    return (identity, []) if identity else (f"row-{number}", ["id: missing, named by the row's number"])
 
 
 def _category(value: Any) -> tuple[str | None, list[str]]:

@@ -3,11 +3,12 @@
 CATALOG/manifest.json       counts, hashes, schema version, the command
 CATALOG/rows/*.parquet      the kept rows, `ROW_SCHEMA`
 CATALOG/rejected.parquet    the rows set aside, `REJECTED_SCHEMA`
+CATALOG/report.html         what was found, for a person
 """
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from item_embed.errors import CatalogError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SPLITS = ("train", "validation", "test")
 
 ROW_SCHEMA = pa.schema(
@@ -23,10 +24,14 @@ ROW_SCHEMA = pa.schema(
         pa.field("id", pa.string(), nullable=False),
         pa.field("title", pa.string()),  # null: no title
         pa.field("image", pa.binary()),  # JPEG or WebP, short side at most 256 px; null: no photo
+        pa.field("photo_width", pa.int32()),  # of the photo in the feed, upright, pixels; null: no photo
+        pa.field("photo_height", pa.int32()),
+        pa.field("photo_pixels", pa.int64()),  # hash of the kept photo's pixels, equal for identical photos
         pa.field("category", pa.string()),
         pa.field("product_id", pa.string()),
         pa.field("metadata", pa.string(), nullable=False),  # a JSON object of the feed's other columns
         pa.field("repairs", pa.list_(pa.string()), nullable=False),
+        pa.field("source", pa.int64(), nullable=False),  # hash of what the feed says, by which --update knows changes
         pa.field("group", pa.int64(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
     ]
@@ -77,6 +82,17 @@ class Counts(BaseModel):
     set_aside: int
 
 
+class Update(BaseModel):
+    """What `--update` found: rows by what they are beside the previous catalogue."""
+
+    previous: str  # its fingerprint
+    new: int
+    changed: int
+    unchanged: int
+    retried: int  # as they were, but their photo had failed and was tried again
+    gone: int  # rows of the previous catalogue that this one lacks
+
+
 class Manifest(BaseModel):
     """What `manifest.json` holds."""
 
@@ -87,8 +103,10 @@ class Manifest(BaseModel):
     columns: dict[str, _Text | None]  # role (id, title, image, ...) -> the feed's column
     seed: int
     counts: Counts
+    update: Update | None = None
     splits: dict[str, int]
     reasons: dict[str, int]  # repair or reason -> rows
+    findings: dict[str, Any] = {}  # what the report found: warnings and the main numbers
     files: dict[str, str]  # Parquet file, relative to the catalogue -> SHA-256
     fingerprint: str  # SHA-256 over `files`: equal for equal content
 

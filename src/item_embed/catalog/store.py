@@ -6,43 +6,18 @@ are asked for in order, a bounded number of bytes while they are asked for one b
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from item_embed.catalog.rowfiles import RowFiles
 from item_embed.catalog.schema import ROW_SCHEMA, SPLITS, Manifest
 from item_embed.errors import CatalogError
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A row group, the unit in which photos are read."""
-
-    path: Path
-    file: pq.ParquetFile
-    number: int
-    rows: int
-
-    def photos(self) -> list[bytes | None]:
-        with _readable(self.path):
-            return self.file.read_row_group(self.number, columns=["image"]).column(0).to_pylist()  # type: ignore[no-any-return]
-
-    def has_photo(self) -> NDArray[np.bool_]:
-        """Whether each row has a photo; where statistics say that all or none do, nothing is read."""
-        statistics = self.file.metadata.row_group(self.number).column(ROW_SCHEMA.get_field_index("image")).statistics
-        if statistics is not None and statistics.null_count in {0, self.rows}:
-            return np.full(self.rows, statistics.null_count == 0)
-        with _readable(self.path):
-            present = self.file.read_row_group(self.number, columns=["image"]).column(0).is_valid()
-        return np.asarray(present.to_numpy(), np.bool_)
 
 
 class Catalog:
@@ -64,20 +39,13 @@ class Catalog:
     def __init__(self, path: str | Path, photo_cache_bytes: int = 1 << 30) -> None:
         self.path = Path(path)
         self.manifest = Manifest.read(self.path)
-        paths = [self.path / file for file in sorted(self.manifest.files) if "rows/" in file]
-        self._files = [(path, _open(path)) for path in paths]
-        self._groups = [
-            _Group(path, file, number, file.metadata.row_group(number).num_rows)
-            for path, file in self._files
-            for number in range(file.metadata.num_row_groups)
-        ]
-        self._starts = np.cumsum([0, *(group.rows for group in self._groups)], dtype=np.int64)
+        self._files = RowFiles([self.path / file for file in sorted(self.manifest.files) if "rows/" in file])
         self._cache: OrderedDict[int, list[bytes | None]] = OrderedDict()
         self._cached_bytes = 0
         self._cache_limit = photo_cache_bytes
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return int(self._files.starts[-1])
 
     def __repr__(self) -> str:
         return f"Catalog({str(self.path)!r}, rows={len(self)})"
@@ -120,7 +88,7 @@ class Catalog:
     @cached_property
     def has_photo(self) -> NDArray[np.bool_]:
         """Whether each row has a photo, (n,)."""
-        return np.concatenate([np.zeros(0, np.bool_), *(group.has_photo() for group in self._groups)])
+        return np.concatenate([np.zeros(0, np.bool_), *map(self._has_photo, range(len(self._files)))])
 
     def rows(self, split: str = "all") -> NDArray[np.int64]:
         """The row numbers of a split (`train`, `validation`, `test`) or of all."""
@@ -155,57 +123,72 @@ class Catalog:
         for row in range(len(self)) if rows is None else rows:
             number, place = self._place(int(row))
             if number != held:
-                held, photos = number, self._cache.get(number) or self._groups[number].photos()
+                held, photos = number, self._cache.get(number) or self._photos(number)
             yield photos[place]
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield some columns of all rows, in their order, one row group at a time.
+
+        Args:
+            columns: names of `ROW_SCHEMA`.
+        """
+        for group in range(len(self._files)):
+            yield self._files.read(group, columns)
+
+    def records(self, rows: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """Whole rows as the files hold them, by column.
+
+        Args:
+            rows: row numbers.
+
+        Returns:
+            Row number -> values by the names of `ROW_SCHEMA`.
+        """
+        places: dict[int, list[tuple[int, int]]] = {}
+        for row in rows:
+            number, place = self._place(row)
+            places.setdefault(number, []).append((row, place))
+        found = {}
+        for number, wanted in places.items():
+            batch = self._files.read(number, ROW_SCHEMA.names)
+            found.update({row: batch.slice(place, 1).to_pylist()[0] for row, place in wanted})
+        return found
 
     @cached_property
     def _metadata(self) -> list[str]:
         return self._column("metadata")
 
     def _column(self, name: str) -> list[Any]:
-        values: list[Any] = []
-        for path, file in self._files:
-            with _readable(path):
-                values.extend(file.read(columns=[name]).column(0).to_pylist())
-        return values
+        return [value for column in self._files.columns(name) for value in column.to_pylist()]
+
+    def _photos(self, group: int) -> list[bytes | None]:
+        return self._files.read(group, ["image"]).column(0).to_pylist()  # type: ignore[no-any-return]
+
+    def _has_photo(self, group: int) -> NDArray[np.bool_]:
+        """Whether each row of a group has a photo; where statistics say that all or none do, nothing is read."""
+        told = self._files.all_or_none(group, "image")
+        if told is not None:
+            return np.full(int(np.diff(self._files.starts[group : group + 2])[0]), told)
+        present = self._files.read(group, ["image"]).column(0).is_valid()
+        return np.asarray(present.to_numpy(zero_copy_only=False), np.bool_)
 
     def _place(self, row: int) -> tuple[int, int]:
         """The row group of a row, and its place in it."""
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of a catalogue of {len(self)} rows")
-        number = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return number, row - int(self._starts[number])
+        return self._files.place(row)
 
     def _cached(self, number: int) -> list[bytes | None]:
         if number in self._cache:
             self._cache.move_to_end(number)
             return self._cache[number]
-        photos = self._groups[number].photos()
+        photos = self._photos(number)
         self._cache[number] = photos
         self._cached_bytes += _size(photos)
         while self._cached_bytes > self._cache_limit and len(self._cache) > 1:
             _, dropped = self._cache.popitem(last=False)
             self._cached_bytes -= _size(dropped)
         return photos
-
-
-def _open(path: Path) -> pq.ParquetFile:
-    if not path.is_file():
-        raise CatalogError(f"{path} is missing, though the manifest names it; prepare the catalogue again.")
-    with _readable(path):
-        file = pq.ParquetFile(path)
-        if not file.schema_arrow.equals(ROW_SCHEMA):
-            raise pa.ArrowInvalid("other columns than a catalogue's")
-    return file
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what the Parquet library says about a damaged file into a sentence that names it."""
-    try:
-        yield
-    except (OSError, pa.ArrowException, UnicodeError):
-        raise CatalogError(f"{path} is damaged and cannot be read; prepare the catalogue again.") from None
 
 
 def _size(photos: list[bytes | None]) -> int:

@@ -1,25 +1,26 @@
-"""Writing a catalogue: rows are spooled as they come, get group and split last, and appear all at once."""
+"""Writing a catalogue: spooled rows get their group and split, and become row files."""
 
 import hashlib
 import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from item_embed.catalog.rows import Row
-from item_embed.catalog.schema import REJECTED_SCHEMA, ROW_SCHEMA, printable
+from item_embed.catalog.schema import REJECTED_SCHEMA, ROW_SCHEMA, SPLITS, printable
+from item_embed.catalog.settling import Settled
+from item_embed.catalog.spool import STORED, Fate, Spool, SpooledKeys
 from item_embed.errors import CatalogError
 
-# What a reader fetches to show one photo. Fewer make that cheaper and opening dearer: at 64 the description of a
-# million rows takes 0.1 GB of memory, at 16 half a gigabyte.
+# What a reader fetches to show one photo. Fewer make that cheaper and opening dearer.
 ROWS_PER_GROUP = 64
-ROWS_PER_FILE = 8192
-_SPOOL = "spool.arrow"
-_SPOOL_SCHEMA = pa.schema([field for field in ROW_SCHEMA if field.name not in {"group", "split"}])
+REJECTED_PER_GROUP = 1024
+ROWS_PER_FILE = 8192  # a file is the unit of work when a catalogue is written
 # Photos are compressed already, text is not. Statistics tell a reader which row groups have every photo.
 _PLAIN = {"compression": "zstd", "use_dictionary": False}
 _ROWS = {
@@ -43,84 +44,128 @@ def check_free(out: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise CatalogError(f"{out} exists already; choose another name, or replace it with --overwrite.")
-    written = {"manifest.json", "rejected.parquet", "rows"}
+    written = {"manifest.json", "rejected.parquet", "report.html", "rows"}
     if not out.is_dir() or out.is_symlink() or not {entry.name for entry in out.iterdir()} <= written:
         raise CatalogError(f"{out} is not a catalogue, so --overwrite leaves it alone; choose another name.")
 
 
-class CatalogWriter:
-    """Takes rows in their order, never holding more than one row group's photos in memory.
+_DUPLICATE = {
+    Fate.SAME_ID_SAME_CONTENT: "duplicate id, same content",
+    Fate.SAME_ID_DIFFERENT_CONTENT: "duplicate id, different content",
+}
 
-    Args:
-        folder: an empty folder.
+
+@dataclass(frozen=True)
+class Part:
+    """One row file to be written.
+
+    Attributes:
+        path: of the file.
+        spool: the spool's folder.
+        chunks: the chunks it takes rows from, and the places of these rows in each.
+        groups: of its rows.
+        splits: of its rows, as places in `SPLITS`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._kept: list[Row] = []
-        self._rejected: list[dict[str, Any]] = []
-        self._spool = pa.ipc.new_file(folder / _SPOOL, _SPOOL_SCHEMA)
-        self._rejects = pq.ParquetWriter(folder / "rejected.parquet", REJECTED_SCHEMA, **_PLAIN)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._kept:
-            self._flush_kept()
-        if self._rejected:
-            self._flush_rejected()
-        self._spool.close()
-        self._rejects.close()
-
-    def keep(self, row: Row) -> None:
-        """Add a row to the catalogue."""
-        self._kept.append(row)
-        if len(self._kept) == ROWS_PER_GROUP:
-            self._flush_kept()
-
-    def set_aside(self, number: int, source: str, reason: str, content: str) -> None:
-        """Add a row to `rejected.parquet`."""
-        self._rejected.append({"row": number, "source": source, "reason": reason, "content": content})
-        if len(self._rejected) == ROWS_PER_GROUP:
-            self._flush_rejected()
-
-    def _flush_kept(self) -> None:
-        columns = [[getattr(row, name) for row in self._kept] for name in _SPOOL_SCHEMA.names]
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, _SPOOL_SCHEMA, strict=True)]
-        self._spool.write_batch(pa.record_batch(arrays, schema=_SPOOL_SCHEMA))
-        self._kept.clear()
-
-    def _flush_rejected(self) -> None:
-        self._rejects.write_batch(pa.RecordBatch.from_pylist(self._rejected, schema=REJECTED_SCHEMA))
-        self._rejected.clear()
+    path: Path
+    spool: Path
+    chunks: list[tuple[int, NDArray[np.int64]]]
+    groups: NDArray[np.int64]
+    splits: NDArray[np.int8]
 
 
-def add_splits(folder: Path, groups: NDArray[np.int64], splits: NDArray[np.str_]) -> dict[str, str]:
-    """Turn the spool of a `CatalogWriter` into the catalogue's row files.
+@dataclass(frozen=True)
+class Written:
+    """A row file that was written: its name and SHA-256, its rows, those with repairs, and rows by repair."""
+
+    name: str
+    sha256: str
+    rows: int
+    repaired: int
+    repairs: Counter[str]
+
+
+def plan_parts(folder: Path, keys: SpooledKeys, settled: Settled) -> Iterator[Part]:
+    """Deal the kept rows to row files, `ROWS_PER_FILE` to each, in their order.
 
     Args:
-        folder: the writer's folder.
-        groups: the group of every kept row, (n,).
-        splits: the split of every kept row, (n,).
+        folder: where the row files go.
+        keys: of all spooled rows.
+        settled: what became of them.
+    """
+    groups, splits = settled.groups, settled.splits
+    waiting: list[tuple[int, NDArray[np.int64]]] = []
+    first, held = 0, 0
+    for number, rows in enumerate(keys.chunk_slices()):
+        places = np.flatnonzero(settled.fates[rows] == Fate.KEPT)
+        while len(places):
+            taken, places = np.split(places, [ROWS_PER_FILE - held])
+            waiting.append((number, taken))
+            held += len(taken)
+            if held == ROWS_PER_FILE or first + held == len(groups):
+                chosen = slice(first, first + held)
+                path = folder / f"part-{first // ROWS_PER_FILE:05d}.parquet"
+                yield Part(path, keys.folder, waiting, groups[chosen], splits[chosen])
+                waiting, first, held = [], first + held, 0
+
+
+def write_part(part: Part) -> Written:
+    """Write one row file, never holding more than two chunks' photos in memory."""
+    spool, names = Spool(part.spool), np.asarray(SPLITS)[part.splits].tolist()
+    repairs: Counter[str] = Counter()
+    repaired = done = 0
+    chosen = (spool.rows(number).select(STORED.names).take(pa.array(places)) for number, places in part.chunks)
+    with pq.ParquetWriter(part.path, ROW_SCHEMA, **_ROWS) as writer:
+        for table in _regrouped(chosen, ROWS_PER_GROUP):
+            rows = slice(done, done + table.num_rows)
+            added = [pa.array(part.groups[rows]), pa.array(names[rows], pa.string())]
+            writer.write_table(pa.table([*table.itercolumns(), *added], schema=ROW_SCHEMA))
+            done = rows.stop
+            for mended in table.column("repairs").to_pylist():
+                repairs.update(set(mended))
+                repaired += bool(mended)
+    return Written(part.path.name, sha256(part.path), done, repaired, repairs)
+
+
+def write_rejected(folder: Path, keys: SpooledKeys, fates: NDArray[np.uint8]) -> Counter[str]:
+    """Write `rejected.parquet`.
 
     Returns:
-        Parquet file, relative to the folder -> SHA-256.
+        Reason -> rows.
     """
-    (folder / "rows").mkdir()
-    with pa.memory_map(str(folder / _SPOOL)) as spooled, pa.ipc.open_file(spooled) as reader:
-        batches = range(reader.num_record_batches)
-        for part, first in enumerate(batches[:: ROWS_PER_FILE // ROWS_PER_GROUP]):
-            path = folder / "rows" / f"part-{part:05d}.parquet"
-            with pq.ParquetWriter(path, ROW_SCHEMA, **_ROWS) as writer:
-                for number in batches[first : first + ROWS_PER_FILE // ROWS_PER_GROUP]:
-                    rows = slice(number * ROWS_PER_GROUP, (number + 1) * ROWS_PER_GROUP)
-                    added = [pa.array(groups[rows]), pa.array(splits[rows].tolist(), pa.string())]
-                    columns = [*reader.get_batch(number).columns, *added]
-                    writer.write_batch(pa.record_batch(columns, schema=ROW_SCHEMA))
-    (folder / _SPOOL).unlink()
-    files = sorted([folder / "rejected.parquet", *(folder / "rows").iterdir()])
-    return {file.relative_to(folder).as_posix(): _sha256(file) for file in files}
+    reasons: Counter[str] = Counter()
+    with pq.ParquetWriter(folder / "rejected.parquet", REJECTED_SCHEMA, **_PLAIN) as writer:
+        for table in _regrouped(_rejected(keys, fates), REJECTED_PER_GROUP):
+            writer.write_table(table)
+            reasons.update(table.column("reason").to_pylist())
+    return reasons
+
+
+def _rejected(keys: SpooledKeys, fates: NDArray[np.uint8]) -> Iterator[pa.RecordBatch]:
+    spool = Spool(keys.folder)
+    for number, rows in enumerate(keys.chunk_slices()):
+        places = np.flatnonzero(fates[rows] != Fate.KEPT)
+        if len(places):
+            batch = spool.rows(number).take(pa.array(places))
+            reasons = [
+                _DUPLICATE.get(Fate(fate), reason)
+                for fate, reason in zip(fates[rows][places].tolist(), batch.column("reason").to_pylist(), strict=True)
+            ]
+            columns = [batch.column("row"), batch.column("file"), pa.array(reasons), batch.column("content")]
+            yield pa.record_batch(columns, schema=REJECTED_SCHEMA)
+
+
+def _regrouped(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+    """The rows of batches as tables of `size` rows, the last of fewer."""
+    held = None
+    for batch in batches:
+        rows = pa.Table.from_batches([batch])
+        held = rows if held is None else pa.concat_tables([held, rows])
+        while held.num_rows >= size:
+            yield held.slice(0, size).combine_chunks()
+            held = held.slice(size)
+    if held is not None and held.num_rows:
+        yield held.combine_chunks()
 
 
 def fingerprint(files: dict[str, str]) -> str:
@@ -128,6 +173,7 @@ def fingerprint(files: dict[str, str]) -> str:
     return hashlib.sha256("\n".join(f"{name} {files[name]}" for name in sorted(files)).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

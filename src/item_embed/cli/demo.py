@@ -11,6 +11,8 @@ import typer
 from item_embed.cli.console import print_json, progress, say, table
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from item_embed.config import RunConfig
     from item_embed.evaluation.report import Table
     from item_embed.evaluation.same_product import SameProductResult
+    from item_embed.progress import OnProgress
     from item_embed.search.page import PageQuery
 
 _MADE = ("feed", "catalog", "run", "vectors.parquet", "index", "report.html")
@@ -65,9 +68,12 @@ def _clear(out: Path, source: str | None) -> None:
     from item_embed.errors import ConfigError
 
     if source is not None:
-        inside = [file for file in open_feed(source).files if file.resolve().is_relative_to(out.resolve())]
+        local = [file for file in open_feed(source).files if file.is_local]
+        inside = [file for file in local if file.path.resolve().is_relative_to(out.resolve())]
         if inside:
-            raise ConfigError(f"{inside[0]} lies in {out}, which the demo makes anew; copy your feed elsewhere first.")
+            raise ConfigError(
+                f"{inside[0].url} lies in {out}, which the demo makes anew; copy your feed elsewhere first."
+            )
     if out.exists() and not (out.is_dir() and ((out / _MARK).is_file() or not any(out.iterdir()))):
         raise ConfigError(f"{out} exists and was not made by `item demo`; choose another --out.")
     for name in _MADE:
@@ -93,8 +99,10 @@ def _prepare(source: str, folder: Path, seed: int) -> "Catalog":
     from item_embed.catalog.preparing import prepare
     from item_embed.catalog.store import Catalog
 
-    with progress("2/6 checking rows") as on_progress:
-        counts = prepare(source, folder, seed=seed, command="item demo", on_progress=on_progress).counts
+    def stage(label: str) -> "AbstractContextManager[OnProgress]":
+        return progress(f"2/6 {label}")
+
+    counts = prepare(source, folder, seed=seed, command="item demo", stage=stage).counts
     say(f"{counts.input:,} rows: {counts.kept:,} kept, {counts.repaired:,} repaired, {counts.set_aside:,} set aside")
     return Catalog(folder)
 

@@ -1,7 +1,6 @@
 """An evaluation from a model, or the names of simple methods, to results."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,19 +14,11 @@ from item_embed.evaluation.baselines import METHODS, simple_methods
 from item_embed.evaluation.embedded import embed_queries, read_catalog_vectors
 from item_embed.evaluation.queries import QuerySet
 from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product, evaluate_scorer
-from item_embed.progress import OnProgress, silent
+from item_embed.progress import Stages, silent_stages
 from item_embed.search.exact import tie_keys
 
 if TYPE_CHECKING:  # the embedder brings torch
     from item_embed.embedding.embedder import Embedder
-
-#: Opens a stage of the work by its label; the stage's progress is told to what it gives.
-Stages = Callable[[str], AbstractContextManager[OnProgress]]
-
-
-def silent_stages(label: str) -> AbstractContextManager[OnProgress]:
-    """Report nothing: the default."""
-    return nullcontext(silent)
 
 
 def evaluate_model(
