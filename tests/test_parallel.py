@@ -99,5 +99,14 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
+def holds_interrupts_back(_: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_ctrl_c_is_left_to_the_parent() -> None:
+    assert all(ordered_map(holds_interrupts_back, range(4), workers=2))
+    assert not holds_interrupts_back(0)
+
+
 def test_cores_are_those_this_process_may_use() -> None:
     assert 1 <= cores() <= (os.cpu_count() or 1)

@@ -1,11 +1,13 @@
 """Work on several cores: one function over many items, results in order, processes that never outlive their parent."""
 
 import os
+import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TypeVar
 
 from item_embed.errors import ItemError
@@ -59,7 +61,8 @@ def _in_processes(function: Callable[[_T], _R], items: Iterable[_T], workers: in
     waiting: deque[Future[_R]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            with _interrupts_later():  # the first one starts the processes
+                waiting.append(pool.submit(function, item))
             if len(waiting) >= workers * ahead:
                 yield waiting.popleft().result()
         while waiting:
@@ -74,8 +77,18 @@ def _in_processes(function: Callable[[_T], _R], items: Iterable[_T], workers: in
         pool.shutdown(kill_workers=bool(waiting))
 
 
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold Ctrl-C back; processes that start meanwhile never get one, and leave it to their parent."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end_with(parent: int) -> None:
-    """Let this worker end soon after its parent: a parent that is killed cannot tell it to."""
+    """Let this worker end soon after its parent, which cannot tell it to when it is killed."""
 
     def watch() -> None:
         while os.getppid() == parent:

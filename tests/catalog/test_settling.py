@@ -1,11 +1,13 @@
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from item_embed.catalog.settling import Settled, settle
-from item_embed.catalog.spool import Fate, Spool
+from item_embed.catalog.spool import Fate, Spool, SpooledKeys
 from tests.catalog.test_spool import spooled
 
 _ROWS = st.lists(st.tuples(st.sampled_from([None, "a", "b", "c"]), st.integers(0, 1)), min_size=1, max_size=12)
@@ -40,3 +42,23 @@ def test_of_rows_with_one_id_the_first_is_kept(
     assert len(settled.groups) == len(settled.splits) == len(seen)
     assert set(settled.groups.tolist()) <= {0}  # all have one photo
     assert settled.changes == (0, len(seen), 0, 0)
+
+
+def test_settling_takes_at_most_100_bytes_a_row(tmp_path: Path) -> None:
+    """Where every row shares every key with another one, and a tenth of the ids come twice."""
+    rows = 200_000
+    draw = np.random.default_rng(0)
+    ids = draw.integers(1, 2**62, rows)
+    ids[: rows // 10] = ids[-(rows // 10) :]
+    columns = {"id": ids, "id_check": ids, "source": ids, "kept": np.ones(rows, np.bool_)}
+    columns |= {name: draw.permutation(rows) // 2 for name in ("product_id", "title", "photo", "group")}
+    columns["change"] = np.zeros(rows, np.uint8)
+    for name, column in columns.items():
+        column.tofile(tmp_path / f"{name}.keys")
+    keys = SpooledKeys(tmp_path, np.array([rows]))
+    tracemalloc.start()
+    settled = settle(keys, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(settled.groups) == rows - rows // 10
+    assert peak / rows <= 100

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from item_embed.cli.main import app
 from tests.catalog.made import encoded, picture, write_csv
+from tests.catalog.photos.shop import Shop, answer
 
 
 @pytest.fixture
@@ -140,3 +141,37 @@ def test_the_real_command_in_a_real_process(feed: Path) -> None:
     odd = subprocess.run([*command[:-1], b"caf\xe9.csv", "--out", "d"], capture_output=True, text=True, check=False)
     assert odd.returncode == 0, odd.stderr
     assert odd.stdout.endswith("catalogue: d, report: d/report.html\n")
+
+
+def test_photos_by_url_with_a_dead_link_tried_again_tonight(feed: Path) -> None:
+    photo = answer(encoded(picture(), "JPEG"), content_type="image/jpeg")
+    with Shop({"/a.jpg": photo, "/b.jpg": [answer(b"", "404 Not Found"), photo]}) as shop:
+        write_csv(feed, [{"id": n, "title": f"Shirt {n}", "image": f"{shop.url}/{n}.jpg"} for n in "ab"])
+        options = ["feed.csv", "--out", "c", "--cache", "photos", "--per-host-rate", "1000", "--crawl-delay", "0"]
+        refused = _prepare(*options)
+        assert "photo: download: private or local address, refused" in refused.stdout
+        assert shop.asked == []
+        first = _prepare(*options, "--overwrite", "--allow-private")
+        assert "photo: download: HTTP 404" in first.stdout
+        tonight = _prepare(*options, "--update", "--allow-private")
+        assert "0 new, 0 changed, 2 unchanged, 0 tried again, 0 gone" in tonight.stdout
+        assert shop.asked == ["/a.jpg", "/b.jpg"]
+        again = _prepare(*options, "--retry-failed", "--allow-private", "--json")
+        assert json.loads(again.stdout)["update"]["retried"] == 1
+        assert shop.asked == ["/a.jpg", "/b.jpg", "/b.jpg"]
+    assert json.loads(again.stdout)["counts"] == {"input": 2, "kept": 2, "repaired": 0, "set_aside": 0}
+
+
+def test_warnings_are_printed_with_their_mend_and_kept_in_the_manifest(feed: Path) -> None:
+    result = _prepare("feed.csv", "--out", "c")
+    warnings = json.loads(Path("c/manifest.json").read_text())["findings"]["warnings"]
+    assert warnings
+    for warning in warnings:
+        assert f"warning: {warning['sentence']} {warning['mend']}\n" in result.stdout
+
+
+@pytest.mark.parametrize("option", [["--per-host-rate", "0"], ["--workers", "0"], ["--timeout", "0"]])
+def test_numbers_out_of_range_are_refused(feed: Path, option: list[str]) -> None:
+    result = _prepare("feed.csv", "--out", "c", *option)
+    assert result.exit_code == 2
+    assert option[0] in result.stderr

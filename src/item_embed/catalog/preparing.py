@@ -93,6 +93,8 @@ def prepare(
         Counts(input=1000, kept=950, repaired=40, set_aside=10)
     """
     place = _Output(str(out), cache or default_cache())
+    if place.remote and (update or retry_failed):
+        raise CatalogError(f"{place.name} is a URL, and --update needs a catalogue in a local folder; copy it first.")
     update = (update or retry_failed) and place.local.exists()
     replace = overwrite or update or place.remote
     place.check_free(overwrite or update)

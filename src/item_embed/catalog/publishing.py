@@ -8,6 +8,7 @@ from item_embed.errors import CatalogError
 from item_embed.progress import OnProgress, silent
 
 _MANIFEST = "manifest.json"
+_COPIED_FIRST = {"rejected.parquet", "report.html", "rows"}  # all that a run which died while it copied may have left
 
 
 def staging(url: str, cache: Path) -> Path:
@@ -24,13 +25,16 @@ def check_free_url(url: str, overwrite: bool) -> None:
     """
     fs, root = file_system(url), _root(url)
     try:
-        found = fs.exists(root) and fs.ls(root, detail=False)
-        manifest = fs.exists(f"{root}/{_MANIFEST}")
+        found = (
+            {name.rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(root, detail=False)} if fs.exists(root) else set()
+        )
     except Exception as error:
         raise CatalogError(f"{shown(url)} cannot be reached: {reason(error, url)}.") from None
-    if found and not overwrite:
+    if found <= _COPIED_FIRST:
+        return
+    if not overwrite:
         raise CatalogError(f"{shown(url)} exists already; choose another name, or replace it with --overwrite.")
-    if found and not manifest:
+    if _MANIFEST not in found:
         raise CatalogError(f"{shown(url)} is not a catalogue, so --overwrite leaves it alone; choose another name.")
 
 

@@ -85,23 +85,27 @@ def command(
         seconds=timeout,
         allow_private=allow_private,
     )
-    manifest = prepare(
-        source,
-        out,
-        columns=columns,
-        group_column=group_column,
-        images=images,
-        allow_outside=allow_outside,
-        downloads=limits,
-        cache=cache,
-        update=update,
-        retry_failed=retry_failed,
-        seed=seed,
-        overwrite=overwrite,
-        workers=workers,
-        command=" ".join(["item", *sys.argv[1:]]),
-        stage=progress,
-    )
+    try:
+        manifest = prepare(
+            source,
+            out,
+            columns=columns,
+            group_column=group_column,
+            images=images,
+            allow_outside=allow_outside,
+            downloads=limits,
+            cache=cache,
+            update=update,
+            retry_failed=retry_failed,
+            seed=seed,
+            overwrite=overwrite,
+            workers=workers,
+            command=" ".join(["item", *sys.argv[1:]]),
+            stage=progress,
+        )
+    except KeyboardInterrupt:
+        say("stopped: the same command goes on from here")
+        raise
     _remark(manifest)
     if as_json:
         print_json(manifest.model_dump())
