@@ -93,6 +93,18 @@ def test_large_photos_are_scaled_to_the_short_side(kind: str, size: tuple[int, i
     assert photo.repairs == ()
 
 
+@pytest.mark.parametrize("size", [(40, 30), (900, 1200), (30, 40)])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_is_that_of_the_upright_original(size: tuple[int, int], orientation: int) -> None:
+    image = picture(*size)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    photo = prepare_photo(encoded(image, "JPEG", exif=exif))
+    assert photo.size == (size if orientation < 5 else size[::-1])
+    kept = Image.open(io.BytesIO(photo.data)).size
+    assert (kept[0] < kept[1]) == (photo.size[0] < photo.size[1])
+
+
 def test_scaling_keeps_fine_detail() -> None:
     fine = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     large = Image.fromarray(fine).resize((1024, 1024), Image.Resampling.NEAREST)
