@@ -114,6 +114,12 @@ def test_what_is_saved_is_what_is_read(
         (["model.num_attention_heads=3"], "hidden_size 128 is not a multiple of num_attention_heads 3"),
         (["training.accumulation=3"], "batch_size 256 is not a multiple of accumulation 3"),
         (["training.warmup_steps=2000"], "warmup_steps 2000 leaves none of the 2000 steps"),
+        (["model.background=blur"], "model.background: "),
+        (["model.image_size=[16,16]", "model.background=drop"], "background=drop needs photos of more than one patch"),
+        (
+            ["model.image_size=[16,16]", "objectives.patch_masking=drop"],
+            "objectives.patch_masking=drop needs photos of",
+        ),
         (["objectives.mismatch_rate=0"], "itm needs mismatched pairs"),
         (["objectives.token_corruption=[0.8,0.1,0.2]"], "are not shares that add up to 1"),
         (["objectives.token_corruption=[1.2,-0.1,-0.1]"], "are not shares that add up to 1"),

@@ -1,6 +1,7 @@
 """A catalogue, a configuration and a model so small that a test can train on them. No randomness: fixed patterns."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,18 +88,41 @@ def tiny_catalog(path: Path) -> Catalog:
     return write_catalog(path, tiny_rows())
 
 
+def shown_patches(number: int) -> set[int]:
+    """Where `on_white` draws: in as many patches as the number says, none to all eight, in no order."""
+    return set((5, 2, 7, 0, 3, 6, 1, 4)[: number % 9])
+
+
+def on_white(number: int) -> bytes:
+    """`pattern` in some of the photo's patches; the others are white."""
+    pixels = np.asarray(Image.open(io.BytesIO(pattern(number)))).copy()
+    for patch in set(range(8)) - shown_patches(number):
+        top, left = patch // 2 * 8, patch % 2 * 8
+        pixels[top : top + 8, left : left + 8] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def white_catalog(path: Path) -> Catalog:
+    """`tiny_rows` with photos of which part, all or nothing is background."""
+    rows = [replace(row, image=row.image and on_white(i)) for i, row in enumerate(tiny_rows())]
+    return write_catalog(path, rows)
+
+
 def tiny_processor(catalog: Catalog, config: RunConfig) -> ItemProcessor:
     """A processor with a tokenizer trained on the catalogue's titles."""
     tokenizer = train_tokenizer([title for title in catalog.titles if title], config.model.vocab_size)
-    height, width = config.model.image_size
-    return ItemProcessor(tokenizer, (height, width), config.model.max_title_tokens)
+    return ItemProcessor.for_config(
+        tokenizer, ItemConfig.from_settings(config.model, config.objectives, tokenizer.get_vocab_size())
+    )
 
 
 def tiny_model(processor: ItemProcessor, config: RunConfig, seed: int = 0) -> ItemForPreTraining:
     """A model in training mode, its biases and norms moved off 0 and 1 so that a forgotten one shows."""
     torch.manual_seed(seed)
     vocab_size = processor.tokenizer.get_vocab_size()
-    model = ItemForPreTraining(ItemConfig.from_settings(config.model, config.objectives.weights, vocab_size))
+    model = ItemForPreTraining(ItemConfig.from_settings(config.model, config.objectives, vocab_size))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

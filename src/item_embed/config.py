@@ -43,6 +43,13 @@ class ModelSettings(_Settings):
     )
     max_title_tokens: int = Field(32, ge=3, description="[CLS], title and [SEP] together")
     dropout: float = Field(0.1, ge=0, lt=1)
+    background: Literal["keep", "drop"] = Field("keep", description="drop: empty patches of a photo are not encoded")
+
+    @property
+    def patches(self) -> int:
+        """Patches in a photo."""
+        height, width = self.image_size
+        return (height // self.patch_size) * (width // self.patch_size)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -52,6 +59,8 @@ class ModelSettings(_Settings):
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
+        if self.background == "drop" and self.patches == 1:
+            raise ValueError("background=drop needs photos of more than one patch: enlarge image_size")
         return self
 
 
@@ -84,6 +93,9 @@ class ObjectiveSettings(_Settings):
         (0.5, 0.1, 0.4), description="of those: shares shown as [MASK], as a random token, unchanged"
     )
     patch_mask_rate: float = Field(0.5, gt=0, lt=1, description="share of a photo's patches to predict")
+    patch_masking: Literal["keep", "drop"] = Field(
+        "keep", description="keep: the encoder sees a mask vector in place of a masked patch; drop: nothing (MAE)"
+    )
     patch_target: Literal["raw", "normalized"] = Field("raw", description="pixels, or pixels normalised per patch")
     patch_loss: Literal["l1", "l2"] = "l2"
     mismatch_rate: float = Field(0.25, ge=0, lt=1, description="share of pairs shown with another row's photo")
@@ -134,6 +146,12 @@ class RunConfig(_Settings):
     model: ModelSettings = ModelSettings()
     objectives: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.objectives.patch_masking == "drop" and self.model.patches == 1:
+            raise ValueError("objectives.patch_masking=drop needs photos of more than one patch: enlarge image_size")
+        return self
 
     @classmethod
     def load(cls, source: str | Path, overrides: Sequence[str] = ()) -> "RunConfig":

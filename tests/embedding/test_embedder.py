@@ -1,6 +1,7 @@
 import io
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from PIL import Image
 
 from item_embed.embedding.embedder import Embedder
 from item_embed.errors import ModelError
-from item_embed.model.encoder import ItemModel
+from item_embed.model.encoder import ItemModel, ItemOutput
+from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.processor import ItemProcessor
-from item_embed.model.storage import quiet_transformers
-from tests.tiny import pattern, tiny_catalog, tiny_config, tiny_model, tiny_processor
+from item_embed.model.storage import load_model, quiet_transformers
+from item_embed.objectives.pretraining import Pretraining
+from item_embed.training.batches import PretrainingData
+from item_embed.training.run import pretrain
+from tests.tiny import pattern, tiny_catalog, tiny_config, tiny_model, tiny_processor, white_catalog
 
 TITLES = ["Red mug, model 1", None, "Golden lamp", "Grey bag, model 7 and more words than fit", "Blue shoe"]
 
@@ -70,6 +75,32 @@ def test_the_batch_size_changes_nothing(
     np.testing.assert_allclose(
         embedder.embed(images, TITLES, batch_size=batch_size), embedder.embed(images, TITLES), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_a_model_that_was_trained_without_background_embeds_without_it(batch_size: int, tmp_path: Path) -> None:
+    """The vectors are those of training's own path, and the background in a photo says nothing."""
+    catalog = white_catalog(tmp_path / "catalog")
+    drops = ("objectives.patch_masking=drop", "model.background=drop")
+    config = tiny_config(*drops, "objectives.weights.itm=0", "objectives.mismatch_rate=0")
+    folder = pretrain(catalog, tmp_path / "run", config).model
+    rows = np.flatnonzero(catalog.has_photo)
+    photos = [catalog.photo(int(row)) for row in rows]
+    vectors = Embedder.from_pretrained(folder, "cpu").embed(
+        photos, [catalog.titles[int(row)] for row in rows], batch_size
+    )
+
+    model, processor = load_model(folder, ItemForPreTraining), ItemProcessor.from_pretrained(folder)
+    batch = PretrainingData(catalog, rows, processor, config).batch(rows, np.zeros(len(rows), np.int64))
+    unmasked = replace(batch, input_ids=batch.tokens, masked_patches=torch.zeros_like(batch.masked_patches))
+    encoded: list[ItemOutput] = []
+    model.register_forward_hook(lambda *call: encoded.append(call[2]))
+    with torch.no_grad():
+        Pretraining(model, config.objectives)(unmasked)
+    np.testing.assert_allclose(vectors, torch.nn.functional.normalize(encoded[0].cls, dim=-1).numpy(), atol=1e-5)
+    with torch.no_grad():
+        everything = model(batch.tokens, batch.pixels / 127.5 - 1, batch.token_padding, batch.photo_missing).cls
+    assert np.abs(vectors - torch.nn.functional.normalize(everything, dim=-1).numpy()).max() > 1e-3
 
 
 def test_a_photo_may_be_opened_a_file_or_bytes(embedder: Embedder, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from item_embed.model.storage import load_model
 from item_embed.training.batches import PretrainingData
 from item_embed.training.run import pretrain
 from tests.catalogs import write_catalog
-from tests.tiny import tiny_catalog, tiny_config, tiny_rows
+from tests.tiny import shown_patches, tiny_catalog, tiny_config, tiny_rows, white_catalog
 
 RATES = ("objectives.token_mask_rate=0.5", "objectives.patch_mask_rate=0.5")
 EPOCH = -2  # the masks of the evaluation
@@ -67,6 +67,46 @@ def test_the_figures_are_those_of_plain_loops(trained: tuple[Path, Catalog]) -> 
         constructed = module.heads["gmim"](output.cls[b], embeddings.patch_position.weight[p])
         errors["gmim"].append(float((constructed - patch).square().mean()))
         errors["position"].append(float((torch.from_numpy(means[p]) - patch).square().mean()))
+    assert result.predictions["patches"] == len(errors["gmim"]) > 5
+    assert result.model["gmim_error"].value == pytest.approx(np.mean(errors["gmim"]), rel=1e-4)
+    assert result.position_only["error"].value == pytest.approx(np.mean(errors["position"]), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def dropping(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Catalog]:
+    folder = tmp_path_factory.mktemp("dropping")
+    catalog = white_catalog(folder / "catalog")
+    config = tiny_config(*RATES, "objectives.patch_masking=drop", "model.background=drop")
+    return pretrain(catalog, folder / "run", config).model, catalog
+
+
+@torch.no_grad()
+def test_background_is_neither_asked_for_nor_part_of_any_mean(dropping: tuple[Path, Catalog]) -> None:
+    model, catalog = dropping
+    result = evaluate_reconstruction(model, catalog, "validation")
+    processor, module = ItemProcessor.from_pretrained(model), load_model(model, ItemForPreTraining)
+
+    shown: dict[int, list[np.ndarray]] = {position: [] for position in range(8)}
+    for row in catalog.rows("train"):
+        if (photo := catalog.photo(int(row))) is not None:
+            pixels = processor.pixels(decode(photo))
+            for position in shown_patches(int(row)) or {0}:
+                shown[position].append(_patch(pixels, position))
+
+    hidden = ("objectives.token_corruption=[1, 0, 0]", "objectives.weights.itm=0", "objectives.mismatch_rate=0")
+    rows = catalog.rows("validation")
+    batch = PretrainingData(catalog, rows, processor, tiny_config(*RATES, *hidden, "model.background=drop")).batch(
+        rows, np.full(len(rows), EPOCH)
+    )
+    gone = batch.masked_patches | batch.background
+    output = module(batch.input_ids, batch.pixels / 127.5 - 1, batch.token_padding, batch.photo_missing, left_out=gone)
+    errors: dict[str, list[float]] = {"gmim": [], "position": []}
+    for b, p in batch.predicted_patches.nonzero().tolist():
+        assert p in shown_patches(int(rows[b]))
+        patch = torch.from_numpy(_patch(batch.pixels[b].numpy(), p))
+        constructed = module.heads["gmim"](output.cls[b], module.item.embeddings.patch_position.weight[p])
+        errors["gmim"].append(float((constructed - patch).square().mean()))
+        errors["position"].append(float(np.square(np.mean(shown[p], axis=0) - patch.numpy()).mean()))
     assert result.predictions["patches"] == len(errors["gmim"]) > 5
     assert result.model["gmim_error"].value == pytest.approx(np.mean(errors["gmim"]), rel=1e-4)
     assert result.position_only["error"].value == pytest.approx(np.mean(errors["position"]), rel=1e-4)

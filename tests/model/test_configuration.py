@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoConfig
 
-from item_embed.config import ModelSettings, ObjectiveWeights
+from item_embed.config import ModelSettings, ObjectiveSettings, ObjectiveWeights
 from item_embed.model.configuration import ItemConfig
 
 
@@ -23,16 +23,26 @@ def test_every_setting_of_the_architecture_arrives() -> None:
         vocab_size=999,
         max_title_tokens=6,
         dropout=0.25,
+        background="drop",
     )
-    config = ItemConfig.from_settings(settings, ObjectiveWeights(mlm=0, gmim=0.5), 77)
+    objectives = ObjectiveSettings(weights=ObjectiveWeights(mlm=0, gmim=0.5), patch_masking="drop")
+    config = ItemConfig.from_settings(settings, objectives, 77)
     for name, value in settings.model_dump().items():
         expected = {"vocab_size": 77, "image_size": [24, 16]}.get(name, value)
         assert getattr(config, name) == expected, name
     assert config.objectives == ["itm", "mim", "gmlm", "gmim"]
+    assert config.patch_masking == "drop"
+
+
+def test_a_configuration_of_before_these_settings_keeps_everything() -> None:
+    config = ItemConfig()
+    assert (config.background, config.patch_masking) == ("keep", "keep")
 
 
 def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
-    config = ItemConfig(image_size=(48, 32), hidden_size=24, num_attention_heads=3, objectives=("gmlm",))
+    config = ItemConfig(
+        image_size=(48, 32), hidden_size=24, num_attention_heads=3, objectives=("gmlm",), background="drop"
+    )
     config.save_pretrained(tmp_path)
     read = AutoConfig.from_pretrained(tmp_path)
     assert isinstance(read, ItemConfig)

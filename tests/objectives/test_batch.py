@@ -16,6 +16,8 @@ IDS = np.array(
         [CLS, 40, 41, SEP, PAD, PAD, PAD],
     ]
 )
+BACKGROUND = np.zeros((5, 8), np.bool_)
+BACKGROUND[2, :4] = True  # of a photo in which half is empty
 MISSING = np.array([False, True, False, False, False])
 MATCHED = np.array([True, True, True, False, True])
 
@@ -29,7 +31,7 @@ def batch() -> PretrainingBatch:
         matched=MATCHED,
         settings=ObjectiveSettings(token_mask_rate=0.5, token_corruption=(1, 0, 0), patch_mask_rate=0.5),
         vocab_size=60,
-        patches=8,
+        background=BACKGROUND,
         seed=3,
         epochs=np.zeros(5, np.int64),
         rows=np.arange(5),
@@ -45,12 +47,14 @@ def test_what_counts_is_what_loops_over_pairs_count(batch: PretrainingBatch) -> 
             assert bool(batch.predicted_tokens[b, i]) == counted
             tokens += counted
         for j in range(8):
+            assert not (batch.masked_patches[b, j] and BACKGROUND[b, j])
             counted = bool(batch.masked_patches[b, j]) and bool(MATCHED[b]) and not MISSING[b]
             assert bool(batch.predicted_patches[b, j]) == counted
             patches += counted
     assert judged == 3
     assert tokens == 2 + 1 + 0 + 1  # half of each title, of matched pairs
-    assert patches == 3 * 4  # half of each photo, of matched pairs that have one
+    assert patches == 4 + 2 + 4  # half of what each photo shows, of matched pairs that have one
+    assert torch.equal(batch.background, torch.from_numpy(BACKGROUND))
     assert batch.counts() == {"itm": judged, "mlm": tokens, "gmlm": tokens, "mim": patches, "gmim": patches}
 
 

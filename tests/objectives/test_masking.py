@@ -20,6 +20,11 @@ def words(lengths: list[int], width: int | None = None) -> NDArray[np.bool_]:
     return (position >= 1) & (position <= np.array(lengths)[:, None])
 
 
+def anywhere(count: int, patches: int) -> NDArray[np.bool_]:
+    """Photos without background."""
+    return np.ones((count, patches), np.bool_)
+
+
 def expected_count(candidates: int, rate: float) -> int:
     return 0 if candidates == 0 else max(1, math.floor(candidates * rate + 0.5))
 
@@ -40,9 +45,24 @@ def test_the_share_of_masked_tokens_is_exact_and_no_special_token_among_them(
 @settings(max_examples=60, deadline=None)
 def test_every_photo_has_the_same_exact_share_of_masked_patches(patches: int, rate: float, seed: int) -> None:
     rows = np.arange(5)
-    masked = mask_patches(patches, rate, seed, np.zeros_like(rows), rows)
+    masked = mask_patches(anywhere(5, patches), rate, seed, np.zeros_like(rows), rows)
     assert masked.shape == (5, patches)
-    assert masked.sum(axis=1).tolist() == [expected_count(patches, rate)] * 5
+    assert masked.sum(axis=1).tolist() == [min(patches - 1, expected_count(patches, rate))] * 5
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=8), RATES, SEEDS)
+@settings(max_examples=60, deadline=None)
+def test_background_is_never_masked_and_the_rate_is_that_of_the_rest(
+    shown: list[list[bool]], rate: float, seed: int
+) -> None:
+    rows = np.arange(len(shown))
+    masked = mask_patches(np.array(shown), rate, seed, rows * 0, rows)
+    assert not (masked & ~np.array(shown)).any()
+    for photo, mask in zip(shown, masked, strict=True):
+        assert mask.sum() == min(expected_count(sum(photo), rate), max(0, sum(photo) - 1))  # one is left to be seen
+    nothing_empty = mask_patches(anywhere(len(shown), 6), rate, seed, rows * 0, rows)
+    full = np.array(shown).all(axis=1)
+    assert (masked[full] == nothing_empty[full]).all()
 
 
 def test_rounding_of_the_share() -> None:
@@ -63,7 +83,7 @@ def test_masks_depend_on_neither_the_other_rows_nor_their_order_nor_padding(
 
     together = mask_tokens(words(lengths), 0.3, seed, epochs, rows)
     seen = corrupt_tokens(ids, together, shares, 50, seed=seed, epochs=epochs, rows=rows)
-    patches = mask_patches(8, 0.5, seed, epochs, rows)
+    patches = mask_patches(anywhere(len(rows), 8), 0.5, seed, epochs, rows)
     for place in reversed(range(len(rows))):  # each alone, from the last, in a wider batch
         one, now = rows[place : place + 1], epochs[:1]
         alone = mask_tokens(words(lengths[place : place + 1], width + padding), 0.3, seed, now, one)
@@ -71,7 +91,7 @@ def test_masks_depend_on_neither_the_other_rows_nor_their_order_nor_padding(
         wide_ids = np.pad(ids[place : place + 1], ((0, 0), (0, padding)))
         shown = corrupt_tokens(wide_ids, alone, shares, 50, seed=seed, epochs=now, rows=one)
         assert (shown[0, :width] == seen[place]).all()
-        assert (mask_patches(8, 0.5, seed, now, one)[0] == patches[place]).all()
+        assert (mask_patches(anywhere(1, 8), 0.5, seed, now, one)[0] == patches[place]).all()
 
 
 @pytest.mark.parametrize("changed", ["seed", "epoch"])
@@ -82,7 +102,7 @@ def test_another_seed_or_epoch_masks_otherwise(changed: str) -> None:
     seed, other = (1, epochs) if changed == "seed" else (0, epochs + 1)
     for before, after in (
         (mask_tokens(predictable, 0.3, 0, epochs, rows), mask_tokens(predictable, 0.3, seed, other, rows)),
-        (mask_patches(20, 0.5, 0, epochs, rows), mask_patches(20, 0.5, seed, other, rows)),
+        (mask_patches(anywhere(50, 20), 0.5, 0, epochs, rows), mask_patches(anywhere(50, 20), 0.5, seed, other, rows)),
     ):
         assert (before != after).any(axis=1).mean() > 0.9
 
@@ -91,7 +111,7 @@ def test_each_token_and_patch_is_masked_equally_often() -> None:
     rows = np.arange(4000)
     epochs = np.zeros_like(rows)
     tokens = mask_tokens(words([10] * 4000), 0.3, 5, epochs, rows)[:, 1:11]
-    patches = mask_patches(10, 0.3, 5, epochs, rows)
+    patches = mask_patches(anywhere(4000, 10), 0.3, 5, epochs, rows)
     bound = 5 * math.sqrt(0.3 * 0.7 / 4000)
     assert np.abs(tokens.mean(axis=0) - 0.3).max() < bound
     assert np.abs(patches.mean(axis=0) - 0.3).max() < bound

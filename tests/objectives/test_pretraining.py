@@ -9,30 +9,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from item_embed.catalog.store import Catalog
-from item_embed.config import OBJECTIVES, RunConfig
-from item_embed.model.encoder import ItemOutput
+from item_embed.config import OBJECTIVES
 from item_embed.objectives.batch import PretrainingBatch, total_counts
 from item_embed.objectives.loss import Loss
 from item_embed.objectives.mim import patch_targets
 from item_embed.objectives.pretraining import Pretraining, _rows, weighted_sum
-from item_embed.training.batches import PretrainingData
-from tests.tiny import tiny_catalog, tiny_config, tiny_model, tiny_processor
-
-SETTINGS = ("objectives.token_mask_rate=0.4", "training.batch_size=16")
+from tests.objectives.modules import SETTINGS, parts, position_gradients, pretraining
+from tests.tiny import tiny_catalog, tiny_config
 
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     return tiny_catalog(tmp_path_factory.mktemp("tiny") / "catalog")
-
-
-def parts(catalog: Catalog, config: RunConfig) -> list[PretrainingBatch]:
-    data = PretrainingData(catalog, catalog.rows("train"), tiny_processor(catalog, config), config)
-    return data[0]
-
-
-def pretraining(catalog: Catalog, config: RunConfig) -> Pretraining:
-    return Pretraining(tiny_model(tiny_processor(catalog, config), config), config.objectives)
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +35,6 @@ def batch(catalog: Catalog) -> PretrainingBatch:
 @pytest.fixture(scope="module")
 def module(catalog: Catalog) -> Pretraining:
     return pretraining(catalog, tiny_config(*SETTINGS))
-
-
-def position_gradients(loss: Loss, hidden: Tensor) -> Tensor:
-    """The norm of the loss's gradient at each output of the encoder, (B, S)."""
-    (gradient,) = torch.autograd.grad(loss.total, hidden, retain_graph=True)
-    norms: Tensor = gradient.norm(dim=-1)
-    return norms
 
 
 def test_each_objective_reads_what_its_formula_says(module: Pretraining, batch: PretrainingBatch) -> None:
@@ -160,7 +141,7 @@ def test_beside_the_encoders_output_only_the_head_and_what_its_formula_names(
     module = pretraining(catalog, tiny_config(*SETTINGS))
     output = module.model(batch.input_ids, batch.pixels / 127.5 - 1)
     leaf = output.hidden.detach().requires_grad_()
-    monkeypatch.setattr(module.model, "forward", lambda *_: ItemOutput(leaf, output.title_length))
+    monkeypatch.setattr(module.model, "forward", lambda *_, **__: output._replace(hidden=leaf))
     module(batch).losses[name].total.backward()
     touched = {n for n, p in module.model.named_parameters() if p.grad is not None and p.grad.any()}
     head = {n for n, _ in module.model.named_parameters() if n.startswith(f"heads.{name}.")}

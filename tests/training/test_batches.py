@@ -17,7 +17,7 @@ from item_embed.model.tokenizer import PAD
 from item_embed.objectives.batch import PretrainingBatch
 from item_embed.training.batches import PretrainingData, batches
 from tests.catalogs import Row, write_catalog
-from tests.tiny import pattern, tiny_catalog, tiny_config, tiny_processor
+from tests.tiny import pattern, shown_patches, tiny_catalog, tiny_config, tiny_processor, white_catalog
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,21 @@ def test_photos_are_those_of_the_catalogue_cached_or_not(catalog: Catalog, megab
                 assert bool(batch.photo_missing[place]) == (photo is None)
                 assert bool(batch.matched[place]) == (shown == rows[place])
                 assert bool(batch.title_missing[place]) == (catalog.titles[rows[place]] is None)
+
+
+def test_background_is_that_of_the_photo_shown_and_never_masked(tmp_path: Path) -> None:
+    catalog = white_catalog(tmp_path / "catalog")
+    data = data_of(catalog, tiny_config("model.background=drop", "training.batch_size=32"))
+    rows, epochs = data.samples(0)
+    (batch,) = data[0]
+    for place, shown in enumerate(data.photo_rows(rows, epochs)):
+        filled = shown_patches(int(shown)) if catalog.photo(int(shown)) else set()
+        assert set((~batch.background[place]).nonzero().flatten().tolist()) == (filled or {0})
+        if len(filled) > 1:
+            assert int(batch.masked_patches[place].sum()) == (len(filled) + 1) // 2
+    assert not (batch.masked_patches & batch.background).any()
+    (kept,) = data_of(catalog, tiny_config())[0]
+    assert not kept.background.any()
 
 
 def many_rows() -> list[Row]:

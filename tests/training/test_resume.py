@@ -15,7 +15,7 @@ from item_embed.errors import ConfigError, ModelError
 from item_embed.training.checkpoints import latest_checkpoint
 from item_embed.training.run import pretrain
 from tests.catalogs import write_catalog
-from tests.tiny import tiny_catalog, tiny_config, tiny_rows
+from tests.tiny import tiny_catalog, tiny_config, tiny_rows, white_catalog
 from tests.training.runs import StoppedError, records, train, weights
 
 # Nothing divides anything: lines, validation, checkpoints and epochs all come at different steps.
@@ -66,6 +66,19 @@ def test_a_stopped_run_goes_on_bit_for_bit(stop_at: int, catalog: Catalog, unint
     assert records(run) == records(uninterrupted)
     assert weights(run) == weights(uninterrupted)
     assert summary.validation == records(uninterrupted)[-1]
+
+
+def test_a_stopped_run_that_drops_patches_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    catalog = white_catalog(tmp_path / "catalog")
+    settings = (*SETTINGS, "objectives.patch_masking=drop", "model.background=drop")
+    train(catalog, tmp_path / "whole", *settings)
+    with pytest.raises(StoppedError):
+        train(catalog, tmp_path / "run", *settings, stop_at=5)
+    with pytest.raises(ConfigError, match="begun with another configuration"):
+        train(catalog, tmp_path / "run", *settings[:-1], resume=True)
+    train(catalog, tmp_path / "run", *settings, resume=True)
+    assert records(tmp_path / "run") == records(tmp_path / "whole")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
 def test_a_run_may_be_stopped_again_and_again(catalog: Catalog, uninterrupted: Path, tmp_path: Path) -> None:

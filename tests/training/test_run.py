@@ -18,7 +18,7 @@ from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint
 from item_embed.training.optimiser import learning_rate, make_optimizer
 from item_embed.training.run import pretrain, training_rows
 from tests.catalogs import Row, write_catalog
-from tests.tiny import tiny_catalog, tiny_config, tiny_model, tiny_rows
+from tests.tiny import tiny_catalog, tiny_config, tiny_model, tiny_rows, white_catalog
 from tests.training.runs import StoppedError, records, train, weights
 
 #: The losses of six steps on the tiny catalogue: a refactoring leaves them as they are.
@@ -28,6 +28,16 @@ GOLDEN: dict[str, list[float]] = {
     "mim": [0.340241, 0.3399159, 0.3341478, 0.3324614, 0.3366798, 0.3366802],
     "gmlm": [4.4408279, 4.4103384, 4.3679352, 4.4089707, 4.3490489, 4.3725897],
     "gmim": [0.3410423, 0.340421, 0.3352964, 0.3318196, 0.3374817, 0.3378541],
+}
+
+#: The same where masked patches and background are not encoded, on photos that stand on white.
+DROP = ("objectives.patch_masking=drop", "model.background=drop")
+GOLDEN_DROP: dict[str, list[float]] = {
+    "itm": [0.728207, 0.7114887, 0.6859893, 0.6398276, 0.6211584, 0.6274707],
+    "mlm": [4.3522198, 4.3419347, 4.3837421, 4.3389337, 4.4106248, 4.3944402],
+    "mim": [0.3519764, 0.3421223, 0.3467725, 0.3166947, 0.3365542, 0.3442647],
+    "gmlm": [4.3896111, 4.3818941, 4.4198307, 4.3401282, 4.4106121, 4.3721918],
+    "gmim": [0.3518689, 0.3440111, 0.3484204, 0.315603, 0.3336559, 0.3432873],
 }
 
 
@@ -52,6 +62,29 @@ def test_a_seeded_run_has_the_losses_it_always_had(finished: Path) -> None:
     for name, expected in GOLDEN.items():
         losses = [record["losses"][name] for record in records(finished, "train")]
         assert losses == pytest.approx(expected, rel=1e-5), name
+
+
+@pytest.fixture(scope="module")
+def white(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    return white_catalog(tmp_path_factory.mktemp("white") / "catalog")
+
+
+def test_a_seeded_run_that_drops_has_the_losses_it_always_had(white: Catalog, tmp_path: Path) -> None:
+    train(white, tmp_path / "run", *DROP)
+    for name, expected in GOLDEN_DROP.items():
+        losses = [record["losses"][name] for record in records(tmp_path / "run", "train")]
+        assert losses == pytest.approx(expected, rel=1e-5), name
+
+
+@pytest.mark.parametrize("settings", [DROP, DROP[:1], DROP[1:]])
+def test_accumulation_changes_nothing_but_rounding_where_patches_are_dropped(
+    settings: tuple[str, ...], white: Catalog, tmp_path: Path
+) -> None:
+    train(white, tmp_path / "whole", *settings)
+    train(white, tmp_path / "parts", *settings, "training.accumulation=4")
+    for whole, parts in zip(records(tmp_path / "whole", "train"), records(tmp_path / "parts", "train"), strict=True):
+        assert parts["losses"] == pytest.approx(whole["losses"], rel=1e-3)
+        assert parts["gradient_norm"] == pytest.approx(whole["gradient_norm"], rel=1e-2)
 
 
 def test_the_same_run_again_is_bit_for_bit_the_same(catalog: Catalog, finished: Path, tmp_path: Path) -> None:

@@ -58,15 +58,6 @@ class RowFiles:
             with _readable(path):
                 yield file.read(columns=[name]).column(0)
 
-    def all_or_none(self, group: int, name: str) -> bool | None:
-        """Whether all rows of a group have a value in a column, or none has: by its statistics, where they say so."""
-        path, number = self._find(group)
-        about = self._opened(path).metadata.row_group(number)
-        statistics = about.column(ROW_SCHEMA.get_field_index(name)).statistics
-        if statistics is None or statistics.null_count not in {0, about.num_rows}:
-            return None
-        return bool(statistics.null_count == 0)
-
     def _find(self, group: int) -> tuple[Path, int]:
         file = int(np.searchsorted(self._first, group, side="right")) - 1
         return self._paths[file], group - int(self._first[file])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from item_embed.catalog.rowfiles import RowFiles
 from item_embed.catalog.schema import ROW_SCHEMA, SPLITS, Manifest
+from item_embed.catalog.texts import Texts
 from item_embed.errors import CatalogError
 
 
@@ -61,9 +62,9 @@ class Catalog:
         return self._column("id")
 
     @cached_property
-    def titles(self) -> list[str | None]:
+    def titles(self) -> Texts[str | None]:
         """The cleaned title of every row, or None."""
-        return self._column("title")
+        return Texts(self._files.columns("title"))
 
     @cached_property
     def categories(self) -> list[str | None]:
@@ -78,17 +79,22 @@ class Catalog:
     @cached_property
     def groups(self) -> NDArray[np.int64]:
         """The group of every row, (n,): rows of one group never fall into different splits."""
-        return np.asarray(self._column("group"), np.int64)
+        return self._numbers("group")
 
-    @cached_property
+    @property
     def splits(self) -> NDArray[np.str_]:
         """The split of every row, (n,): one of `SPLITS`."""
-        return np.asarray(self._column("split"), np.str_)
+        return np.asarray(SPLITS)[self._splits]
+
+    @cached_property
+    def photo_pixels(self) -> NDArray[np.int64]:
+        """A hash of each photo's pixels, (n,), equal for identical photos; -1 where there is no photo."""
+        return self._numbers("photo_pixels")
 
     @cached_property
     def has_photo(self) -> NDArray[np.bool_]:
         """Whether each row has a photo, (n,)."""
-        return np.concatenate([np.zeros(0, np.bool_), *map(self._has_photo, range(len(self._files)))])
+        return self.photo_pixels >= 0
 
     def rows(self, split: str = "all") -> NDArray[np.int64]:
         """The row numbers of a split (`train`, `validation`, `test`) or of all."""
@@ -96,7 +102,7 @@ class Catalog:
             return np.arange(len(self), dtype=np.int64)
         if split not in SPLITS:
             raise CatalogError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}, all.")
-        return np.flatnonzero(self.splits == split)
+        return np.flatnonzero(self._splits == SPLITS.index(split))
 
     def metadata(self, row: int) -> dict[str, Any]:
         """The feed's other columns of one row."""
@@ -158,19 +164,24 @@ class Catalog:
     def _metadata(self) -> list[str]:
         return self._column("metadata")
 
+    @cached_property
+    def _splits(self) -> NDArray[np.int8]:
+        """The split of every row as its place in `SPLITS`, (n,)."""
+        place = {split: number for number, split in enumerate(SPLITS)}
+        parts = [np.array([place[name] for name in part.to_pylist()], np.int8) for part in self._files.columns("split")]
+        return np.concatenate([np.zeros(0, np.int8), *parts])
+
     def _column(self, name: str) -> list[Any]:
         return [value for column in self._files.columns(name) for value in column.to_pylist()]
 
+    def _numbers(self, name: str) -> NDArray[np.int64]:
+        # Through Python's numbers, a file at a time: Arrow's way to numpy imports pandas, which takes half a second.
+        lists = (part.to_pylist() for part in self._files.columns(name))
+        parts = [np.array([-1 if value is None else value for value in values], np.int64) for values in lists]
+        return np.concatenate([np.zeros(0, np.int64), *parts])
+
     def _photos(self, group: int) -> list[bytes | None]:
         return self._files.read(group, ["image"]).column(0).to_pylist()  # type: ignore[no-any-return]
-
-    def _has_photo(self, group: int) -> NDArray[np.bool_]:
-        """Whether each row of a group has a photo; where statistics say that all or none do, nothing is read."""
-        told = self._files.all_or_none(group, "image")
-        if told is not None:
-            return np.full(int(np.diff(self._files.starts[group : group + 2])[0]), told)
-        present = self._files.read(group, ["image"]).column(0).is_valid()
-        return np.asarray(present.to_numpy(zero_copy_only=False), np.bool_)
 
     def _place(self, row: int) -> tuple[int, int]:
         """The row group of a row, and its place in it."""

@@ -103,7 +103,7 @@ class Embedder:
         vectors = np.empty((n, self.dimension), np.float32)
         for start in range(0, n, batch_size):
             end = min(n, start + batch_size)
-            opened = [_open(photo, start + i) for i, photo in enumerate(photos[start:end])]
+            opened = [_open(photo, start + i, self.processor.image_size) for i, photo in enumerate(photos[start:end])]
             seen = [_title(text, start + i) for i, text in enumerate(texts[start:end])]
             for i, (photo, title) in enumerate(zip(opened, seen, strict=True)):
                 if photo is None and title is None:
@@ -143,7 +143,7 @@ def _title(title: str | None, product: int) -> str | None:
     return seen_title(title)
 
 
-def _open(image: ImageInput, product: int) -> Image.Image | None:
+def _open(image: ImageInput, product: int, fit: tuple[int, int]) -> Image.Image | None:
     if image is None:
         return None
     if not isinstance(image, Image.Image | Path | str | bytes):
@@ -154,7 +154,7 @@ def _open(image: ImageInput, product: int) -> Image.Image | None:
     try:
         if isinstance(image, Image.Image):
             return upright_rgb(image)
-        return decode(image if isinstance(image, bytes) else Path(image).read_bytes())
+        return decode(image if isinstance(image, bytes) else Path(image).read_bytes(), fit)
     except (OSError, PhotoError) as error:
         name = str(image) if isinstance(image, str | Path) else type(image).__name__
         reason = (error.strerror or error) if isinstance(error, OSError) else error

@@ -7,7 +7,7 @@ Letters in shapes: Q queries, q of them scored at once, N rows of the catalogue.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +94,7 @@ def simple_methods(
     return {name: _sum([(weight, parts[part]) for part, weight in METHODS[name].weights.items()]) for name in names}
 
 
-def tfidf(titles: list[str | None], asked: list[str | None], vectorizer: TfidfVectorizer) -> Scorer:
+def tfidf(titles: Sequence[str | None], asked: Sequence[str | None], vectorizer: TfidfVectorizer) -> Scorer:
     """Cosine of TF-IDF vectors; a product without a title has score 0 to all."""
     try:
         rows = vectorizer.fit_transform([title or "" for title in titles]).T.tocsr()

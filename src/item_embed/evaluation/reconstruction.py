@@ -21,8 +21,8 @@ from item_embed.config import RunConfig
 from item_embed.errors import CatalogError, ModelError
 from item_embed.evaluation.intervals import Figure, ratios
 from item_embed.hashing import hash64
-from item_embed.model.encoder import patchify
 from item_embed.model.heads import ItemForPreTraining
+from item_embed.model.patches import patchify
 from item_embed.model.processor import ItemProcessor, scale_pixels
 from item_embed.model.storage import load_model
 from item_embed.objectives.batch import PretrainingBatch
@@ -133,16 +133,17 @@ class _PositionOnly:
     @classmethod
     def fit(cls, blocks: Iterator[PretrainingBatch], processor: ItemProcessor, config: RunConfig) -> "_PositionOnly":
         occurrences = np.zeros((processor.max_title_tokens, processor.tokenizer.get_vocab_size()), np.int64)
-        total, photos = torch.zeros(()), 0
+        total, photos = torch.zeros(()), torch.zeros(())
         for batch in blocks:
             title = ~batch.token_padding & ~batch.title_missing[:, None]
             title[:, 0] = False  # [CLS]; a [SEP] counts but is never masked, so never asked for
             _, position = title.nonzero(as_tuple=True)
             np.add.at(occurrences, (position.numpy(), batch.tokens[title].numpy()), 1)
-            total = total + _patches(batch, config)[~batch.photo_missing].sum(dim=0)
-            photos += int((~batch.photo_missing).sum())
+            shown = ~(batch.background | batch.photo_missing[:, None])[..., None]  # (B, P, 1): what may be asked for
+            total = total + (_patches(batch, config) * shown).sum(dim=0)
+            photos = photos + shown.sum(dim=0)
         occurrences[:, processor.tokenizer.token_to_id("[SEP]")] = 0
-        return cls(occurrences.argmax(axis=1), total / max(1, photos), config)
+        return cls(occurrences.argmax(axis=1), total / photos.clamp(min=1), config)
 
     def judge(self, batch: PretrainingBatch) -> tuple[float, float]:
         """How many masked words it gets right, and the sum of its errors on masked patches."""

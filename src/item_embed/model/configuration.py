@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from item_embed.config import OBJECTIVES, ModelSettings, ObjectiveWeights
+from item_embed.config import OBJECTIVES, ModelSettings, ObjectiveSettings
 
 
 class ItemConfig(PretrainedConfig):
@@ -21,7 +21,9 @@ class ItemConfig(PretrainedConfig):
         vocab_size: tokens of the vocabulary.
         max_title_tokens: most positions of a title, [CLS] and [SEP] included.
         dropout: of each residual branch and of the embeddings.
+        background: `drop` where empty patches are not encoded; `ItemProcessor` finds them.
         objectives: the tasks that have a head, of `item_embed.config.OBJECTIVES`.
+        patch_masking: `drop` where masked patches are not encoded in training; MIM's head is then a decoder.
         initializer_range: standard deviation of the normal distribution that initial weights are drawn from, cut at two
             of it on either side.
         layer_norm_eps: of every LayerNorm.
@@ -45,7 +47,9 @@ class ItemConfig(PretrainedConfig):
         vocab_size: int = 30_000,
         max_title_tokens: int = 32,
         dropout: float = 0.1,
+        background: str = "keep",
         objectives: Sequence[str] = OBJECTIVES,
+        patch_masking: str = "keep",
         initializer_range: float = 0.02,
         layer_norm_eps: float = 1e-6,
         **kwargs: Any,
@@ -59,16 +63,22 @@ class ItemConfig(PretrainedConfig):
         self.vocab_size = vocab_size
         self.max_title_tokens = max_title_tokens
         self.dropout = dropout
+        self.background = background
         self.objectives = list(objectives)
+        self.patch_masking = patch_masking
         self.initializer_range = initializer_range
         self.layer_norm_eps = layer_norm_eps
         kwargs.setdefault("tie_word_embeddings", False)  # the decoders borrow the embeddings; nothing is tied on disk
         super().__init__(**kwargs)
 
     @classmethod
-    def from_settings(cls, model: ModelSettings, weights: ObjectiveWeights, vocab_size: int) -> "ItemConfig":
+    def from_settings(cls, model: ModelSettings, objectives: ObjectiveSettings, vocab_size: int) -> "ItemConfig":
         """The configuration of a run's model, with the vocabulary that its tokenizer came to have."""
-        return cls(**{**model.model_dump(), "vocab_size": vocab_size}, objectives=list(weights.active()))
+        return cls(
+            **{**model.model_dump(), "vocab_size": vocab_size},
+            objectives=list(objectives.weights.active()),
+            patch_masking=objectives.patch_masking,
+        )
 
     @property
     def grid_size(self) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """`ItemModel`: one transformer encoder over a title's tokens and a photo's patches.
 
-Shapes: B batch, T title positions ([CLS], tokens, [SEP], padding), P patches, S = T + P, D hidden size, H heads,
-K = D / H. Masks: True means masked (absent, not attended to, or to be predicted).
+Shapes: B batch, T title positions ([CLS], tokens, [SEP], padding), P patches of a photo, N of them encoded (all P
+unless some are left out), S = T + N, D hidden size, H heads, K = D / H. Masks: True means masked (absent, not attended
+to, or to be predicted).
 """
 
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from item_embed.model.configuration import ItemConfig
+from item_embed.model.patches import kept_patches, length_groups, patches_at, patchify
 
 TITLE, PHOTO = 0, 1  # modality types
 
@@ -22,10 +24,15 @@ class ItemOutput(NamedTuple):
     Attributes:
         hidden: outputs of the whole sequence, (B, S, D).
         title_length: T, where the patches begin.
+        absent: (B, S) True where a position is no part of the product: padding, or a patch of a missing photo.
+        patch_index: the patches encoded, by number and in their order, (B, N); None where all are. Where `absent`, it
+            names any patch that was left out.
     """
 
     hidden: Tensor
     title_length: int
+    absent: Tensor
+    patch_index: Tensor | None = None
 
     @property
     def cls(self) -> Tensor:
@@ -39,24 +46,8 @@ class ItemOutput(NamedTuple):
 
     @property
     def photo(self) -> Tensor:
-        """The outputs of the patches, (B, P, D)."""
+        """The outputs of the encoded patches, (B, N, D)."""
         return self.hidden[:, self.title_length :]
-
-
-def patchify(pixel_values: Tensor, patch_size: int) -> Tensor:
-    """Cut photos into square patches, row by row.
-
-    Args:
-        pixel_values: (B, 3, height, width), both sides multiples of `patch_size`.
-        patch_size: in pixels.
-
-    Returns:
-        (B, P, 3 * patch_size ** 2), channel first within a patch.
-    """
-    b, c, height, width = pixel_values.shape
-    rows, columns = height // patch_size, width // patch_size
-    x = pixel_values.reshape(b, c, rows, patch_size, columns, patch_size)
-    return x.permute(0, 2, 4, 1, 3, 5).reshape(b, rows * columns, c * patch_size**2)
 
 
 class ItemEmbeddings(nn.Module):
@@ -74,17 +65,31 @@ class ItemEmbeddings(nn.Module):
         self.modality = nn.Embedding(2, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, input_ids: Tensor, pixel_values: Tensor | None, masked_patches: Tensor | None) -> Tensor:
-        """(B, T), (B, 3, height, width), (B, P) -> (B, S, D); without photos (B, T, D)."""
+    def forward(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None,
+        masked_patches: Tensor | None = None,
+        patch_index: Tensor | None = None,
+    ) -> Tensor:
+        """(B, T), (B, 3, height, width), (B, P), (B, N) -> (B, S, D); without photos (B, T, D)."""
         title = self.word(input_ids) + self.title_position.weight[: input_ids.shape[1]]  # (B, T, D)
         title = title + self.modality.weight[TITLE]
         if pixel_values is None:
             return self.dropout(title)  # type: ignore[no-any-return]
-        photo = self.patch(patchify(pixel_values, self.patch_size))  # (B, P, D)
+        height, width = pixel_values.shape[2:]
+        positions = self.patch_positions((height // self.patch_size, width // self.patch_size))  # (P, D)
+        if patch_index is None:
+            patches = patchify(pixel_values, self.patch_size)
+        else:
+            pair = torch.arange(len(patch_index), device=patch_index.device)[:, None]
+            patches = patches_at(pixel_values, self.patch_size, pair, patch_index)
+            positions = F.embedding(patch_index, positions)  # (B, N, D)
+            masked_patches = None if masked_patches is None else masked_patches.gather(1, patch_index)
+        photo = self.patch(patches)  # (B, N, D)
         if masked_patches is not None:
             photo = torch.where(masked_patches[..., None], self.patch_mask.to(photo.dtype), photo)
-        height, width = pixel_values.shape[2:]
-        photo = photo + self.patch_positions((height // self.patch_size, width // self.patch_size))
+        photo = photo + positions
         return self.dropout(torch.cat([title, photo + self.modality.weight[PHOTO]], dim=1))  # type: ignore[no-any-return]
 
     def patch_positions(self, grid_size: tuple[int, int]) -> Tensor:
@@ -103,7 +108,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
     docs/decisions/0003-attention-on-cpu.md.
 
     Args:
-        q: (B, H, S, K), and so `k` and `v`.
+        q: (B, H, Q, K), one query per output.
+        k: (B, H, S, K), and so `v`.
         attended: (B, 1, 1, S) True where a position takes part (SDPA's polarity); at least one per row.
     """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
@@ -209,6 +215,8 @@ class ItemModel(ItemPreTrainedModel):
         token_padding: Tensor | None = None,
         photo_missing: Tensor | None = None,
         masked_patches: Tensor | None = None,
+        *,
+        left_out: Tensor | None = None,
         **_: Any,
     ) -> ItemOutput:
         """Encode titles and photos together.
@@ -220,18 +228,50 @@ class ItemModel(ItemPreTrainedModel):
             token_padding: (B, T) True where a position is padding.
             photo_missing: (B,) True where a row has no photo: its patches are not attended to.
             masked_patches: (B, P) True where a patch's content is replaced by the mask vector.
+            left_out: (B, P) True where a patch is not encoded at all. The others have the outputs that they would have
+                if nothing attended to it.
         """
-        x = self.embeddings(input_ids, pixel_values, masked_patches)
+        kept, packs = None, False
+        if left_out is not None and pixel_values is not None:
+            kept = kept_patches(left_out if photo_missing is None else left_out | photo_missing[:, None])
+            packs = min(kept.counts, default=left_out.shape[1]) < left_out.shape[1]
+        x = self.embeddings(input_ids, pixel_values, masked_patches, kept.index if kept else None)
         t = input_ids.shape[1]
         absent = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)  # (B, S)
         if token_padding is not None:
             absent[:, :t] = token_padding
-        if photo_missing is not None and pixel_values is not None:
+        if kept is not None:
+            absent[:, t:] = kept.padding
+        elif photo_missing is not None and pixel_values is not None:
             absent[:, t:] = photo_missing[:, None]
+        hidden = (self._packed if packs else self._through_blocks)(x, absent)
+        return ItemOutput(hidden, t, absent, kept.index if kept else None)
+
+    def _through_blocks(self, x: Tensor, absent: Tensor) -> Tensor:
+        """(B, S, D), (B, S) -> (B, S, D)."""
         attended = ~absent[:, None, None, :]  # SDPA's polarity: True takes part
         for block in self.blocks:
             x = block(x, attended)
-        return ItemOutput(self.norm(x), t)
+        return self.norm(x)  # type: ignore[no-any-return]
+
+    def _packed(self, x: Tensor, absent: Tensor) -> Tensor:
+        """`_through_blocks` without most of the padding: (B, S, D), (B, S) -> (B, S, D), zero where none was computed.
+
+        What is present of a row moves to its front, titles' padding included, and rows of similar length go through
+        together. Were all padded to the longest, one full photo would cost what the others save.
+        """
+        b, s, d = x.shape
+        first = torch.arange(0, b * s, s, device=x.device)[:, None]
+        places = absent.byte().argsort(dim=1, stable=True) + first  # (B, S) into the rows of (B * S, D)
+        x, absent = x.reshape(b * s, d), absent.flatten()
+        outputs, taken = [], []
+        for rows, length in length_groups((~absent).view(b, s).sum(dim=1).tolist()):
+            where = places[torch.tensor(rows, device=x.device), :length].flatten()
+            part = x.index_select(0, where).view(len(rows), length, d)
+            outputs.append(self._through_blocks(part, absent[where].view(len(rows), length)).flatten(0, 1))
+            taken.append(where)
+        hidden = torch.cat(outputs)
+        return hidden.new_zeros(b * s, d).index_copy(0, torch.cat(taken), hidden).view(b, s, d)
 
     def get_input_embeddings(self) -> nn.Module:
         """The word embeddings."""

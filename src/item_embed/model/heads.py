@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from item_embed.model.configuration import ItemConfig
-from item_embed.model.encoder import ItemModel, ItemOutput, ItemPreTrainedModel
+from item_embed.model.encoder import ItemModel, ItemOutput, ItemPreTrainedModel, attention
 
 
 def _dense(inputs: int, config: ItemConfig) -> nn.Sequential:
@@ -71,6 +71,50 @@ class MIMHead(nn.Module):
         return self.decoder(hidden)  # type: ignore[no-any-return]
 
 
+class MIMDecoderHead(nn.Module):
+    """Masked image modelling where masked patches are not encoded: a light decoder in place of their outputs.
+
+    One layer of cross-attention (CrossMAE, arXiv 2401.14391) and an MLP as wide as the encoder, each on a residual
+    branch, then linear to pixels. A query asks the pair's encoded title and patches, and no other query.
+    """
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        d = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.query_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
+        self.query = nn.Linear(d, d)
+        self.key_value = nn.Linear(d, 2 * d)
+        self.out = nn.Linear(d, d)
+        self.mlp_norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
+        self.mlp = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, d))
+        self.norm = nn.LayerNorm(d, eps=config.layer_norm_eps)
+        self.decoder = nn.Linear(d, config.patch_dim)
+
+    def forward(self, queries: Tensor, index: Tensor, padding: Tensor, memory: Tensor, absent: Tensor) -> Tensor:
+        """Construct patches.
+
+        Args:
+            queries: what asks for the patch of each position, (P, D); the same in every pair, so projected once.
+            index: positions asked for, (R, Q).
+            padding: (R, Q) True where `index` asks for nothing; M positions are left.
+            memory: outputs of the encoder, already normed, (R, S, D).
+            absent: (R, S) True where they are padding.
+
+        Returns:
+            (M, C), row by row.
+        """
+        r, s, d = memory.shape
+        q = F.embedding(index, self.query(self.query_norm(queries)))
+        q = q.view(*index.shape, self.heads, d // self.heads).transpose(1, 2)  # (R, H, Q, K)
+        k, v = self.key_value(memory).view(r, s, 2, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        asked = attention(q, k, v, ~absent[:, None, None, :])
+        x = F.embedding(index[~padding], queries)  # (M, D)
+        x = x + self.out(asked.transpose(1, 2).flatten(2)[~padding])
+        x = x + self.mlp(self.mlp_norm(x))
+        return self.decoder(self.norm(x))  # type: ignore[no-any-return]
+
+
 class GMLMHead(nn.Module):
     """Global masked language modelling: [h_CLS; p_i] to vocabulary scores.
 
@@ -110,13 +154,20 @@ HEADS: dict[str, type[nn.Module]] = {
 }
 
 
+def make_head(name: str, config: ItemConfig) -> nn.Module:
+    """The head of a task; MIM's depends on whether masked patches have outputs of their own."""
+    if name == "mim" and config.patch_masking == "drop":
+        return MIMDecoderHead(config)
+    return HEADS[name](config)
+
+
 class ItemForPreTraining(ItemPreTrainedModel):
     """The encoder (`item`) with a head for each task of `config.objectives` (`heads`)."""
 
     def __init__(self, config: ItemConfig) -> None:
         super().__init__(config)
         self.item = ItemModel(config)
-        self.heads = nn.ModuleDict({name: HEADS[name](config) for name in config.objectives})
+        self.heads = nn.ModuleDict({name: make_head(name, config) for name in config.objectives})
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(self, *args: Any, **kwargs: Any) -> ItemOutput:

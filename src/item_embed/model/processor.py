@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from item_embed.catalog.photos.images import upright_rgb
+from item_embed.catalog.photos.images import upright_rgb, whole_size
 from item_embed.errors import ModelError
+from item_embed.model.background import background_patches
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.tokenizer import CLS, PAD, SEP, load_tokenizer
 
@@ -38,16 +40,24 @@ class ItemProcessor:
         tokenizer: adds [CLS] and [SEP]; see `train_tokenizer`.
         image_size: height and width, pixels.
         max_title_tokens: longer titles are cut, [SEP] kept.
+        background_patch_size: side of the patches of which the empty ones are left out; None where none are.
 
     Example:
         >>> processor = ItemProcessor.from_pretrained("run/model")           # doctest: +SKIP
         >>> output = model(**processor(["Red mug"], [Image.open("mug.jpg")]))  # doctest: +SKIP
     """
 
-    def __init__(self, tokenizer: Tokenizer, image_size: tuple[int, int], max_title_tokens: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        image_size: tuple[int, int],
+        max_title_tokens: int,
+        background_patch_size: int | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.image_size = image_size
         self.max_title_tokens = max_title_tokens
+        self.background_patch_size = background_patch_size
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_title_tokens)
 
@@ -55,7 +65,8 @@ class ItemProcessor:
     def for_config(cls, tokenizer: Tokenizer, config: ItemConfig) -> "ItemProcessor":
         """The processor of a model's configuration."""
         height, width = config.image_size
-        return cls(tokenizer, (height, width), config.max_title_tokens)
+        empty = config.patch_size if config.background == "drop" else None
+        return cls(tokenizer, (height, width), config.max_title_tokens, empty)
 
     def __call__(self, titles: Sequence[str | None], images: Sequence[Image.Image | None]) -> dict[str, Tensor]:
         """Titles and photos of the same products, in the same order, to the arguments of `ItemModel.forward`."""
@@ -63,11 +74,14 @@ class ItemProcessor:
             raise ValueError(f"{len(titles)} titles and {len(images)} images: one of each per product, or None")
         tokens = self.tokenize(titles)
         pixels = np.stack([self.pixels(image) for image in images])
+        background = self.background(pixels)
+        left_out = {} if background is None else {"left_out": torch.from_numpy(background)}
         return {
             "input_ids": torch.from_numpy(tokens.ids),
             "token_padding": torch.from_numpy(tokens.padding),
             "pixel_values": scale_pixels(torch.from_numpy(pixels)),
             "photo_missing": torch.tensor([image is None for image in images]),
+            **left_out,
         }
 
     def tokenize(self, titles: Sequence[str | None]) -> Tokens:
@@ -79,25 +93,39 @@ class ItemProcessor:
             ids[row, : len(tokens)] = tokens
         return Tokens(ids, ids == PAD)
 
-    def pixels(self, image: Image.Image | None) -> NDArray[np.uint8]:
-        """A photo as (3, height, width) bytes, scaled to fit with white around it; all white without a photo."""
+    def pixels(self, image: Image.Image | None, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """A photo as (3, height, width) bytes, scaled to fit with white around it; all white without a photo.
+
+        Args:
+            image: of any mode and size.
+            out: where to write it, (3, height, width); by default a new array.
+        """
         height, width = self.image_size
-        canvas = np.full((height, width, 3), 255, np.uint8)
+        canvas = np.empty((3, height, width), np.uint8) if out is None else out
+        canvas[...] = 255
         if image is not None:
             upright = upright_rgb(image)
-            scale = min(height / upright.height, width / upright.width)
-            h, w = max(1, round(upright.height * scale)), max(1, round(upright.width * scale))
+            whole_width, whole_height = whole_size(upright)
+            scale = min(height / whole_height, width / whole_width)
+            h, w = max(1, round(whole_height * scale)), max(1, round(whole_width * scale))
             top, left = (height - h) // 2, (width - w) // 2
-            fitted = upright if upright.size == (w, h) else upright.resize((w, h), Image.Resampling.BILINEAR)
-            canvas[top : top + h, left : left + w] = np.asarray(fitted)
-        return np.ascontiguousarray(canvas.transpose(2, 0, 1))
+            canvas[:, top : top + h, left : left + w] = _resized(np.array(upright), (h, w))
+        return canvas
+
+    def background(self, pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+        """(B, 3, height, width) to (B, P), True where the model does not encode a patch; None where it encodes all."""
+        return None if self.background_patch_size is None else background_patches(pixels, self.background_patch_size)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write the tokenizer and the settings into a model's folder."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save(str(folder / TOKENIZER_FILE))
-        settings = {"image_size": list(self.image_size), "max_title_tokens": self.max_title_tokens}
+        settings = {
+            "image_size": list(self.image_size),
+            "max_title_tokens": self.max_title_tokens,
+            "background_patch_size": self.background_patch_size,
+        }
         (folder / PROCESSOR_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf8")
 
     @classmethod
@@ -112,11 +140,20 @@ class ItemProcessor:
         try:
             settings = json.loads((folder / PROCESSOR_FILE).read_text(encoding="utf8"))
             height, width = settings["image_size"]
-            return cls(tokenizer, (height, width), settings["max_title_tokens"])
+            empty = settings.get("background_patch_size")  # not in folders of before this setting
+            return cls(tokenizer, (height, width), settings["max_title_tokens"], empty)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{folder / PROCESSOR_FILE} cannot be read ({error}); copy the whole model folder."
             ) from None
+
+
+def _resized(photo: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(h, w, 3) bytes to (3, *size), bilinear and antialiased: Pillow's result to the rounding, in half its time."""
+    channels = torch.from_numpy(photo).permute(2, 0, 1)
+    if photo.shape[:2] != size:
+        channels = F.interpolate(channels[None], size, mode="bilinear", antialias=True)[0]
+    return channels.numpy()
 
 
 def scale_pixels(pixels: Tensor) -> Tensor:

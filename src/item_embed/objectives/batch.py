@@ -27,6 +27,7 @@ class PretrainingBatch:
         tokens: (B, T) the true tokens.
         masked_tokens: (B, T) True where a token is to be predicted.
         masked_patches: (B, P) True where a patch is hidden and to be predicted.
+        background: (B, P) True where a patch is empty and the model does not encode such; it is never masked.
     """
 
     input_ids: Tensor
@@ -38,6 +39,7 @@ class PretrainingBatch:
     tokens: Tensor
     masked_tokens: Tensor
     masked_patches: Tensor
+    background: Tensor
 
     @property
     def judged_pairs(self) -> Tensor:
@@ -72,6 +74,10 @@ class PretrainingBatch:
         """The same batch on a device."""
         return PretrainingBatch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
 
+    def pin_memory(self) -> "PretrainingBatch":
+        """The same batch in memory that a GPU copies from by itself; the `DataLoader` asks for it."""
+        return PretrainingBatch(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+
     def __len__(self) -> int:
         return len(self.input_ids)
 
@@ -90,7 +96,7 @@ def make_batch(
     matched: NDArray[np.bool_],
     settings: ObjectiveSettings,
     vocab_size: int,
-    patches: int,
+    background: NDArray[np.bool_],
     seed: int,
     epochs: NDArray[np.int64],
     rows: NDArray[np.int64],
@@ -104,7 +110,7 @@ def make_batch(
         matched: (B,) True where the photo is the title's own.
         settings: mask rates and corruption.
         vocab_size: of the tokenizer.
-        patches: of a photo.
+        background: (B, P) True where a patch is not to be encoded, nor masked.
         seed: of the run.
         epochs: (B,) epoch of each row.
         rows: (B,) number of each row in the catalogue.
@@ -114,7 +120,7 @@ def make_batch(
     input_ids = corrupt_tokens(
         tokens.ids, masked_tokens, settings.token_corruption, vocab_size, seed=seed, epochs=epochs, rows=rows
     )
-    masked_patches = mask_patches(patches, settings.patch_mask_rate, seed, epochs, rows)
+    masked_patches = mask_patches(~background, settings.patch_mask_rate, seed, epochs, rows)
     return PretrainingBatch(
         input_ids=torch.from_numpy(input_ids),
         token_padding=torch.from_numpy(tokens.padding),
@@ -125,4 +131,5 @@ def make_batch(
         tokens=torch.from_numpy(tokens.ids),
         masked_tokens=torch.from_numpy(masked_tokens),
         masked_patches=torch.from_numpy(masked_patches),
+        background=torch.from_numpy(background),
     )

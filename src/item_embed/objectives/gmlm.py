@@ -1,10 +1,11 @@
 """Global masked language modelling: the masked token i from h_CLS and the position embedding p_i, nothing else."""
 
+import torch
 from torch import Tensor
 
 from item_embed.model.heads import GMLMHead
 from item_embed.objectives.loss import Loss
-from item_embed.objectives.mlm import token_loss
+from item_embed.objectives.vocabulary import token_loss
 
 
 def gmlm_loss(head: GMLMHead, cls: Tensor, position: Tensor, vocabulary: Tensor, tokens: Tensor) -> Loss:
@@ -22,4 +23,5 @@ def gmlm_loss(head: GMLMHead, cls: Tensor, position: Tensor, vocabulary: Tensor,
     Returns:
         The loss, with the metric `gmlm_top1`.
     """
-    return token_loss("gmlm", head(cls, position, vocabulary), tokens)
+    features = head.transform(torch.cat([cls, position], dim=-1))
+    return token_loss("gmlm", features, vocabulary, head.decoder.bias, tokens)

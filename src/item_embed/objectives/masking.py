@@ -81,15 +81,24 @@ def corrupt_tokens(
 
 
 def mask_patches(
-    patches: int, rate: float, seed: int, epochs: NDArray[np.int64], rows: NDArray[np.int64]
+    predictable: NDArray[np.bool_], rate: float, seed: int, epochs: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Choose the patches to predict: the same number in every photo, uniformly (MAE).
+    """Choose the patches to predict: the same share of every photo, uniformly (MAE); at least one is left to be seen.
+
+    Args:
+        predictable: (B, P) True where a patch may be chosen: it is no background.
+        rate: share of each photo's predictable patches.
+        seed: of the run.
+        epochs: (B,) epoch of each row.
+        rows: (B,) number of each row in the catalogue.
 
     Returns:
-        (B, patches) True where a patch is to be predicted.
+        (B, P) True where a patch is to be predicted.
     """
-    draw = uniform(seed, Stream.PATCHES, epochs[:, None], rows[:, None], np.arange(patches)[None])
-    return _lowest(draw, masked_count(np.full(len(rows), patches), rate))
+    draw = uniform(seed, Stream.PATCHES, epochs[:, None], rows[:, None], np.arange(predictable.shape[1])[None])
+    candidates = predictable.sum(axis=1)
+    counts = np.minimum(masked_count(candidates, rate), np.maximum(0, candidates - 1))
+    return _lowest(np.where(predictable, draw, np.inf), counts)
 
 
 def _lowest(draw: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from item_embed.model.heads import MIMHead
+from item_embed.model.heads import MIMDecoderHead, MIMHead
 from item_embed.objectives.loss import Loss
 
 #: MAE's constant: a uniform patch has no deviation to divide by.
@@ -26,6 +26,35 @@ def mim_loss(head: MIMHead, hidden: Tensor, patches: Tensor, kind: str = "l2") -
         The loss, with the metric `mim_error`, the same number.
     """
     return patch_loss("mim", head(hidden), patches, kind)
+
+
+def decoded_mim_loss(
+    head: MIMDecoderHead,
+    *,
+    queries: Tensor,
+    index: Tensor,
+    padding: Tensor,
+    memory: Tensor,
+    absent: Tensor,
+    patches: Tensor,
+    kind: str = "l2",
+) -> Loss:
+    """`mim_loss` where masked patches are not encoded: a decoder asks for each in the encoder's outputs (CrossMAE).
+
+    Args:
+        head: to pixels (M, C).
+        queries: the embedding of a masked patch at each position, (P, D).
+        index: the masked patches of each pair that has any, (R, Q), in order.
+        padding: (R, Q) True where `index` asks for nothing.
+        memory: the outputs of each such pair's sequence, (R, S, D).
+        absent: (R, S) True where that is padding.
+        patches: the true patches, (M, C), pair by pair.
+        kind: `l1` or `l2`.
+
+    Returns:
+        The loss, with the metric `mim_error`, the same number.
+    """
+    return patch_loss("mim", head(queries, index, padding, memory, absent), patches, kind)
 
 
 def patch_loss(name: str, constructed: Tensor, patches: Tensor, kind: str) -> Loss:

@@ -1,10 +1,10 @@
 """Masked language modelling: the masked token i from its own output h_i."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from item_embed.model.heads import MLMHead
 from item_embed.objectives.loss import Loss
+from item_embed.objectives.vocabulary import token_loss
 
 
 def mlm_loss(head: MLMHead, hidden: Tensor, vocabulary: Tensor, tokens: Tensor) -> Loss:
@@ -21,14 +21,4 @@ def mlm_loss(head: MLMHead, hidden: Tensor, vocabulary: Tensor, tokens: Tensor) 
     Returns:
         The loss, with the metric `mlm_top1`.
     """
-    return token_loss("mlm", head(hidden, vocabulary), tokens)
-
-
-def token_loss(name: str, scores: Tensor, tokens: Tensor) -> Loss:
-    """Summed cross-entropy of vocabulary scores (M, V) against tokens (M,), and how often the best one is right."""
-    scores = scores.float()
-    return Loss(
-        F.cross_entropy(scores, tokens, reduction="sum"),
-        len(tokens),
-        {f"{name}_top1": (scores.argmax(dim=-1) == tokens).sum().detach()},
-    )
+    return token_loss("mlm", head.transform(hidden), vocabulary, head.decoder.bias, tokens)

@@ -9,15 +9,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from item_embed.config import ObjectiveSettings
-from item_embed.model.encoder import ItemOutput, patchify
-from item_embed.model.heads import GMIMHead, GMLMHead, ItemForPreTraining, ITMHead, MIMHead, MLMHead
+from item_embed.model.encoder import PHOTO, ItemOutput
+from item_embed.model.heads import (
+    GMIMHead,
+    GMLMHead,
+    ItemForPreTraining,
+    ITMHead,
+    MIMDecoderHead,
+    MIMHead,
+    MLMHead,
+)
+from item_embed.model.patches import kept_patches, patches_at
 from item_embed.model.processor import scale_pixels
 from item_embed.objectives.batch import PretrainingBatch
 from item_embed.objectives.gmim import gmim_loss
 from item_embed.objectives.gmlm import gmlm_loss
 from item_embed.objectives.itm import itm_loss
 from item_embed.objectives.loss import Loss
-from item_embed.objectives.mim import mim_loss, patch_targets
+from item_embed.objectives.mim import decoded_mim_loss, mim_loss, patch_targets
 from item_embed.objectives.mlm import mlm_loss
 
 H = TypeVar("H", bound=nn.Module)
@@ -56,8 +65,14 @@ class Pretraining(nn.Module):
     def forward(self, batch: PretrainingBatch) -> PretrainingOutput:
         """Encode once, then ask each head."""
         pixel_values = scale_pixels(batch.pixels)
+        drops = self.model.config.patch_masking == "drop"
         output: ItemOutput = self.model(
-            batch.input_ids, pixel_values, batch.token_padding, batch.photo_missing, batch.masked_patches
+            batch.input_ids,
+            pixel_values,
+            batch.token_padding,
+            batch.photo_missing,
+            None if drops else batch.masked_patches,
+            left_out=self._left_out(batch),
         )
         losses: dict[str, Loss] = {}
         if "itm" in self.model.heads:
@@ -66,6 +81,12 @@ class Pretraining(nn.Module):
         losses |= self._token_losses(output, batch)
         losses |= self._patch_losses(output, batch, pixel_values)
         return PretrainingOutput(losses, output.hidden)
+
+    def _left_out(self, batch: PretrainingBatch) -> Tensor | None:
+        """(B, P) True where a patch is not encoded; None where all are."""
+        if self.model.config.patch_masking == "drop":
+            return batch.masked_patches | batch.background
+        return batch.background if self.model.config.background == "drop" else None
 
     def _token_losses(self, output: ItemOutput, batch: PretrainingBatch) -> dict[str, Loss]:
         embeddings = self.model.item.embeddings
@@ -84,16 +105,40 @@ class Pretraining(nn.Module):
         embeddings = self.model.item.embeddings
         size = embeddings.patch_size
         pair, position = batch.predicted_patches.nonzero(as_tuple=True)  # (M,), (M,)
-        patches = patch_targets(patchify(pixel_values, size)[pair, position], self.settings.patch_target)
+        patches = patch_targets(patches_at(pixel_values, size, pair, position), self.settings.patch_target)
+        positions = embeddings.patch_positions((pixel_values.shape[2] // size, pixel_values.shape[3] // size))
         kind = self.settings.patch_loss
         losses: dict[str, Loss] = {}
         if "mim" in self.model.heads:
-            losses["mim"] = mim_loss(self._head("mim", MIMHead), output.photo[pair, position], patches, kind)
+            losses["mim"] = self._mim_loss(output, batch.predicted_patches, positions, patches)
         if "gmim" in self.model.heads:
-            grid = (pixel_values.shape[2] // size, pixel_values.shape[3] // size)
-            where = _rows(embeddings.patch_positions(grid), position)
+            where = _rows(positions, position)
             losses["gmim"] = gmim_loss(self._head("gmim", GMIMHead), _rows(output.cls, pair), where, patches, kind)
         return losses
+
+    def _mim_loss(self, output: ItemOutput, predicted: Tensor, positions: Tensor, patches: Tensor) -> Loss:
+        """From the masked patches' own outputs, (B, P) True at each, or from a decoder's where they have none."""
+        kind = self.settings.patch_loss
+        if self.model.config.patch_masking == "keep":
+            if output.patch_index is not None:
+                predicted = predicted.gather(1, output.patch_index)
+            return mim_loss(self._head("mim", MIMHead), output.photo[predicted], patches, kind)
+        embeddings = self.model.item.embeddings
+        queries = embeddings.patch_mask + positions + embeddings.modality.weight[PHOTO]  # (P, D), as `keep` embeds them
+        (pair,) = predicted.any(dim=1).nonzero(as_tuple=True)
+        asked = kept_patches(~predicted[pair])
+        memory, absent = output.hidden.index_select(0, pair), output.absent[pair]
+        head = self._head("mim", MIMDecoderHead)
+        return decoded_mim_loss(
+            head,
+            queries=queries,
+            index=asked.index,
+            padding=asked.padding,
+            memory=memory,
+            absent=absent,
+            patches=patches,
+            kind=kind,
+        )
 
     def _head(self, name: str, kind: type[H]) -> H:
         head = self.model.heads[name]

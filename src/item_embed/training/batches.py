@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
@@ -15,7 +16,7 @@ from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
 from item_embed.catalog.titles import normalise_title
 from item_embed.config import RunConfig, TrainingSettings
-from item_embed.hashing import hash64, text_hash, uniform
+from item_embed.hashing import hash64, uniform
 from item_embed.model.processor import ItemProcessor
 from item_embed.objectives.batch import PretrainingBatch, make_batch
 from item_embed.objectives.masking import Stream
@@ -46,11 +47,9 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         self.processor = processor
         self.settings = config.objectives
         self.training = config.training
-        self.patches = _patches(config)
+        self.patches = config.model.patches
         self.has_photo = catalog.has_photo
-        titles = catalog.titles
-        self.title_keys = np.array([text_hash(normalise_title(title or "")) for title in titles], np.int64)
-        self.has_title = np.array([bool(title) for title in titles], np.bool_)
+        self.has_title = catalog.titles.present
         self._pixels = _PixelCache(self.rows, processor.image_size, config.training)
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
@@ -78,14 +77,18 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
     def batch(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> PretrainingBatch:
         """The masked batch of given rows in given epochs."""
         photo_rows = self.photo_rows(rows, epochs)
+        pixels = np.empty((len(rows), 3, *self.processor.image_size), np.uint8)
+        for row, out in zip(photo_rows, pixels, strict=True):
+            self._show(int(row), out)
+        background = self.processor.background(pixels)
         return make_batch(
             tokens=self.processor.tokenize([self.catalog.titles[row] for row in rows]),
-            pixels=np.stack([self._photo(int(row)) for row in photo_rows]),
+            pixels=pixels,
             photo_missing=~self.has_photo[photo_rows],
             matched=photo_rows == rows,
             settings=self.settings,
             vocab_size=self.processor.tokenizer.get_vocab_size(),
-            patches=self.patches,
+            background=np.zeros((len(rows), self.patches), np.bool_) if background is None else background,
             seed=self.training.seed,
             epochs=epochs,
             rows=rows,
@@ -106,20 +109,23 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
 
     def _partner(self, row: int, epoch: int) -> int:
         keys = hash64(self.training.seed, Stream.PARTNER, epoch, row, np.arange(_PARTNER_ATTEMPTS))
-        photo = self.catalog.photo(row)
+        title, photos = self._title(row), self.catalog.photo_pixels
         for candidate in self.rows[(keys % np.uint64(len(self.rows))).astype(np.int64)]:
-            differs = self.has_photo[candidate] and self.title_keys[candidate] != self.title_keys[row]
-            if differs and self.catalog.photo(int(candidate)) != photo:
+            another_photo = self.has_photo[candidate] and photos[candidate] != photos[row]
+            if another_photo and self._title(int(candidate)) != title:
                 return int(candidate)
         return row
 
-    def _photo(self, row: int) -> NDArray[np.uint8]:
-        pixels = self._pixels.get(row)
-        if pixels is None:
-            photo = self.catalog.photo(row)
-            pixels = self.processor.pixels(None if photo is None else decode(photo))
-            self._pixels.put(row, pixels)
-        return pixels
+    def _title(self, row: int) -> str:
+        return normalise_title(self.catalog.titles[row] or "")
+
+    def _show(self, row: int, out: NDArray[np.uint8]) -> None:
+        """Write a row's photo into `out`, (3, height, width)."""
+        if self._pixels.read(row, out):
+            return
+        photo = self.catalog.photo(row)
+        self.processor.pixels(None if photo is None else decode(photo, self.processor.image_size), out)
+        self._pixels.keep(row, out)
 
     def _draw_order(self, epoch: int) -> NDArray[np.int64]:
         return self.rows[np.argsort(hash64(self.training.seed, Stream.ORDER, epoch, self.rows), kind="stable")]
@@ -132,31 +138,41 @@ def batches(data: PretrainingData, first_step: int) -> Iterator[list[Pretraining
         batch_size=None,
         sampler=range(first_step, len(data)),
         num_workers=data.training.workers,
+        pin_memory=torch.cuda.is_available(),  # copies to the device then overlap with its work
     )
     return iter(loader)
 
 
 class _PixelCache:
-    """Decoded photos, kept if those of all rows fit into the limit and no worker process has a cache of its own."""
+    """Decoded photos, kept if those of all rows fit into the limit and no worker process has a cache of its own.
+
+    They lie in the order in which they came, so that no memory is touched before it is needed.
+    """
 
     def __init__(self, rows: NDArray[np.int64], image_size: tuple[int, int], training: TrainingSettings) -> None:
         shape = (len(rows), 3, *image_size)
         fits = np.prod(shape, dtype=np.float64) <= training.pixel_cache_mb * 2**20 and training.workers == 0
-        self._place = {int(row): place for place, row in enumerate(rows)} if fits else {}
+        self._rows = np.sort(rows) if fits else rows[:0]
+        self._slots = np.full(len(self._rows), -1, np.int32)
         self._pixels = np.empty(shape if fits else 0, np.uint8)
-        self._filled = np.zeros(len(rows), np.bool_)
+        self._kept = 0
 
-    def get(self, row: int) -> NDArray[np.uint8] | None:
-        place = self._place.get(row)
-        return None if place is None or not self._filled[place] else self._pixels[place]
+    def read(self, row: int, out: NDArray[np.uint8]) -> bool:
+        """Write a row's photo into `out`, (3, height, width), if it is here; whether it was."""
+        place = self._place(row)
+        if place is None or self._slots[place] < 0:
+            return False
+        out[...] = self._pixels[self._slots[place]]
+        return True
 
-    def put(self, row: int, pixels: NDArray[np.uint8]) -> None:
-        place = self._place.get(row)
+    def keep(self, row: int, pixels: NDArray[np.uint8]) -> None:
+        """Keep a photo, (3, height, width), that is not here yet, if there is room for those of all rows."""
+        place = self._place(row)
         if place is not None:
-            self._pixels[place] = pixels
-            self._filled[place] = True
+            self._pixels[self._kept] = pixels
+            self._slots[place] = self._kept
+            self._kept += 1
 
-
-def _patches(config: RunConfig) -> int:
-    height, width = config.model.image_size
-    return (height // config.model.patch_size) * (width // config.model.patch_size)
+    def _place(self, row: int) -> int | None:
+        place = int(np.searchsorted(self._rows, row))
+        return place if place < len(self._rows) and self._rows[place] == row else None

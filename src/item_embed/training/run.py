@@ -101,7 +101,7 @@ def pretrain(
     (_continue if resume else _begin)(run, config, facts)
     tokenizer = _tokenizer(run, catalog, rows, config)
     torch.manual_seed(config.training.seed)
-    model_config = ItemConfig.from_settings(config.model, config.objectives.weights, tokenizer.get_vocab_size())
+    model_config = ItemConfig.from_settings(config.model, config.objectives, tokenizer.get_vocab_size())
     model = ItemForPreTraining(model_config)
     processor = ItemProcessor.for_config(tokenizer, model_config)
 

@@ -247,3 +247,23 @@ def test_no_file_does_more_than_cost_its_photo(kind: str, changes: list[tuple[fl
     except PhotoError:
         return
     assert min(decode(photo.data).size) <= 256
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("fit", [(80, 64), (224, 224), (32, 600), (1000, 1000)])
+def test_a_jpeg_is_decoded_no_larger_than_its_frame_needs(orientation: int, fit: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(picture(523, 1041), "JPEG", exif=exif)
+    whole, scaled = decode(data), decode(data, fit)
+    needed = min(1.0, fit[0] / whole.height, fit[1] / whole.width)  # of the whole photo's sides
+    share = scaled.width / whole.width
+    assert abs(scaled.height / whole.height - share) < 0.01
+    assert needed - 0.005 <= share < max(2.1 * needed, 0.13)  # JPEG knows 1, 1/2, 1/4 and 1/8
+    assert _close(scaled, whole.resize(scaled.size, Image.Resampling.BOX))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_other_formats_are_decoded_whole(kind: str) -> None:
+    data = encoded(picture(300, 200), kind)
+    assert decode(data, (32, 32)) == decode(data)

@@ -1,0 +1,61 @@
+"""`Texts`: a column of text in Arrow's buffers, read like a list; a Python string each takes twice the memory."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar, overload
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+T_co = TypeVar("T_co", str, str | None, covariant=True)
+
+_PART = 4096  # texts that are Python strings at once while all are gone through
+
+
+class Texts(Sequence[T_co]):
+    """A text or None per row.
+
+    Args:
+        parts: string arrays, one after the other.
+
+    Example:
+        >>> titles = Texts([pa.chunked_array([["red mug", None]])])
+        >>> titles[0], list(titles), titles == ["red mug", None]
+        ('red mug', ['red mug', None], True)
+    """
+
+    def __init__(self, parts: Iterable[pa.ChunkedArray]) -> None:
+        none = pa.nulls(0, pa.string())
+        # With two arrays to join, Arrow copies: what a Parquet file was read into is twice as large as its texts.
+        self._array = pa.chunked_array([pa.concat_arrays([*part.chunks, none]) for part in parts], pa.string())
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    @overload
+    def __getitem__(self, place: int) -> T_co: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[T_co]: ...
+    def __getitem__(self, place: int | slice) -> T_co | list[T_co]:
+        if isinstance(place, slice):
+            return self._array[place].to_pylist()  # type: ignore[no-any-return]
+        return self._array[int(place)].as_py()  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[T_co]:
+        for start in range(0, len(self), _PART):
+            yield from self._array.slice(start, _PART).to_pylist()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment] # as a list has none
+
+    def __repr__(self) -> str:
+        return f"Texts({len(self)} rows)"
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Whether each row has a text, (n,): neither None nor empty."""
+        return np.fromiter(map(bool, self), np.bool_, len(self))
