@@ -69,6 +69,15 @@ def test_draw_answers_a_wrong_option_with_one_sentence(tmp_path: Path, options: 
     assert not (tmp_path / "market").exists()
 
 
+@pytest.mark.parametrize(
+    ("size", "attribute", "said"), [(64, "model", True), (96, "model", False), (64, "brand", False)]
+)
+def test_draw_says_when_tags_are_too_small_to_read(tmp_path: Path, size: int, attribute: str, said: bool) -> None:
+    options = ("--products", "2", "--image-size", str(size), "--show", f"{attribute}=both")
+    result = _draw("--out", str(tmp_path / "market"), *options)
+    assert ("a tag cannot be read" in result.stderr) == said
+
+
 def test_draw_writes_a_sheet_to_look_at(tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.jpg"
     options = ("--products", "2", "--image-size", "32", "--sheet", str(sheet))

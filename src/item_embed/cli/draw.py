@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from item_embed.catalog.drawing.showing import Showing
 
 _ON_SHEET = 18  # products: one of each kind
+_READABLE = 80  # pixels of a photo whose tag can be read
 
 
 def command(
@@ -40,14 +41,14 @@ def command(
 ) -> None:
     """Draw a marketplace of products, photographed and described by several sellers, as a feed.
 
-    Prints the best recall that any method could reach on it from photos alone, from titles alone and from both.
+    Prints the most that comparing listing with listing can find in it: by photos alone, by titles alone and by both.
     """
     from dataclasses import asdict
 
     from item_embed.catalog.drawing.marketplace import draw_marketplace
     from item_embed.catalog.drawing.showing import choose
     from item_embed.catalog.schema import printable
-    from item_embed.cli.console import print_json, progress, table
+    from item_embed.cli.console import print_json, progress, say, table
     from item_embed.parallel import cores
 
     showing = choose(dominance, show or (), mention)
@@ -56,10 +57,12 @@ def command(
         drawn = draw_marketplace(out, products, seed, image_size, on_progress, showing=showing, workers=workers)
     if sheet is not None:
         _write_sheet(sheet, min(products, _ON_SHEET), seed, showing)
+    if image_size < _READABLE and showing.photo & {"size", "model"}:
+        say(f"a tag cannot be read in photos below {_READABLE} pixels, but the ceilings count it as read.")
     if as_json:
         print_json({"feed": printable(str(out / "feed.csv")), **asdict(drawn)})
         return
-    table("best that any method could reach", ["from", "macro recall@10", "hit@1"], _ceiling_rows(drawn))
+    table("the most that comparing listings can find", ["from", "macro recall@10", "hit@1"], _ceiling_rows(drawn))
     counted = f"{drawn.products:,} products of {drawn.kinds} kinds in {drawn.listings:,} listings"
     print(printable(f"drew {counted}: {out / 'feed.csv'}"))
 

@@ -1,4 +1,4 @@
-"""The best that any method could reach on a drawn marketplace from photos alone, from titles alone, and from both.
+"""The most that comparing listing with listing can find on a drawn marketplace: by photos, by titles, and by both.
 
 A query tells some of its product's facts (`facts.FACTS`). Let `k` be how many products agree with all that it tells.
 Its own is one of them, and nothing says which: sellers take their photos and write their titles in manners that do not
@@ -13,11 +13,15 @@ left out:
     hit@1      The first listing is of one product. Its n queries hit at most, of those of all k products:
                at most (the most listings of a product) / (the listings of all).
 
-This holds for every method that ranks candidates by what the query and the candidate show, even for one that reads
-without a mistake and knows every attribute of every candidate and how many listings its product has: so it is a ceiling
-also where a candidate's own title leaves things out. Knowing sellers by their backdrops, and that each lists a product
-once, does not lift it: the eleventh place is worth more. Outside is only a method that infers from all candidates
-together which product lacks a listing.
+This holds for every method that scores a candidate by what the query and that candidate show, as all do that compare
+vectors; even for one that reads without a mistake and knows every attribute of every candidate and how many listings
+its product has: so it is a ceiling also where a candidate's own title leaves things out. Knowing sellers by their
+backdrops, and that each lists a product once, does not lift it: the eleventh place, and the query counted among its
+product's listings, are worth more.
+
+It does not hold for a method that looks at all candidates together, gathers them into products, and gives each product
+a place, or sees which product lacks a listing: all have two to four, so one that shows a single other listing is the
+query's. With the true products in hand that can double recall and triple hit@1.
 
 It is on the high side in that words which fit several values ("striped", 12 oz) count as telling the value, and so does
 silence about a plain product by a seller who tells patterns; and in that a photo counts as telling what a cover, a crop

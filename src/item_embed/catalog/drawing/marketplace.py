@@ -34,7 +34,7 @@ _TABLES = {"feed.csv": COLUMNS, "labels.csv": LABEL_COLUMNS, "near_negatives.csv
 
 @dataclass(frozen=True)
 class DrawnMarketplace:
-    """What a drawn marketplace holds, and the best that any method could reach on it."""
+    """What a drawn marketplace holds, and the most that comparing its listings can find."""
 
     products: int
     listings: int
