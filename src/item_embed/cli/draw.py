@@ -51,6 +51,8 @@ def command(
     from item_embed.cli.console import print_json, progress, say, table
     from item_embed.parallel import cores
 
+    if sheet is not None:
+        _check_sheet(sheet)
     showing = choose(dominance, show or (), mention)
     workers = cores() if workers is None else workers
     with progress("drawing products") as on_progress:
@@ -62,17 +64,28 @@ def command(
     if as_json:
         print_json({"feed": printable(str(out / "feed.csv")), **asdict(drawn)})
         return
-    table("the most that comparing listings can find", ["from", "macro recall@10", "hit@1"], _ceiling_rows(drawn))
+    columns = ["from", "recall@10 at most", "hit@1 at most", "recall@10 by chance", "hit@1 by chance"]
+    table("the most that comparing listings can find, and a reader who picks by chance", columns, _ceiling_rows(drawn))
     counted = f"{drawn.products:,} products of {drawn.kinds} kinds in {drawn.listings:,} listings"
     print(printable(f"drew {counted}: {out / 'feed.csv'}"))
 
 
+def _check_sheet(path: Path) -> None:
+    """Refuse before the drawing what could not be written after it."""
+    from item_embed.errors import ConfigError
+    from item_embed.files import locked
+
+    if path.suffix.lower() not in {".jpg", ".jpeg"} or path.is_dir():
+        raise ConfigError(f"--sheet {path} names no JPEG file; give a name that ends in .jpg.")
+    with locked(path):  # its folder can be made and written to
+        pass
+
+
 def _ceiling_rows(drawn: "DrawnMarketplace") -> list[list[str]]:
+    from dataclasses import astuple
+
     names = {"photo": "photo alone", "title": "title alone", "both": "photo and title"}
-    return [
-        [shown, f"{drawn.ceilings[name].macro_recall_at_10:.3f}", f"{drawn.ceilings[name].hit_at_1:.3f}"]
-        for name, shown in names.items()
-    ]
+    return [[shown, *(f"{figure:.3f}" for figure in astuple(drawn.ceilings[name]))] for name, shown in names.items()]
 
 
 def _write_sheet(path: Path, products: int, seed: int, showing: "Showing") -> None:
