@@ -2,8 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +22,9 @@ from item_embed.catalog.rows import Row, check_row, identity_of, keys_of, reject
 from item_embed.catalog.spool import Change, Spool, SpooledRow
 from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError
+
+_READERS = 8  # threads that read photos in each process
+_AHEAD = 16  # photos that may be in memory before they are looked at
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,22 @@ def check_chunk(job: Job, chunk: tuple[int, Sequence[Asked]]) -> int:
     """
     number, rows = chunk
     before = _previous_rows(job, rows)
-    with quiet_pillow():
-        spooled = [_check(job, row, before.get(row.previous)) for row in rows]
+    with quiet_pillow(), closing(_found(job, rows)) as found:
+        spooled = [_check(job, row, one, before.get(row.previous)) for row, one in zip(rows, found, strict=True)]
     Spool(job.spool).write(number, spooled)
     return len(rows)
+
+
+def _found(job: Job, rows: Sequence[Asked]) -> Generator["_Found"]:
+    """The photos of rows, in their order, some read ahead: a disk or a network answers many at a time."""
+    waiting: deque[Future[_Found]] = deque()
+    with ThreadPoolExecutor(_READERS) as readers:
+        for row in rows:
+            waiting.append(readers.submit(_find, job, row))
+            if len(waiting) == _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def reference_of(record: Record, columns: Columns) -> Reference:
@@ -120,9 +137,8 @@ class _Found:
     cached: Path | None = None
 
 
-def _check(job: Job, asked: Asked, before: Mapping[str, Any] | None) -> SpooledRow:
+def _check(job: Job, asked: Asked, found: _Found, before: Mapping[str, Any] | None) -> SpooledRow:
     record, content = asked.record, rejected_content(asked.record)
-    found = _find(job, asked)
     source = said(asked.number, record, job.columns, found.told)
     same = before is not None and job.previous is not None and job.previous[2] and before["source"] == source
     if before is not None and same and not asked.again and record.problem is None:
