@@ -3,18 +3,27 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
 
 from item_embed import files
-from item_embed.files import OutputError, check_output, whole_file, whole_folder
+from item_embed.files import (
+    OutputError,
+    check_output,
+    discard_partial,
+    locked,
+    resumable_folder,
+    whole_file,
+    whole_folder,
+)
 
 
 def _tree(folder: Path) -> dict[str, str]:
-    """Every file below a folder, hidden ones too, and what it holds."""
-    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    """Every file below a folder, hidden ones too, and what it holds; but for the lock of a killed process."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".item-lock"))
+    return {str(path.relative_to(folder)): path.read_text() for path in found}
 
 
 def _write(path: Path, text: str = "new", *, replace: bool = False) -> None:
@@ -298,3 +307,119 @@ def test_the_check_makes_the_parent_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"--html .*file exists already; choose another name, or remove it first"):
         check_output(tmp_path / "file", "--html")
+
+
+_HOLD = """
+import sys, time
+from item_embed.files import locked
+with locked(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_another_process_writes_is_refused_until_that_ends(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with subprocess.Popen([sys.executable, "-c", _HOLD, str(out)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        for write in (whole_file, whole_folder, locked):
+            with pytest.raises(OutputError, match="out is being written by another process"), write(out):
+                pass
+        with pytest.raises(OutputError, match="is being written"):
+            check_output(out)
+        other.kill()
+    _write(out)
+    assert _tree(tmp_path) == {"out/deep/file": "new"}
+
+
+def test_a_lock_that_its_holder_removed_is_not_taken_for_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opened before the other one removed it, locked after: somebody else may hold a new one."""
+    real, times = os.open, [0]
+
+    def open_then_remove(path: Path, *arguments: int) -> int:
+        descriptor = real(path, *arguments)
+        times[0] += 1
+        if times[0] == 1:
+            path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_then_remove)
+    with locked(tmp_path / "out"):
+        assert times == [2]
+        assert (tmp_path / ".out.item-lock").exists()
+    assert _tree(tmp_path) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_systems_without_locks_do_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    _write(tmp_path / "out")
+    assert _tree(tmp_path) == {"out/deep/file": "new"}
+
+
+def _resume(out: Path, job: str, stop: bool = False, replace: bool = False) -> list[str]:
+    """Make a folder of two files; what an earlier run with this job had done already."""
+    with locked(out), resumable_folder(out, job, replace=replace) as work:
+        found = sorted(path.name for path in work.scratch.iterdir())
+        (work.scratch / f"done by {job}").touch()
+        (work.whole / "file").write_text(job)
+        if stop:
+            raise KeyboardInterrupt
+    return found
+
+
+def test_a_job_finds_what_it_left_and_nothing_of_another(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for job in ("one", "other"):
+        with pytest.raises(KeyboardInterrupt):
+            _resume(out, job, stop=True)
+    assert _resume(out, "other") == ["done by other"]
+    assert _tree(tmp_path) == {"out/file": "other"}
+    assert _resume(out, "one", replace=True) == []
+    assert _tree(tmp_path) == {"out/file": "one"}
+    with pytest.raises(OutputError, match="exists already"):
+        _resume(out, "one")
+
+
+def test_work_that_cannot_succeed_is_discarded(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _resume(tmp_path / "out", "one", stop=True)
+    discard_partial(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("step", range(5))
+def test_a_resumable_folder_killed_at_any_step_of_its_end(tmp_path: Path, step: int, replace: bool) -> None:
+    """Whatever is left, the place holds the old folder, nothing, or the new one; and all can be made again."""
+    out = tmp_path / "out"
+    if replace:
+        _write(out, "old")
+    code = """
+import os, shutil, signal, sys
+from pathlib import Path
+from item_embed import files
+left = int(sys.argv[2])
+def stepping(real):
+    def step(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+    return step
+with files.locked(sys.argv[1]), files.resumable_folder(sys.argv[1], "job", replace=sys.argv[3] == "True") as work:
+    (work.whole / "file").write_text("new")
+    (work.scratch / "large").write_text("spool")
+    Path.rename = stepping(Path.rename)
+    shutil.rmtree = stepping(shutil.rmtree)
+    files._recover = stepping(files._recover)
+"""
+    subprocess.run([sys.executable, "-c", code, str(out), str(step), str(replace)], check=False)
+    with suppress(OutputError), locked(out), resumable_folder(out, "job", replace=replace) as work:
+        (work.whole / "file").write_text("new")  # if it is not there already
+    assert _tree(tmp_path) == {"out/file": "new"}

@@ -5,17 +5,19 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from item_embed.errors import ItemError
+from item_embed.hashing import text_hash
 
 # Hidden, and with our own suffix: what a killed process left is recognised and replaced, nothing of the user's is.
 _ASIDE = ".item-partial"
 _REPLACED = ".item-replaced"
-_JOB = ".item-job"
 _LOCK = ".item-lock"
+_WHOLE = "whole"
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 _STORAGE_FAILS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
@@ -33,14 +35,32 @@ def check_output(path: str | Path, option: str = "--out") -> None:
     Raises:
         OutputError: saying which, and the mend.
     """
+    with locked(path) as real:
+        _refuse_taken(real, f"{option} {path}")
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[Path]:
+    """Keep other processes from writing a file or folder; first, clear up what ones that died have left there.
+
+    The lock ends with this process, however it ends. File systems without locks do without.
+
+    Yields:
+        The place that the path means, links followed.
+
+    Raises:
+        OutputError: when another process holds it, or its folder cannot be made or written to.
+    """
     with _sentences(path) as real:
-        _recover(real)
-        if _taken(real):
-            if not _beside(real, _JOB).exists():
-                _remove(_beside(real, _ASIDE))  # of a run that died while it cleared up
-            raise OutputError(f"{option} {path} exists already; choose another name, or remove it first.")
-        _refuse_pinned(real, f"{option} {path}")
         _make_parent(real)
+        lock = _beside(real, _LOCK)
+        descriptor = _lock(lock, path)
+        try:
+            _recover(real)
+            yield real
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
 @contextmanager
@@ -48,14 +68,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Write a file aside and rename it when it is whole; a file of that name is replaced.
 
     Raises:
-        OutputError: when the file system refuses.
+        OutputError: when another process writes it, or the file system refuses.
 
     Example:
         >>> with whole_file("answer.txt") as aside:  # doctest: +SKIP
         ...     aside.write_text("42")
     """
-    with _sentences(path) as real:
-        _make_parent(real)
+    with locked(path) as real:
         if real.exists() and not real.is_file():
             raise OutputError(f"{path} exists already and is not a file; choose another name.")
         aside = _beside(real, _ASIDE)
@@ -80,20 +99,15 @@ def whole_folder(path: str | Path, *, replace: bool = False, sync: bool = True) 
             thousands.
 
     Raises:
-        OutputError: when the folder exists and may not be replaced, or the file system refuses.
+        OutputError: when the folder exists and may not be replaced, another process writes it, or the file system
+            refuses.
 
     Example:
         >>> with whole_folder("answers") as aside:  # doctest: +SKIP
         ...     (aside / "answer.txt").write_text("42")
     """
-    if not replace:
-        check_output(path)
-    with _sentences(path) as real:
-        _make_parent(real)
-        _recover(real)
-        if real.exists() and not real.is_dir():
-            raise OutputError(f"{path} exists already and is not a folder; choose another name.")
-        _refuse_pinned(real, str(path))
+    with locked(path) as real:
+        _refuse(real, path, replace)
         aside = _beside(real, _ASIDE)
         _remove(aside)
         aside.mkdir()
@@ -117,62 +131,74 @@ class Workplace:
 def resumable_folder(path: str | Path, job: str, *, replace: bool = False) -> Iterator[Workplace]:
     """Fill a folder aside and rename it when it is whole; what a run leaves that ends early, the next one finds.
 
+    To be used while the path is `locked`.
+
     Args:
         path: the folder to make.
         job: what is being made: a later run with an equal one finds the workplace as it was left, others an empty one.
         replace: whether a folder of that name may be replaced; it stays until the new one is whole.
 
     Raises:
-        OutputError: when the folder exists and may not be replaced, another process fills it, or the file system
-            refuses.
+        OutputError: when the folder exists and may not be replaced, or the file system refuses.
 
     Example:
-        >>> with resumable_folder("answers", "answers to 42 questions") as place:  # doctest: +SKIP
+        >>> with locked("answers"), resumable_folder("answers", "answers to 42 questions") as place:  # doctest: +SKIP
         ...     for question in range(len(list(place.whole.iterdir())), 42):
         ...         (place.whole / f"{question}.txt").write_text("42")
     """
-    if not replace:
-        check_output(path)
-    with _sentences(path) as real, _only_one(real, path):
-        _recover(real)
-        if real.exists() and not real.is_dir():
-            raise OutputError(f"{path} exists already and is not a folder; choose another name.")
-        _refuse_pinned(real, str(path))
-        aside, mark = _beside(real, _ASIDE), _beside(real, _JOB)
-        place = Workplace(aside / "whole", aside / "scratch")
-        if not (mark.is_file() and mark.read_text(encoding="utf8") == job):
-            _remove(mark)
-            _remove(aside)
-        for folder in (place.whole, place.scratch):
+    with _sentences(path) as real:
+        _refuse(real, path, replace)
+        aside = _beside(real, _ASIDE)
+        # Named by the job, so that nothing of another one, removed or not, can pass for this one's.
+        place = aside / f"{text_hash(job):016x}"
+        for other in aside.iterdir() if aside.is_dir() else ():
+            if other != place:
+                _remove(other)
+        work = Workplace(place / _WHOLE, place / "scratch")
+        for folder in (work.whole, work.scratch):
             folder.mkdir(parents=True, exist_ok=True)
-        mark.write_text(job, encoding="utf8")
-        yield place
-        _put_in_place(place.whole, real, replace)
-        _remove(mark)
+        yield work
+        _put_in_place(work.whole, real, replace)
         _remove(aside)
 
 
 def discard_partial(path: str | Path) -> None:
     """Remove what a `resumable_folder` that cannot succeed has left."""
-    real = Path(os.path.realpath(path))
-    for suffix in (_JOB, _ASIDE):
-        _remove(_beside(real, suffix))
+    _remove(_beside(Path(os.path.realpath(path)), _ASIDE))
 
 
-@contextmanager
-def _only_one(path: Path, shown: str | Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends."""
-    _make_parent(path)
-    lock = _beside(path, _LOCK)
-    with lock.open("w") as file:
+def _refuse(real: Path, shown: str | Path, replace: bool) -> None:
+    """Refuse a place where no folder can be made."""
+    if not replace:
+        _refuse_taken(real, f"--out {shown}")
+    elif real.exists() and not real.is_dir():
+        raise OutputError(f"{shown} exists already and is not a folder; choose another name.")
+    _refuse_pinned(real, str(shown))
+
+
+def _refuse_taken(real: Path, shown: str) -> None:
+    if _taken(real):
+        raise OutputError(f"{shown} exists already; choose another name, or remove it first.")
+    _refuse_pinned(real, shown)
+
+
+def _lock(lock: Path, shown: str | Path) -> int:
+    """Open and lock a file that its holders remove again."""
+    while True:
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.exists() and os.path.samestat(os.fstat(descriptor), lock.stat()):
+                return descriptor
         except BlockingIOError:
+            os.close(descriptor)
             raise OutputError(f"{shown} is being written by another process; wait for it, or stop it.") from None
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return descriptor
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its holder removed it between our opening and locking it
 
 
 def _put_in_place(aside: Path, real: Path, replace: bool, sync: bool = True) -> None:
@@ -186,14 +212,22 @@ def _put_in_place(aside: Path, real: Path, replace: bool, sync: bool = True) -> 
 
 
 def _recover(path: Path) -> None:
-    """Put back what a process that died between two renames had moved away; drop it if the new one is in place."""
-    old = _beside(path, _REPLACED)
-    if not old.is_dir():
-        return
-    if _taken(path):
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        old.rename(path)
+    """Put back what a process that died between two renames had moved away; drop it if the new one is in place.
+
+    Drop the workplace, too, of one that died when its work was in place: there the folder that was renamed is missing.
+    """
+    old, aside = _beside(path, _REPLACED), _beside(path, _ASIDE)
+    if old.is_dir():
+        if _taken(path):
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(path)
+    if aside.is_dir() and _taken(path):
+        for place in aside.glob("[0-9a-f]" * 16):
+            if not (place / _WHOLE).exists():
+                _remove(place)
+        with suppress(OSError):  # another job's workplace is in it
+            aside.rmdir()
 
 
 def _taken(path: Path) -> bool:
@@ -230,7 +264,10 @@ def _remove(path: Path) -> None:
 @contextmanager
 def _sentences(path: str | Path) -> Iterator[Path]:
     """Give the place that a path means, and turn what the file system says about that place into a sentence."""
-    real = Path(os.path.realpath(path))  # a new file goes where a link points, not in the link's place
+    try:
+        real = Path(os.path.realpath(path))  # a new file goes where a link points, not in the link's place
+    except FileNotFoundError:
+        raise OutputError(f"{path} cannot be written: the folder you are in is gone; change to another one.") from None
     if not real.name:
         raise OutputError(f"{path} is the root of the file system; choose another name.")
     try:
@@ -246,7 +283,8 @@ def _concerns(error: OSError, path: Path) -> bool:
     if not isinstance(error.filename, str | Path):
         return error.errno in _STORAGE_FAILS
     named, aside = Path(error.filename), _beside(path, _ASIDE)
-    return named in {path, *path.parents, _beside(path, _REPLACED)} or named.is_relative_to(aside)
+    ours = {_beside(path, _REPLACED), _beside(path, _LOCK)}
+    return named in {path, *path.parents, *ours} or named.is_relative_to(aside)
 
 
 def _error(number: int, path: Path) -> OSError:

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TypeVar
@@ -26,7 +26,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ordered_map(function: Callable[[_T], _R], items: Iterable[_T], workers: int, ahead: int = 2) -> Iterator[_R]:
+def ordered_map(function: Callable[[_T], _R], items: Iterable[_T], workers: int, ahead: int = 2) -> Generator[_R]:
     """Apply a function to items in several processes and yield the results in the order of the items.
 
     Processes are started fresh (loky), so a script needs no `if __name__ == "__main__"`, and a parent with threads does
@@ -59,6 +59,7 @@ def _in_processes(function: Callable[[_T], _R], items: Iterable[_T], workers: in
     alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     pool = ProcessPoolExecutor(workers, timeout=None, initializer=_end_with, initargs=(os.getpid(),), env=alone)
     waiting: deque[Future[_R]] = deque()
+    done = False
     try:
         for item in items:
             with _interrupts_later():  # the first one starts the processes
@@ -67,6 +68,7 @@ def _in_processes(function: Callable[[_T], _R], items: Iterable[_T], workers: in
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+        done = True
     except BrokenProcessPool:
         raise WorkerError(
             "a worker process was ended from outside, as happens where memory runs out; give fewer --workers."
@@ -74,7 +76,7 @@ def _in_processes(function: Callable[[_T], _R], items: Iterable[_T], workers: in
     finally:
         for future in waiting:
             future.cancel()
-        pool.shutdown(kill_workers=bool(waiting))
+        pool.shutdown(kill_workers=not done)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 from concurrent.futures import Future
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from item_embed.catalog import chunks
@@ -59,6 +61,15 @@ def test_large_photos_in_the_feed_make_chunks_shorter(tmp_path: Path, monkeypatc
     rows = [{"title": "Shirt", "image": "x" * size} for size in (10, 2000, 10, 500, 500, 10)]
     found = list(_chunks(write_csv(tmp_path / "feed.csv", rows), _Fetcher()).after(0, 0))
     assert _numbers(found) == [(0, [1, 2]), (1, [3, 4, 5]), (2, [6])]
+
+
+def test_whatever_a_row_carries_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "_BYTES", 1000)
+    large = [{"bytes": b"x" * 2000}]
+    table = pa.table({"title": ["a", "b", "c"], "image": [None, large, None], "more": [None, None, b"y" * 2000]})
+    pq.write_table(table, tmp_path / "feed.parquet")
+    found = list(_chunks(tmp_path / "feed.parquet", _Fetcher()).after(0, 0))
+    assert _numbers(found) == [(0, [1, 2]), (1, [3])]
 
 
 def test_photos_by_url_are_fetched_ahead_and_failures_are_reasons(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from item_embed import files
 from item_embed.catalog import chunks, writing
+from item_embed.catalog.photos.downloading import DownloadLimits
 from item_embed.catalog.preparing import prepare
 from item_embed.catalog.report.page import write_report
 from item_embed.catalog.settling import settle
@@ -96,7 +97,8 @@ def test_a_run_goes_on_from_wherever_it_ended(tmp_path: Path, monkeypatch: pytes
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["catalog"]
 
 
-def test_another_feed_or_other_options_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("change", ["none", "feed", "columns", "images", "downloads"])
+def test_another_feed_or_other_options_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     monkeypatch.setattr(files, "_sync", lambda path: None)
     monkeypatch.setattr(chunks, "ROWS", 10)
     feed = _feed(tmp_path / "shop", 40)
@@ -108,13 +110,27 @@ def test_another_feed_or_other_options_begin_anew(tmp_path: Path, monkeypatch: p
         patch.setattr("item_embed.catalog.preparing.settle", interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare(feed, tmp_path / "catalog")
-    feed.write_text(feed.read_text().replace("Shirt", "Blouse"))
-    prepare(feed, tmp_path / "catalog", columns={"title": "title"})
-    prepare(feed, tmp_path / "fresh")
-    assert _content(tmp_path / "catalog").keys() == _content(tmp_path / "fresh").keys()
-    assert (tmp_path / "catalog/rows/part-00000.parquet").read_bytes() == (
-        tmp_path / "fresh/rows/part-00000.parquet"
-    ).read_bytes()
+    options: dict[str, Any] = {}
+    match change:
+        case "feed":
+            feed.write_text(feed.read_text().replace("Shirt", "Blouse"))
+        case "columns":
+            options = {"columns": {"title": "image", "image": "title"}}
+        case "images":
+            options = {"images": tmp_path}
+        case "downloads":
+            options = {"downloads": DownloadLimits(allow_private=True)}
+    checked: list[int] = []
+    real = Spool.write
+
+    def count(spool: Spool, number: int, rows: Any) -> None:
+        checked.append(number)
+        real(spool, number, rows)
+
+    monkeypatch.setattr(Spool, "write", count)
+    again = prepare(feed, tmp_path / "catalog", **options)
+    assert checked == ([] if change == "none" else [0, 1, 2, 3])
+    assert again.files == prepare(feed, tmp_path / "fresh", **options).files
 
 
 def test_two_runs_do_not_write_one_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

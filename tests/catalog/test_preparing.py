@@ -254,8 +254,10 @@ def test_the_feed_is_never_overwritten(feed: Path, tmp_path: Path) -> None:
 
 
 def test_what_stands_in_the_way_is_said_before_the_feed_is_read(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/work").touch()
     with pytest.raises(CatalogError, match="exists already"):
-        prepare(tmp_path / "no such feed.csv", tmp_path)
+        prepare(tmp_path / "no such feed.csv", tmp_path / "mine")
 
 
 def test_folders_of_the_user_beside_the_catalogue_stay(feed: Path, tmp_path: Path) -> None:
@@ -297,6 +299,30 @@ def test_pillow_does_not_speak_to_the_user(tmp_path: Path, caplog: pytest.LogCap
     manifest = prepare(tmp_path / "feed.parquet", tmp_path / "catalog")
     assert manifest.reasons == {"photo: not a readable image": 1}
     assert caplog.records == []
+
+
+def test_a_feed_without_addresses_needs_no_cache(feed: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert prepare(feed, tmp_path / "catalog", cache=tmp_path / "file").counts.input == 12
+
+
+def test_rows_of_any_depth_pass_through_several_processes(tmp_path: Path) -> None:
+    rows = [
+        json.dumps({"title": f"Shirt {depth}", "deep": "x"}).replace('"x"', "[" * depth + "]" * depth)
+        for depth in (1, 50, 98, 99, 100, 101, 500, 900, 2000)
+    ]
+    (tmp_path / "feed.jsonl").write_text("\n".join(rows))
+    one, two = (prepare(tmp_path / "feed.jsonl", tmp_path / f"by {n}", workers=n) for n in (1, 2))
+    assert one.files == two.files
+    assert one.counts == Counts(input=9, kept=0, repaired=4, set_aside=5)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_processes_change_nothing_in_the_files(tmp_path: Path, workers: int) -> None:
+    (tmp_path / "a.jpg").write_bytes(_JPEG)
+    rows = [{"id": str(n % 1900), "title": f"Shirt {n % 700}", "image": "a.jpg" if n % 3 else ""} for n in range(2000)]
+    feed = write_csv(tmp_path / "feed.csv", rows)
+    assert prepare(feed, tmp_path / "one", workers=1).files == prepare(feed, tmp_path / "more", workers=workers).files
 
 
 def test_an_images_folder_must_exist(feed: Path, tmp_path: Path) -> None:

@@ -110,19 +110,27 @@ def test_keys_are_equal_where_rows_belong_together() -> None:
     assert {third.keys.title, third.keys.photo}.isdisjoint({one.keys.title, one.keys.photo})
 
 
+def _said(values: dict[str, Any], photo: bytes | str = b"photo", repairs: tuple[str, ...] = ()) -> int:
+    return said(3, Record(values, repairs), _COLUMNS, photo)
+
+
 def test_what_the_feed_says_is_all_but_the_id() -> None:
     base = {"id": "a", "title": "Red shirt", "price": 5, "gap": float("nan")}
-    told = said(Record(base), _COLUMNS, b"photo")
-    assert said(Record({**base, "id": "b"}), _COLUMNS, b"photo") == told
-    assert said(Record(dict(reversed(base.items()))), _COLUMNS, b"photo") == told
-    others: list[tuple[Record, bytes | str]] = [
-        (Record({**base, "price": 6}), b"photo"),
-        (Record({**base, "title": "red shirt"}), b"photo"),
-        (Record(base), b"other photo"),
-        (Record(base), "photo"),
-        (Record(base, ("encoding: x",)), b"photo"),
+    assert _said({**base, "id": "b"}) == _said(base)
+    others = [
+        _said({**base, "price": 6}),
+        _said({**base, "title": "red shirt"}),
+        _said({**base, "title": b"Red shirt"}),
+        _said({**base, "title": b"Bed shirt"}),
+        _said({**base, "price": decimal.Decimal("5.0000000000000000001")}),
+        _said({**base, "price": decimal.Decimal("5.0000000000000000002")}),
+        _said(dict(reversed(base.items()))),  # the metadata keeps the feed's order
+        _said({**base, "id": ""}),  # which is a repair
+        _said(base, b"other photo"),
+        _said(base, "photo"),
+        _said(base, repairs=("encoding: x",)),
     ]
-    assert len({told, *(said(record, _COLUMNS, photo) for record, photo in others)}) == 6
+    assert len({_said(base), *others}) == 1 + len(others)
 
 
 def test_metadata_keeps_types() -> None:

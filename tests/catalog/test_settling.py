@@ -54,7 +54,7 @@ def test_settling_takes_at_most_100_bytes_a_row(tmp_path: Path) -> None:
     columns |= {name: draw.permutation(rows) // 2 for name in ("product_id", "title", "photo", "group")}
     columns["change"] = np.zeros(rows, np.uint8)
     for name, column in columns.items():
-        column.tofile(tmp_path / f"{name}.keys")
+        column.tofile(tmp_path / f"all-{name}.keys")
     keys = SpooledKeys(tmp_path, np.array([rows]))
     tracemalloc.start()
     settled = settle(keys, seed=0)

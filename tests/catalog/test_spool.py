@@ -49,7 +49,7 @@ def test_chunks_count_up_to_the_first_that_is_not_whole(tmp_path: Path, harm: st
     for number in range(4):
         spool.write(number, [spooled(n, str(n)) for n in range(number + 1)])
     assert spool.whole_chunks() == (4, 10)
-    rows, keys = tmp_path / "spool/00000002.arrow", tmp_path / "spool/00000002.npy"
+    rows, keys = tmp_path / "spool/00000002.arrow", tmp_path / "spool/00000002.keys"
     match harm:
         case "gone":
             rows.unlink()

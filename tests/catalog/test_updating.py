@@ -5,12 +5,18 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from item_embed import files
 from item_embed.catalog import checking, preparing
+from item_embed.catalog.checking import Asked, Job, check_chunk
+from item_embed.catalog.feeds.columns import Columns
+from item_embed.catalog.feeds.records import Record
+from item_embed.catalog.photos.finding import PhotoFolders
 from item_embed.catalog.photos.images import Photo, PhotoError, prepare_photo
 from item_embed.catalog.preparing import prepare
 from item_embed.catalog.schema import Manifest, Update
@@ -93,6 +99,37 @@ def test_other_columns_cannot_be_updated(shop: Path) -> None:
         prepare(feed, shop / "catalog", update=True, group_column="title")
 
 
+def test_bytes_that_are_no_photo_count_too(shop: Path) -> None:
+    for title in (b"Red", b"Bed"):
+        pq.write_table(pa.table({"id": ["a"], "title": [title]}), shop / "feed.parquet")
+        manifest = prepare(shop / "feed.parquet", shop / "catalog", update=True)
+    assert [row["title"] for row in kept_rows(shop / "catalog")] == ["Bed"]
+    assert manifest.update is not None
+    assert manifest.update.changed == 1
+
+
+def test_a_catalogue_of_another_version_is_processed_anew(
+    shop: Path, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = _feed(shop / "feed.csv", {"a": ("Red shirt", "0.jpg")})
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "__version__", "0.0.1")
+        prepare(feed, shop / "catalog")
+    decoded.clear()
+    update = prepare(feed, shop / "catalog", update=True).update
+    assert decoded == [_PHOTOS[0]]
+    assert update is not None
+    assert (update.new, update.unchanged, update.gone) == (0, 0, 0)
+
+
+def test_a_catalogue_that_is_replaced_meanwhile_is_not_read(shop: Path) -> None:
+    prepare(_feed(shop / "feed.csv", {"a": ("Red shirt", "0.jpg")}), shop / "catalog")
+    before = (shop / "catalog", "the fingerprint of another one", True)
+    job = Job(Columns("id", "title", "image"), (PhotoFolders((shop,)),), shop / "spool", before)
+    with pytest.raises(CatalogError, match="was replaced while it was read; run the same command again"):
+        check_chunk(job, (0, [Asked(1, 0, "feed.csv", Record({"id": "a", "title": "Red shirt"}), previous=0)]))
+
+
 class _Web:
     """Stands in for the downloads: what each address gives, and which were asked for."""
 
@@ -147,6 +184,33 @@ def test_photos_by_url_are_asked_for_once_and_failures_again_on_demand(shop: Pat
     assert update is not None
     assert (update.new, update.unchanged, update.retried) == (1, 1, 1)
     assert [row["image"] for row in kept_rows(shop / "catalog")] == _PHOTOS
+
+
+def test_an_answer_that_is_no_photo_is_asked_for_again(shop: Path, web: _Web) -> None:
+    url = "https://shop.example/1.jpg"
+    web.gives = {url: b"try again later"}
+    feed = _feed(shop / "feed.csv", {"a": ("Red shirt", url)})
+    manifest = prepare(feed, shop / "catalog")
+    assert manifest.reasons == {"photo: download: not a photo that can be read": 1}
+    assert [path for path in web.cache.iterdir() if path.is_file()] == []
+    web.gives = {url: _PHOTOS[0]}
+    assert prepare(feed, shop / "catalog", retry_failed=True).reasons == {}
+
+
+def test_a_photo_that_vanished_from_the_cache_costs_one_photo(
+    shop: Path, web: _Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.gives = {"https://shop.example/1.jpg": _PHOTOS[0]}
+    real = web.submit
+
+    def submit(url: str) -> Future[Path]:
+        future = real(url)
+        future.result().unlink()
+        return future
+
+    monkeypatch.setattr(web, "submit", submit)
+    manifest = prepare(_feed(shop / "feed.csv", {"a": ("Red shirt", "https://shop.example/1.jpg")}), shop / "catalog")
+    assert manifest.reasons == {"photo: download: gone from the cache": 1}
 
 
 _ROW = st.fixed_dictionaries(

@@ -1,4 +1,3 @@
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,7 @@ from item_embed.catalog import writing
 from item_embed.catalog.schema import REJECTED_SCHEMA, ROW_SCHEMA
 from item_embed.catalog.settling import Settled
 from item_embed.catalog.spool import Fate, Spool
-from item_embed.catalog.writing import check_free, fingerprint, plan_parts, sha256, write_part, write_rejected
-from item_embed.errors import CatalogError
+from item_embed.catalog.writing import fingerprint, plan_parts, sha256, write_part, write_rejected
 from tests.catalog.test_spool import spooled
 
 
@@ -75,26 +73,3 @@ def test_equal_rows_give_equal_bytes_whatever_the_chunks(tmp_path: Path) -> None
     assert one == other
     assert fingerprint(one) == fingerprint(dict(reversed(other.items())))
     assert fingerprint(one) != fingerprint(_write(tmp_path / "third", 601))
-
-
-@pytest.mark.parametrize("name", ["folder", "empty", "file", "link"])
-def test_what_exists_is_left_alone(tmp_path: Path, name: str) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder/thesis.doc").touch()
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").touch()
-    (tmp_path / "link").symlink_to("nowhere")
-    with pytest.raises(CatalogError, match="exists already; choose another name, or replace it with --overwrite"):
-        check_free(tmp_path / name, overwrite=False)
-    if name != "empty":
-        with pytest.raises(CatalogError, match="is not a catalogue, so --overwrite leaves it alone"):
-            check_free(tmp_path / name, overwrite=True)
-
-
-def test_a_catalogue_may_be_overwritten(tmp_path: Path) -> None:
-    _write(tmp_path / "catalog", 3)
-    shutil.rmtree(tmp_path / "catalog/spool")
-    (tmp_path / "catalog/manifest.json").touch()
-    check_free(tmp_path / "catalog", overwrite=True)
-    check_free(tmp_path / "new", overwrite=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["catalog"]

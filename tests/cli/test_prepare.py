@@ -107,6 +107,7 @@ def test_outside_is_read_when_allowed(feed: Path) -> None:
 def test_each_failure_is_one_sentence(feed: Path, arguments: list[str], sentence: str) -> None:
     Path("empty.csv").touch()
     Path("folder").mkdir()
+    Path("folder/work").touch()
     Path("other").mkdir()
     Path("other/work").touch()
     Path("ab.csv").write_text("a,b\n1,2\n")

@@ -2,8 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +17,14 @@ from item_embed.catalog.feeds.columns import Columns
 from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.photos.finding import PhotoFolders, Reference, refer
 from item_embed.catalog.photos.images import Photo, PhotoError, prepare_photo
-from item_embed.catalog.rows import Row, check_row, keys_of, rejected_content, said
+from item_embed.catalog.photos.reasons import NO_PHOTO, VANISHED, DownloadError
+from item_embed.catalog.rows import Row, check_row, identity_of, keys_of, rejected_content, said
 from item_embed.catalog.spool import Change, Spool, SpooledRow
 from item_embed.catalog.store import Catalog
+from item_embed.errors import CatalogError
+
+_READERS = 8  # threads that read photos in each process
+_AHEAD = 16  # photos that may be in memory before they are looked at
 
 
 @dataclass(frozen=True)
@@ -28,13 +35,14 @@ class Job:
         columns: which column plays which role.
         folders: where the photos of each feed file lie.
         spool: the folder that takes the checked rows.
-        previous: path and fingerprint of the catalogue whose rows stay where the feed says nothing new, or None.
+        previous: the catalogue whose rows stay where the feed says nothing new: its path, its fingerprint, and whether
+            this version made it; or None.
     """
 
     columns: Columns
     folders: tuple[PhotoFolders, ...]
     spool: Path
-    previous: tuple[Path, str] | None = None
+    previous: tuple[Path, str, bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +76,23 @@ def check_chunk(job: Job, chunk: tuple[int, Sequence[Asked]]) -> int:
         How many rows there were.
     """
     number, rows = chunk
-    before = _previous_rows(job, [row.previous for row in rows if row.previous >= 0])
-    with quiet_pillow():
-        spooled = [_check(job, row, before.get(row.previous)) for row in rows]
+    before = _previous_rows(job, rows)
+    with quiet_pillow(), closing(_found(job, rows)) as found:
+        spooled = [_check(job, row, one, before.get(row.previous)) for row, one in zip(rows, found, strict=True)]
     Spool(job.spool).write(number, spooled)
     return len(rows)
+
+
+def _found(job: Job, rows: Sequence[Asked]) -> Generator["_Found"]:
+    """The photos of rows, in their order, some read ahead: a disk or a network answers many at a time."""
+    waiting: deque[Future[_Found]] = deque()
+    with ThreadPoolExecutor(_READERS) as readers:
+        for row in rows:
+            waiting.append(readers.submit(_find, job, row))
+            if len(waiting) == _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def reference_of(record: Record, columns: Columns) -> Reference:
@@ -108,18 +128,20 @@ class _Found:
     Attributes:
         told: what the feed says of it: bytes, a URL (whose photo counts as new when the URL is), or why there is none.
         data: its bytes, if there are any to be checked.
+        cached: the file that they were fetched into.
     """
 
     told: bytes | str
     data: bytes | None
     repairs: tuple[str, ...]
+    cached: Path | None = None
 
 
-def _check(job: Job, asked: Asked, before: Mapping[str, Any] | None) -> SpooledRow:
+def _check(job: Job, asked: Asked, found: _Found, before: Mapping[str, Any] | None) -> SpooledRow:
     record, content = asked.record, rejected_content(asked.record)
-    found = _find(job, asked)
-    source = said(record, job.columns, found.told)
-    if before is not None and not asked.again and before["source"] == source and record.problem is None:
+    source = said(asked.number, record, job.columns, found.told)
+    same = before is not None and job.previous is not None and job.previous[2] and before["source"] == source
+    if before is not None and same and not asked.again and record.problem is None:
         group = record.values.get(job.columns.group or "")
         keys = keys_of(before["title"], before["product_id"], before["photo_pixels"], group)
         return SpooledRow(asked.number, asked.name, content, before, keys, Change.UNCHANGED)
@@ -127,7 +149,7 @@ def _check(job: Job, asked: Asked, before: Mapping[str, Any] | None) -> SpooledR
     row = check_row(asked.number, record, job.columns, photo, repairs)
     if isinstance(row, str):
         return SpooledRow(asked.number, asked.name, content, reason=row)
-    change = Change.NEW if before is None else Change.RETRIED if asked.again else Change.CHANGED
+    change = Change.NEW if before is None else Change.RETRIED if same else Change.CHANGED
     return SpooledRow(asked.number, asked.name, content, _stored(row, source), row.keys, change)
 
 
@@ -141,8 +163,11 @@ def _find(job: Job, asked: Asked) -> _Found:
     except PhotoError as error:
         return _Found(str(error), None, (f"photo: {error}",))
     if isinstance(asked.fetched, Path):
-        return _Found(url, asked.fetched.read_bytes(), reference.repairs)
-    return _Found(url, None, (*reference.repairs, f"photo: {asked.fetched}"))
+        try:
+            return _Found(url, asked.fetched.read_bytes(), reference.repairs, asked.fetched)
+        except OSError:  # somebody emptied the cache
+            return _Found(url, None, (*reference.repairs, f"photo: {DownloadError(VANISHED)}"))
+    return _Found(url, None, (*reference.repairs, f"photo: {asked.fetched or DownloadError(VANISHED)}"))
 
 
 def _prepared(found: _Found) -> tuple[Photo | None, tuple[str, ...]]:
@@ -152,7 +177,10 @@ def _prepared(found: _Found) -> tuple[Photo | None, tuple[str, ...]]:
     try:
         photo = prepare_photo(found.data)
     except PhotoError as error:
-        return None, (f"photo: {error}",)
+        if found.cached is None:
+            return None, (f"photo: {error}",)
+        found.cached.unlink(missing_ok=True)  # what the server sends next time may be a photo
+        return None, (f"photo: {DownloadError(NO_PHOTO)}",)
     return photo, (*found.repairs, *(f"photo: {repair}" for repair in photo.repairs))
 
 
@@ -174,13 +202,22 @@ def _stored(row: Row, source: int) -> dict[str, Any]:
     }
 
 
-def _previous_rows(job: Job, rows: list[int]) -> dict[int, dict[str, Any]]:
-    if job.previous is None or not rows:
+def _previous_rows(job: Job, rows: Sequence[Asked]) -> dict[int, dict[str, Any]]:
+    """The rows of the previous catalogue that have these rows' ids."""
+    wanted = {row.previous: row for row in rows if row.previous >= 0}
+    if job.previous is None or not wanted:
         return {}
-    return _opened(*job.previous).records(rows)
+    found = _opened(*job.previous[:2]).records(wanted)
+    for number, row in wanted.items():
+        if found[number]["id"] != identity_of(row.number, row.record.values, job.columns)[0]:
+            del found[number]  # two ids with one hash
+    return found
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path, fingerprint: str) -> Catalog:  # another one may come to stand there
+def _opened(path: Path, fingerprint: str) -> Catalog:
     """The previous catalogue, opened once in each process."""
-    return Catalog(path)
+    catalog = Catalog(path)
+    if catalog.fingerprint != fingerprint:
+        raise CatalogError(f"{path} was replaced while it was read; run the same command again.")
+    return catalog

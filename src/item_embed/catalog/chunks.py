@@ -14,7 +14,7 @@ from item_embed.catalog.previous import Previous
 from item_embed.catalog.rows import identity_of, said
 
 ROWS = 512  # of a chunk: enough to make handing it over cheap, few enough that a killed run loses seconds
-_BYTES = 32 << 20  # of photos in the feed itself that a chunk may carry
+_BYTES = 32 << 20  # that a chunk may carry: photos may lie in the feed itself
 _FETCHED_AHEAD = 8  # chunks whose photos are being fetched while the ones before them are checked
 
 Chunk = tuple[int, list[Asked]]
@@ -65,7 +65,7 @@ class Chunks:
         for number, file, record in self._feed.rows(skip):
             place = self._places[file]
             chunk.append(Asked(number, place, self._names[place], record))
-            carried += _embedded_bytes(record.values.get(self._job.columns.image or ""))
+            carried += _size(record.values)
             if len(chunk) == ROWS or carried >= _BYTES:
                 yield chunk
                 chunk, carried = [], 0
@@ -96,7 +96,7 @@ class Chunks:
     def _is_known(self, asked: Asked, url: str) -> bool:
         if self._previous is None or asked.previous < 0 or asked.again:
             return False
-        return self._previous.same(asked.previous, said(asked.record, self._job.columns, url))
+        return self._previous.same(asked.previous, said(asked.number, asked.record, self._job.columns, url))
 
 
 def _settled(number: int, begun: list[_Row]) -> Chunk:
@@ -110,7 +110,15 @@ def _outcome(future: Future[Path]) -> Path | str:
         return str(error)
 
 
-def _embedded_bytes(value: Any) -> int:
-    if isinstance(value, Mapping):
-        value = value.get("bytes")
-    return len(value) if isinstance(value, bytes | str) else 0
+def _size(value: Any) -> int:
+    """About how many bytes a row carries."""
+    size, waiting = 0, [value]
+    while waiting:
+        held = waiting.pop()
+        if isinstance(held, bytes | str):
+            size += len(held)
+        elif isinstance(held, Mapping):
+            waiting += held.values()
+        elif isinstance(held, list | tuple):
+            waiting += held
+    return size

@@ -8,31 +8,34 @@ import datetime
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
+from item_embed import __version__
 from item_embed.catalog.checking import Job, check_chunk
 from item_embed.catalog.chunks import ROWS, Chunks
 from item_embed.catalog.feeds.columns import Columns, choose_columns
 from item_embed.catalog.feeds.feed import Feed, open_feed
-from item_embed.catalog.feeds.places import is_url, shown
+from item_embed.catalog.feeds.places import is_url, local_path
+from item_embed.catalog.outputs import Output
 from item_embed.catalog.photos.downloading import Downloader, DownloadLimits
 from item_embed.catalog.photos.finding import PhotoFolders
 from item_embed.catalog.previous import Previous
-from item_embed.catalog.publishing import check_free_url, publish, staging
 from item_embed.catalog.report.gathering import gather
 from item_embed.catalog.report.page import write_report
 from item_embed.catalog.schema import SCHEMA_VERSION, SPLITS, Counts, Manifest, is_rejected_file
 from item_embed.catalog.settling import Settled, settle
 from item_embed.catalog.spool import Spool, SpooledKeys
-from item_embed.catalog.writing import check_free, fingerprint, plan_parts, sha256, write_part, write_rejected
+from item_embed.catalog.writing import fingerprint, plan_parts, sha256, write_part, write_rejected
 from item_embed.errors import CatalogError, FeedError
-from item_embed.files import discard_partial, resumable_folder
+from item_embed.files import discard_partial, locked, resumable_folder
 from item_embed.parallel import cores, ordered_map
-from item_embed.progress import OnProgress, Stages, silent_stages
+from item_embed.progress import Stages, silent_stages
 
 _ENOUGH_FOR_PROCESSES = 4 * ROWS  # rows; fewer are done before processes have started
 
@@ -92,91 +95,119 @@ def prepare(
         >>> prepare("feed.csv", "catalog").counts  # doctest: +SKIP
         Counts(input=1000, kept=950, repaired=40, set_aside=10)
     """
-    place = _Output(str(out), cache or default_cache())
-    if place.remote and (update or retry_failed):
-        raise CatalogError(f"{place.name} is a URL, and --update needs a catalogue in a local folder; copy it first.")
-    update = (update or retry_failed) and place.local.exists()
-    replace = overwrite or update or place.remote
-    place.check_free(overwrite or update)
-    with stage("counting rows") as on_progress:
-        feed = open_feed(source, on_progress)
-    roles = choose_columns(feed.columns, {**(columns or {}), "group": group_column})
-    _refuse_feed_inside(feed, place.local, replace)
-    previous = Previous(place.local, roles) if update else None
-    folders = _photo_folders(feed, images, allow_outside)
-    options = [str(images), allow_outside, retry_failed, previous and previous.fingerprint]
-    if workers is None:
-        workers = cores() if feed.size > _ENOUGH_FOR_PROCESSES else 1
-    with resumable_folder(place.local, _mark(feed, roles, options), replace=replace) as work:
-        folder = work.whole
-        job = Job(roles, folders, work.scratch, None if previous is None else previous.identity)
-        with (
-            stage("checking rows") as on_progress,
-            Downloader(cache or default_cache(), downloads, _roots(folders)) as fetcher,
-        ):
-            chunks = Chunks(feed, job, previous, retry_failed, fetcher)
-            keys = _spool(feed, job, chunks, workers, on_progress)
-        settled = settle(keys, seed)
-        if not len(settled.groups):
-            raise _nothing_kept(source, place, folder, keys, settled)
-        with stage("writing rows") as on_progress:
-            files, reasons, repaired = _write(folder, keys, settled, workers, on_progress)
-        kept, size = len(settled.groups), int(keys.counts.sum())
-        manifest = Manifest(
-            command=command,
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            sources=[file.url for file in feed.files],
-            columns=roles.by_role(),
-            seed=seed,
-            counts=Counts(input=size, kept=kept - repaired, repaired=repaired, set_aside=size - kept),
-            update=None if previous is None else previous.beside(settled.changes),
-            splits={split: int((settled.splits == place).sum()) for place, split in enumerate(SPLITS)},
-            reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
-            files=files,
-            fingerprint=fingerprint(files),
+    kept = cache or default_cache()
+    place = Output(str(out), kept)
+    updating = update or retry_failed
+    option = "--update" if updating else "--overwrite" if overwrite else None
+    if place.remote and updating:
+        raise CatalogError(f"{place.name} is a URL, and --update needs a catalogue in a local folder; copy it there.")
+    with locked(place.local):
+        place.check_free(option)
+        with stage("counting rows") as on_progress:
+            feed = open_feed(source, on_progress)
+        roles = choose_columns(feed.columns, {**(columns or {}), "group": group_column})
+        _refuse_feed_inside(feed, place.local, replaced=option is not None)
+        previous = Previous(place.local, roles) if updating and (place.local / "manifest.json").is_file() else None
+        run = _Run(
+            feed=feed,
+            roles=roles,
+            folders=_photo_folders(feed, images, allow_outside),
+            limits=downloads or DownloadLimits(),
+            cache=kept,
+            previous=previous,
+            retry=retry_failed,
+            workers=workers or (cores() if feed.size > _ENOUGH_FOR_PROCESSES else 1),
         )
-        manifest = _report(folder, manifest, place.name, stage)
-        place.publish(folder, stage)
+        with resumable_folder(place.local, run.mark, replace=option is not None or place.remote) as work:
+            keys = run.check(work.scratch, stage)
+            settled = settle(keys, seed)
+            if not len(settled.groups):
+                raise _nothing_kept(source, place, work.whole, keys, settled)
+            about = {"command": command, "seed": seed, "sources": [file.url for file in feed.files]}
+            manifest = run.write(work.whole, keys, settled, about, stage)
+            manifest = _report(work.whole, manifest, place.name, stage)
+            place.publish(work.whole, stage)
     place.clear()
     return manifest
 
 
 def default_cache() -> Path:
     """Where photos that were fetched by URL are kept if the user names no other place."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  (Path raises without HOME)
     return Path(base) / "item-embed" / "photos"
 
 
-class _Output:
-    """Where the catalogue goes: a local folder, or a URL by way of one."""
+@dataclass(frozen=True)
+class _Run:
+    """What decides a catalogue's rows, and the work on them."""
 
-    def __init__(self, out: str, cache: Path) -> None:
-        self.remote = is_url(out)
-        self.name = shown(out)
-        self._url = out
-        self.local = staging(out, cache) if self.remote else Path(out)
+    feed: Feed
+    roles: Columns
+    folders: tuple[PhotoFolders, ...]
+    limits: DownloadLimits
+    cache: Path
+    previous: Previous | None
+    retry: bool
+    workers: int
 
     @property
-    def beside(self) -> Path:
-        """What the list of rejected rows is named after where there is nothing else to write."""
-        return Path(PurePosixPath(self.name).name) if self.remote else self.local
+    def mark(self) -> str:
+        """Equal for a run that goes on where this one ends, should it be killed."""
+        folders = [[*map(os.path.realpath, one.folders), one.allow_outside, one.remote] for one in self.folders]
+        before = None if self.previous is None else [self.previous.fingerprint, self.retry]
+        told = [self.feed.stamp, self.roles.by_role(), folders, asdict(self.limits), before]
+        return json.dumps([__version__, SCHEMA_VERSION, ROWS, *told])
 
-    def check_free(self, overwrite: bool) -> None:
-        if self.remote:
-            check_free_url(self._url, overwrite)
-        else:
-            check_free(self.local, overwrite)
+    def check(self, scratch: Path, stage: Stages) -> SpooledKeys:
+        """Check all rows that no earlier run has checked, and spool them."""
+        spool = Spool(scratch / "rows")
+        job = Job(self.roles, self.folders, spool.folder, None if self.previous is None else self.previous.identity)
+        roots = sorted({folder.remote for folder in self.folders if folder.remote})
+        with (
+            stage("checking rows") as on_progress,
+            Downloader(self.cache, self.limits, roots, scratch / "photos") as fetcher,
+        ):
+            chunks = Chunks(self.feed, job, self.previous, self.retry, fetcher)
+            number, done = spool.whole_chunks()
+            on_progress(done, self.feed.size)
+            with closing(ordered_map(partial(check_chunk, job), chunks.after(number, done), self.workers)) as checked:
+                for rows in checked:
+                    number, done = number + 1, done + rows
+                    on_progress(done, self.feed.size)
+        return spool.keys(number)
 
-    def publish(self, folder: Path, stage: Stages) -> None:
-        """Copy the finished folder to the URL."""
-        if self.remote:
-            with stage("copying the catalogue") as on_progress:
-                publish(folder, self._url, on_progress)
-
-    def clear(self) -> None:
-        """Remove the local folder of a catalogue that went elsewhere."""
-        if self.remote:
-            shutil.rmtree(self.local)
+    def write(
+        self, folder: Path, keys: SpooledKeys, settled: Settled, about: dict[str, Any], stage: Stages
+    ) -> Manifest:
+        """Write the row files and the rejected rows."""
+        rows = folder / "rows"
+        shutil.rmtree(rows, ignore_errors=True)  # of a run that was killed here
+        rows.mkdir()
+        reasons = write_rejected(folder, keys, settled.fates)
+        files = {"rejected.parquet": sha256(folder / "rejected.parquet")}
+        kept, size = len(settled.groups), int(keys.counts.sum())
+        repaired = done = 0
+        with (
+            stage("writing rows") as on_progress,
+            closing(ordered_map(write_part, plan_parts(rows, keys, settled), self.workers)) as parts,
+        ):
+            for part in parts:
+                files[f"rows/{part.name}"] = part.sha256
+                reasons.update(part.repairs)
+                repaired, done = repaired + part.repaired, done + part.rows
+                on_progress(done, kept)
+        return Manifest(
+            **about,
+            version=__version__,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            columns=self.roles.by_role(),
+            counts=Counts(input=size, kept=kept - repaired, repaired=repaired, set_aside=size - kept),
+            update=None if self.previous is None else self.previous.beside(settled.changes),
+            splits={split: int((settled.splits == number).sum()) for number, split in enumerate(SPLITS)},
+            reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+            files=files,
+            fingerprint=fingerprint(files),
+        )
 
 
 def _report(folder: Path, manifest: Manifest, name: str, stage: Stages) -> Manifest:
@@ -194,76 +225,32 @@ def _report(folder: Path, manifest: Manifest, name: str, stage: Stages) -> Manif
     return manifest
 
 
-def _mark(feed: Feed, roles: Columns, options: list[object]) -> str:
-    """What makes a run the same as one that was killed."""
-    from item_embed import __version__
-
-    return json.dumps([__version__, SCHEMA_VERSION, ROWS, feed.stamp, roles.by_role(), options])
-
-
-def _spool(feed: Feed, job: Job, chunks: Chunks, workers: int, on_progress: OnProgress) -> SpooledKeys:
-    """Check all rows that no earlier run has checked."""
-    spool = Spool(job.spool)
-    number, done = spool.whole_chunks()
-    on_progress(done, feed.size)
-    for rows in ordered_map(partial(check_chunk, job), chunks.after(number, done), workers):
-        number, done = number + 1, done + rows
-        on_progress(done, feed.size)
-    return spool.keys(number)
-
-
-def _write(
-    folder: Path, keys: SpooledKeys, settled: Settled, workers: int, on_progress: OnProgress
-) -> tuple[dict[str, str], Counter[str], int]:
-    """Write the row files and the rejected rows.
-
-    Returns:
-        Parquet file, relative to the folder -> SHA-256; repair or reason -> rows; rows with repairs.
-    """
-    rows = folder / "rows"
-    shutil.rmtree(rows, ignore_errors=True)  # of a run that was killed here
-    rows.mkdir()
-    reasons = write_rejected(folder, keys, settled.fates)
-    files = {"rejected.parquet": sha256(folder / "rejected.parquet")}
-    repaired = done = 0
-    for written in ordered_map(write_part, plan_parts(rows, keys, settled), workers):
-        files[f"rows/{written.name}"] = written.sha256
-        reasons.update(written.repairs)
-        repaired, done = repaired + written.repaired, done + written.rows
-        on_progress(done, len(settled.groups))
-    return files, reasons, repaired
-
-
-def _refuse_feed_inside(feed: Feed, out: Path, replace: bool) -> None:
+def _refuse_feed_inside(feed: Feed, out: Path, replaced: bool) -> None:
     inside = [file for file in feed.files if file.is_local and file.path.resolve().is_relative_to(out.resolve())]
-    if replace and inside:
+    if replaced and inside:
         raise CatalogError(f"the feed {inside[0].url} lies inside {out}, which would be replaced; choose another name.")
 
 
 def _photo_folders(feed: Feed, images: str | Path | None, allow_outside: bool) -> tuple[PhotoFolders, ...]:
     """Where the photos of each feed file are looked up."""
-    if images is not None and is_url(str(images)):
-        remote = str(images).rstrip("/") + "/"
-        return tuple(PhotoFolders((), allow_outside, remote) for _ in feed.files)
-    if images is not None and not Path(images).is_dir():
+    named = "" if images is None else local_path(str(images))
+    if is_url(named):
+        return tuple(PhotoFolders((), allow_outside, named.rstrip("/") + "/") for _ in feed.files)
+    if images is not None and not Path(named).is_dir():
         raise FeedError(f"there is no folder {images} to look up images in; correct --images.")
-    named = () if images is None else (Path(images),)
+    first = () if images is None else (Path(named),)
     return tuple(
-        PhotoFolders((*named, file.folder), allow_outside)
+        PhotoFolders((*first, file.folder), allow_outside)
         if isinstance(file.folder, Path)
-        else PhotoFolders(named, allow_outside, "" if named else file.folder)
+        else PhotoFolders(first, allow_outside, "" if first else file.folder)
         for file in feed.files
     )
 
 
-def _roots(folders: tuple[PhotoFolders, ...]) -> list[str]:
-    return sorted({folder.remote for folder in folders if folder.remote})
-
-
-def _nothing_kept(source: str | Path, place: _Output, folder: Path, keys: SpooledKeys, settled: Settled) -> FeedError:
+def _nothing_kept(source: str | Path, place: Output, folder: Path, keys: SpooledKeys, settled: Settled) -> FeedError:
     beside = _free_name(place.beside)
     counted = write_rejected(folder, keys, settled.fates)
-    (folder / "rejected.parquet").replace(beside)
+    shutil.move(folder / "rejected.parquet", beside)
     discard_partial(place.local)
     reasons = "; ".join(f"{reason}: {rows:,}" for reason, rows in counted.most_common(3))
     size = int(keys.counts.sum())

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from item_embed import __version__
 from item_embed.catalog.feeds.columns import Columns
 from item_embed.catalog.schema import Manifest, Update
 from item_embed.catalog.store import Catalog
@@ -31,6 +32,7 @@ class Previous:
         self.path = path
         manifest = Manifest.read(path)
         self.fingerprint = manifest.fingerprint
+        self.is_ours = manifest.version == __version__  # others may clean rows in other ways: then all are processed
         if manifest.columns != columns.by_role():
             raise CatalogError(
                 f"{path} was prepared with other columns ({_differences(manifest.columns, columns.by_role())}), so no "
@@ -49,9 +51,9 @@ class Previous:
         self._sorted = hashes[self._order]
 
     @property
-    def identity(self) -> tuple[Path, str]:
-        """Where it is, and its fingerprint: another catalogue may come to stand there."""
-        return self.path, self.fingerprint
+    def identity(self) -> tuple[Path, str, bool]:
+        """Where it is, its fingerprint, and whether its rows may stay."""
+        return self.path, self.fingerprint, self.is_ours
 
     def __len__(self) -> int:
         return len(self._sorted)
@@ -76,7 +78,7 @@ class Previous:
 
     def same(self, row: int, source: int) -> bool:
         """Whether the feed says of a row what it said then."""
-        return bool(self._sources[row] == source)
+        return self.is_ours and bool(self._sources[row] == source)
 
     def failed(self, row: int) -> bool:
         """Whether a row is without a photo because it could not be fetched."""

@@ -101,17 +101,19 @@ def keys_of(title: str | None, product_id: str | None, pixels: int | None, group
     )
 
 
-def said(record: Record, columns: Columns, photo: bytes | str) -> int:
+def said(number: int, record: Record, columns: Columns, photo: bytes | str) -> int:
     """A hash of all that the feed says in a row, but for its id: equal hashes, nothing new.
 
     Args:
+        number: of the row in the feed, from 1.
         record: what the feed says.
         columns: which column plays which role.
         photo: the photo's bytes where the feed holds them or names a file that does, or why there are none.
     """
-    values = {name: value for name, value in sorted(record.values.items()) if name != columns.id}
-    shown = text_hash(photo) if isinstance(photo, bytes) else photo
-    return text_hash(f"{shown} {record.repairs} {as_json(values)}")
+    values = {name: value for name, value in record.values.items() if name != columns.id}
+    _, id_repairs = identity_of(number, record.values, columns)
+    told = [_exact(photo), *record.repairs, *id_repairs, json.dumps(values, ensure_ascii=False, default=_exact)]
+    return text_hash("\0".join(told))
 
 
 def identity_of(number: int, values: Mapping[str, Any], columns: Columns) -> tuple[str, list[str]]:
@@ -163,6 +165,11 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
+
+
+def _exact(value: Any) -> str:
+    """What JSON has no type for, such that different values stay different."""
+    return f"{len(value)} bytes {text_hash(value)}" if isinstance(value, bytes) else repr(value)
 
 
 def _category(value: Any) -> tuple[str | None, list[str]]:

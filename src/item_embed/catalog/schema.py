@@ -97,6 +97,7 @@ class Manifest(BaseModel):
     """What `manifest.json` holds."""
 
     schema_version: int = SCHEMA_VERSION
+    version: str = ""  # of item-embed: another one may clean rows in other ways
     command: _Text
     created: str
     sources: list[_Text]

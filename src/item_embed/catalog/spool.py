@@ -1,6 +1,6 @@
 """The spool: a feed's rows checked but not yet grouped, in chunks that a killed run leaves for the next one.
 
-    SPOOL/00000012.npy     what grouping needs of each row of chunk 12: numbers only
+    SPOOL/00000012.keys    what grouping needs of each row of chunk 12: numbers only
     SPOOL/00000012.arrow   the rows
 
 A chunk is there when its second file is: each is written aside and renamed, the rows last.
@@ -96,18 +96,18 @@ class Spool:
 
     def write(self, number: int, rows: Sequence[SpooledRow]) -> None:
         """Write a chunk."""
-        self.folder.mkdir(exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         keys = np.array([_keys(row) for row in rows], _KEYS)
         columns = [[row.stored.get(name) if row.stored else None for row in rows] for name in STORED.names]
         about = [(row.number, row.file, row.reason, row.content) for row in rows]
         values = [*columns, *(list(column) for column in zip(*about, strict=True))]
         arrays = [pa.array(column, field.type) for column, field in zip(values, _SCHEMA, strict=True)]
         aside = self.folder / f"{number:08d}.{os.getpid()}"
-        with aside.open("wb") as file:
-            np.save(file, keys)
-        aside.replace(self._path(number, "npy"))
-        with pa.OSFile(str(aside), "wb") as file, pa.ipc.new_file(file, _SCHEMA) as writer:
-            writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
+        aside.write_bytes(keys.tobytes())
+        aside.replace(self._path(number, "keys"))
+        schema = _SCHEMA.with_metadata({"rows": str(len(rows))})
+        with pa.OSFile(str(aside), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
         aside.replace(self._path(number, "arrow"))
 
     def whole_chunks(self) -> tuple[int, int]:
@@ -128,10 +128,10 @@ class Spool:
     def keys(self, chunks: int) -> "SpooledKeys":
         """The keys of all rows of the first `chunks` chunks."""
         counts = []
-        files = {name: (self.folder / f"{name}.keys").open("wb") for name in _NUMBERS}
+        files = {name: (self.folder / f"all-{name}.keys").open("wb") for name in _NUMBERS}
         try:
             for number in range(chunks):
-                keys = np.load(self._path(number, "npy"))
+                keys = np.fromfile(self._path(number, "keys"), _KEYS)
                 counts.append(len(keys))
                 for name, file in files.items():
                     file.write(keys[name].tobytes())
@@ -143,9 +143,9 @@ class Spool:
     def _rows_if_whole(self, number: int) -> int:
         try:
             with pa.OSFile(str(self._path(number, "arrow"))) as file, pa.ipc.open_file(file) as chunk:
-                whole = chunk.num_record_batches == 1
-            return len(np.load(self._path(number, "npy"), mmap_mode="r")) if whole else 0
-        except (OSError, ValueError, EOFError, pa.ArrowException):  # not there, or cut short by a power failure
+                rows = int((chunk.schema.metadata or {})[b"rows"]) if chunk.num_record_batches == 1 else 0
+            return rows if self._path(number, "keys").stat().st_size == rows * _KEYS.itemsize else 0
+        except (OSError, KeyError, ValueError, pa.ArrowException):  # not there, or cut short by a power failure
             return 0
 
     def _path(self, number: int, kind: str) -> Path:
@@ -165,7 +165,7 @@ class SpooledKeys:
 
     def column(self, name: str) -> NDArray[Any]:
         """One number of every row."""
-        return np.fromfile(self.folder / f"{name}.keys", _NUMBERS[name])
+        return np.fromfile(self.folder / f"all-{name}.keys", _NUMBERS[name])
 
     def chunk_slices(self) -> Iterator[slice]:
         """Where each chunk's rows stand among all."""

@@ -1,7 +1,6 @@
 """Writing a catalogue: spooled rows get their group and split, and become row files."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,15 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from item_embed.catalog.schema import REJECTED_SCHEMA, ROW_SCHEMA, SPLITS, printable
+from item_embed.catalog.schema import REJECTED_SCHEMA, ROW_SCHEMA, SPLITS
 from item_embed.catalog.settling import Settled
 from item_embed.catalog.spool import STORED, Fate, Spool, SpooledKeys
-from item_embed.errors import CatalogError
 
 # What a reader fetches to show one photo. Fewer make that cheaper and opening dearer.
 ROWS_PER_GROUP = 64
 REJECTED_PER_GROUP = 1024
 ROWS_PER_FILE = 8192  # a file is the unit of work when a catalogue is written
+_DUPLICATE = {
+    Fate.SAME_ID_SAME_CONTENT: "duplicate id, same content",
+    Fate.SAME_ID_DIFFERENT_CONTENT: "duplicate id, different content",
+}
 # Photos are compressed already, text is not. Statistics tell a reader which row groups have every photo.
 _PLAIN = {"compression": "zstd", "use_dictionary": False}
 _ROWS = {
@@ -29,29 +31,6 @@ _ROWS = {
     },
     "use_dictionary": ["category", "split", "repairs.list.element"],
     "write_statistics": ["id", "image", "group"],
-}
-
-
-def check_free(out: Path, overwrite: bool) -> None:
-    """Refuse a place where something else than a catalogue to be replaced stands, or where no Parquet can.
-
-    Raises:
-        CatalogError: saying what is wrong with it.
-    """
-    if printable(os.path.realpath(out)) != os.path.realpath(out):
-        raise CatalogError(f"{printable(str(out))} has a name that is not UTF-8 in its path; choose another.")
-    if not os.path.lexists(out):
-        return
-    if not overwrite:
-        raise CatalogError(f"{out} exists already; choose another name, or replace it with --overwrite.")
-    written = {"manifest.json", "rejected.parquet", "report.html", "rows"}
-    if not out.is_dir() or out.is_symlink() or not {entry.name for entry in out.iterdir()} <= written:
-        raise CatalogError(f"{out} is not a catalogue, so --overwrite leaves it alone; choose another name.")
-
-
-_DUPLICATE = {
-    Fate.SAME_ID_SAME_CONTENT: "duplicate id, same content",
-    Fate.SAME_ID_DIFFERENT_CONTENT: "duplicate id, different content",
 }
 
 

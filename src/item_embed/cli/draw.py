@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from item_embed.catalog.drawing.showing import Showing
 
 _ON_SHEET = 18  # products: one of each kind
+_READABLE = 80  # pixels of a photo whose tag can be read
 
 
 def command(
@@ -40,36 +41,51 @@ def command(
 ) -> None:
     """Draw a marketplace of products, photographed and described by several sellers, as a feed.
 
-    Prints the best recall that any method could reach on it from photos alone, from titles alone and from both.
+    Prints the most that comparing listing with listing can find in it: by photos alone, by titles alone and by both.
     """
     from dataclasses import asdict
 
     from item_embed.catalog.drawing.marketplace import draw_marketplace
     from item_embed.catalog.drawing.showing import choose
     from item_embed.catalog.schema import printable
-    from item_embed.cli.console import print_json, progress, table
+    from item_embed.cli.console import print_json, progress, say, table
     from item_embed.parallel import cores
 
+    if sheet is not None:
+        _check_sheet(sheet)
     showing = choose(dominance, show or (), mention)
     workers = cores() if workers is None else workers
     with progress("drawing products") as on_progress:
         drawn = draw_marketplace(out, products, seed, image_size, on_progress, showing=showing, workers=workers)
     if sheet is not None:
         _write_sheet(sheet, min(products, _ON_SHEET), seed, showing)
+    if image_size < _READABLE and showing.photo & {"size", "model"}:
+        say(f"a tag cannot be read in photos below {_READABLE} pixels, but the ceilings count it as read.")
     if as_json:
         print_json({"feed": printable(str(out / "feed.csv")), **asdict(drawn)})
         return
-    table("best that any method could reach", ["from", "macro recall@10", "hit@1"], _ceiling_rows(drawn))
+    columns = ["from", "recall@10 at most", "hit@1 at most", "recall@10 by chance", "hit@1 by chance"]
+    table("the most that comparing listings can find, and a reader who picks by chance", columns, _ceiling_rows(drawn))
     counted = f"{drawn.products:,} products of {drawn.kinds} kinds in {drawn.listings:,} listings"
     print(printable(f"drew {counted}: {out / 'feed.csv'}"))
 
 
+def _check_sheet(path: Path) -> None:
+    """Refuse before the drawing what could not be written after it."""
+    from item_embed.errors import ConfigError
+    from item_embed.files import locked
+
+    if path.suffix.lower() not in {".jpg", ".jpeg"} or path.is_dir():
+        raise ConfigError(f"--sheet {path} names no JPEG file; give a name that ends in .jpg.")
+    with locked(path):  # its folder can be made and written to
+        pass
+
+
 def _ceiling_rows(drawn: "DrawnMarketplace") -> list[list[str]]:
+    from dataclasses import astuple
+
     names = {"photo": "photo alone", "title": "title alone", "both": "photo and title"}
-    return [
-        [shown, f"{drawn.ceilings[name].macro_recall_at_10:.3f}", f"{drawn.ceilings[name].hit_at_1:.3f}"]
-        for name, shown in names.items()
-    ]
+    return [[shown, *(f"{figure:.3f}" for figure in astuple(drawn.ceilings[name]))] for name, shown in names.items()]
 
 
 def _write_sheet(path: Path, products: int, seed: int, showing: "Showing") -> None:

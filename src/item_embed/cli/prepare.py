@@ -1,5 +1,6 @@
 """`item prepare`: from a feed to a checked catalogue."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,6 +69,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of the summary.")] = False,
 ) -> None:
     """Check a feed of photos and titles, and write a catalogue."""
+    from item_embed.catalog.feeds.places import shown
     from item_embed.catalog.photos.downloading import DownloadLimits
     from item_embed.catalog.preparing import prepare
 
@@ -100,7 +102,7 @@ def command(
             seed=seed,
             overwrite=overwrite,
             workers=workers,
-            command=" ".join(["item", *sys.argv[1:]]),
+            command=shlex.join(["item", *map(shown, sys.argv[1:])]),  # no password, no signature
             stage=progress,
         )
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,16 @@ def test_the_same_seed_draws_the_same_and_a_product_does_not_depend_on_how_many_
         for name in ("few", "again", "more", "other")
     )
     assert few == again
-    assert few == more[: len(few)]
+    kept = {row["product_id"] for row, _, _ in few}
+    assert few == [one for one in more if one[0]["product_id"] in kept]
+    assert len(more) > len(few)
     assert few != other
+
+
+def test_a_products_listings_do_not_stand_side_by_side(tmp_path: Path) -> None:
+    draw_marketplace(tmp_path / "market", 108, image_size=32)
+    products = [row["product_id"] for row in _rows(tmp_path / "market")]
+    assert sum(one == other for one, other in pairwise(products)) < 0.1 * len(products)
 
 
 def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:

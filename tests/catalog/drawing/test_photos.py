@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from item_embed.catalog.drawing.kinds import KINDS
 from item_embed.catalog.drawing.photos import PhotoManner, as_jpeg, take_photo
 from item_embed.catalog.drawing.products import make_product, rng
 from item_embed.catalog.drawing.scenes import Scene, spot
+from item_embed.catalog.drawing.sketches import sketch
 
 PLAIN = PhotoManner(
     scene=Scene("plain", "wood", (255, 255, 255), (120, 90, 60), 0),
@@ -65,6 +67,18 @@ def test_each_part_of_a_manner_shows(change: dict[str, object]) -> None:
         for manner in (PLAIN, replace(PLAIN, **change))  # type: ignore[arg-type]
     )
     assert np.abs(usual - changed).max() > 8
+
+
+def test_what_has_writing_is_not_mirrored_and_the_rest_is() -> None:
+    plain, mirrored = (replace(PLAIN, mirrors=share, shadow="none") for share in (0.0, 1.0))
+    written = 0
+    for number in range(2 * len(KINDS)):
+        product = make_product(0, number)
+        writing = any(part.stencil is not None for part in sketch(product).parts)
+        one, two = (take_photo(product, manner, rng(0, 9, number), 64) for manner in (plain, mirrored))
+        assert (one.tobytes() == two.tobytes()) == writing
+        written += writing
+    assert 0 < written < len(KINDS)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from itertools import combinations
 
@@ -5,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from item_embed.catalog.drawing.kinds import BRANDS, COLOURS, FINISH, KINDS, SCALES
+from item_embed.catalog.drawing.kinds import BRANDS, COLOURS, FINISH, KINDS, LINES, SCALES, STYLES, Kind
+from item_embed.catalog.drawing.measures import sizes
 from item_embed.catalog.drawing.pen import brightness
 from item_embed.catalog.drawing.products import FAMILY, FIELDS, differing, elders, make_product, mixed
 from item_embed.catalog.drawing.showing import ATTRIBUTES, PRESETS, Showing
 from item_embed.catalog.drawing.sketches import SKETCHES
 from item_embed.catalog.drawing.sketches.marks import SIGNS
 from item_embed.catalog.drawing.textures import FINISHES, PATTERNS
-from item_embed.catalog.drawing.words import COLOUR_WORDS, EXTRAS, KIND_WORDS, PATTERN_WORDS
+from item_embed.catalog.drawing.words import CLOSINGS, COLOUR_WORDS, EXTRAS, KIND_WORDS, OPENINGS, PATTERN_WORDS
 from item_embed.hashing import hash64
 from tests.catalog.drawing.pairs import NOTHING, changed
 
@@ -33,6 +35,25 @@ def test_the_data_of_kinds_is_complete() -> None:
         assert set(kind.patterns) <= set(PATTERNS)
         assert all(low < high for low, high in kind.shape.values())
         assert kind.steps.keys() <= kind.shape.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_no_word_for_one_attribute_is_a_word_for_another(kind: Kind) -> None:
+    """Else a title could seem to tell what titles hide."""
+    words = {
+        "brand": {brand.name for brand in BRANDS if kind.department in brand.departments},
+        "line": set(LINES),
+        "colour": {word for words in COLOUR_WORDS.values() for word in words},
+        "pattern": {word for words in PATTERN_WORDS.values() for word in words},
+        "material": set(kind.materials),
+        "style": set(STYLES),
+        "size": {form for size in kind.sizes for imperial in (False, True) for form in sizes(size, imperial)},
+        "none": {*KIND_WORDS[kind.name], *EXTRAS[kind.department], *OPENINGS, *CLOSINGS},
+    }
+    for name in words.keys() - {"none"}:
+        others = " | ".join(value for other in words if other != name for value in words[other]).lower()
+        assert not [value for value in words[name] if f" {value.lower()} " in f" {others} "]
+        assert not re.search(r"\b[a-z]{2}[- ]?\d{3}", others)  # as model numbers are
 
 
 def test_the_brands_of_a_department_have_different_signs() -> None:

@@ -58,7 +58,7 @@ def test_photos_are_downloaded_into_the_cache_as_served(tmp_path: Path, shop: Sh
     assert len(shop.asked) == 100
     assert shop.robots == ["/robots.txt"]
     assert shop.most_at_once <= _LIMITS.per_host_connections
-    name = hashlib.sha256(f"{shop.url}/7.jpg".encode()).hexdigest()
+    name = hashlib.sha256(f"private {shop.url}/7.jpg".encode()).hexdigest()
     assert futures[7].result() == tmp_path / name[:2] / name
 
 
@@ -222,8 +222,18 @@ def test_closing_ends_what_is_under_way_and_what_waits(tmp_path: Path, shop: Sho
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("download-")]
 
 
+def test_what_came_from_a_private_address_is_nothing_for_a_run_that_may_not_ask_there(
+    tmp_path: Path, shop: Shop
+) -> None:
+    with Downloader(tmp_path, _LIMITS) as photos:
+        photos.submit(f"{shop.url}/1.jpg").result(10)
+    with Downloader(tmp_path, replace(_LIMITS, allow_private=False)) as photos:
+        assert reason(photos.submit(f"{shop.url}/1.jpg")) == "private or local address, refused"
+
+
 def test_a_disk_that_refuses_is_no_fault_of_the_photo(tmp_path: Path, shop: Shop) -> None:
     with Downloader(tmp_path / "cache", _LIMITS) as photos:
+        photos.submit(f"{shop.url}/0.jpg").result(10)
         (tmp_path / "cache" / "partial").rmdir()
         error = photos.submit(f"{shop.url}/1.jpg").exception(10)
     assert isinstance(error, OutputError)

@@ -1,4 +1,4 @@
-"""The best that any method could reach on a drawn marketplace from photos alone, from titles alone, and from both.
+"""The most that comparing listing with listing can find on a drawn marketplace: by photos, by titles, and by both.
 
 A query tells some of its product's facts (`facts.FACTS`). Let `k` be how many products agree with all that it tells.
 Its own is one of them, and nothing says which: sellers take their photos and write their titles in manners that do not
@@ -13,15 +13,23 @@ left out:
     hit@1      The first listing is of one product. Its n queries hit at most, of those of all k products:
                at most (the most listings of a product) / (the listings of all).
 
-This holds for every method that ranks candidates by what the query and the candidate show, even for one that reads
-without a mistake and knows every attribute of every candidate and how many listings its product has: so it is a ceiling
-also where a candidate's own title leaves things out. Knowing sellers by their backdrops, and that each lists a product
-once, does not lift it: the eleventh place is worth more. Outside is only a method that infers from all candidates
-together which product lacks a listing.
+This holds for every method that scores a candidate by what the query and that candidate show, as all do that compare
+vectors; even for one that reads without a mistake and knows every attribute of every candidate and how many listings
+its product has: so it is a ceiling also where a candidate's own title leaves things out. Knowing sellers by their
+backdrops, and that each lists a product once, does not lift it: the eleventh place, and the query counted among its
+product's listings, are worth more.
+
+It does not hold for a method that looks at all candidates together, gathers them into products, and gives each product
+a place, or sees which product lacks a listing: all have two to four, so one that shows a single other listing is the
+query's. With the true products in hand that can double recall and triple hit@1.
 
 It is on the high side in that words which fit several values ("striped", 12 oz) count as telling the value, and so does
 silence about a plain product by a seller who tells patterns; and in that a photo counts as telling what a cover, a crop
 or few pixels may hide. A listing without a photo tells nothing by its photo, not even its kind.
+
+What a reader without mistakes can be expected to find who picks by chance among the L listings of the k products, the
+query's own left out, stands beside the ceiling: recall@10 min(1, 10 / (L - 1)), hit@1 (n - 1) / (L - 1). It reads every
+candidate as if nothing were left out there. Where much is left out or many agree it lies well below the ceiling.
 
 Averages are those of the evaluation: recall@10 over a product's listings as queries, then over products; hit@1 over all
 listings as queries.
@@ -41,10 +49,19 @@ _BUCKETS = 20  # bits
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The most that can be expected from one modality, or from both."""
+    """The most that can be expected from one modality, or from both.
+
+    Attributes:
+        macro_recall_at_10: no ranking by scores of pairs does better.
+        hit_at_1: the same for the first hit.
+        reader_recall_at_10: what a reader without mistakes finds who picks by chance where several agree.
+        reader_hit_at_1: the same for the first hit.
+    """
 
     macro_recall_at_10: float
     hit_at_1: float
+    reader_recall_at_10: float
+    reader_hit_at_1: float
 
 
 def ceilings(
@@ -75,15 +92,35 @@ def ceilings(
     told = {"photo": photos, "title": titles, "both": photos | titles}
     found: dict[str, Ceiling] = {}
     for name, masks in told.items():
-        recall = hit = 0.0
+        sums = np.zeros(4)
         for mask, rows in _by_value(masks):
             products, place = np.unique(owners[rows], return_inverse=True)
             weight = np.bincount(place, weights[rows])
             agreeing = _agreeing(_signatures(hashed, mask), products, listings)
-            recall += float(weight @ recall_bounds(agreeing, TOP))
-            hit += float(np.bincount(place) @ hit_bounds(agreeing)) / len(owners)
-        found[name] = Ceiling(round(recall, 12), round(hit, 12))
+            queries = np.bincount(place) / len(owners)
+            reader_recall, reader_hit = by_chance(agreeing, listings[products], TOP)
+            sums += (
+                weight @ recall_bounds(agreeing, TOP),
+                queries @ hit_bounds(agreeing),
+                weight @ reader_recall,
+                (queries @ reader_hit),
+            )
+        found[name] = Ceiling(*sums.round(12).tolist())
     return found
+
+
+def by_chance(
+    agreeing: NDArray[np.int64], listings: NDArray[np.int64], top: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Recall@top and hit@1 of a query whose ranking among the listings that agree with it is drawn by lot.
+
+    Args:
+        agreeing: as for `recall_bounds`.
+        listings: of each query's product, (queries,).
+        top: how many listings are looked at.
+    """
+    others = agreeing @ np.arange(agreeing.shape[1]) - 1
+    return np.minimum(1, top / others), (listings - 1) / others
 
 
 def recall_bounds(agreeing: NDArray[np.int64], top: int) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ _WOODS = ("brown", "beige", "mustard", "black", "burgundy", "orange", "white")
 _CAMERA = ("black", "grey", "brown", "navy", "beige", "olive", "white", "red")
 
 LINES = (
-    "Aurora", "Nova", "Classic", "Pro", "Urban", "Terra", "Luna", "Breeze", "Solo", "Heritage",
+    "Aurora", "Nova", "Cascade", "Pro", "Urban", "Terra", "Luna", "Breeze", "Solo", "Heritage",
     "Prime", "Vista", "Echo", "Orbit", "Flow", "Metro", "Alpine", "Coast", "Atlas", "Juno",
     "Fjord", "Sierra", "Bloom", "Ember", "Haven", "Polar", "Quest", "Roma", "Tundra", "Willow",
 )  # fmt: skip

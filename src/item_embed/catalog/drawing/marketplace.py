@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ _TABLES = {"feed.csv": COLUMNS, "labels.csv": LABEL_COLUMNS, "near_negatives.csv
 
 @dataclass(frozen=True)
 class DrawnMarketplace:
-    """What a drawn marketplace holds, and the best that any method could reach on it."""
+    """What a drawn marketplace holds, and the most that comparing its listings can find."""
 
     products: int
     listings: int
@@ -136,6 +137,8 @@ def _draw_part(task: _Task) -> _Part:
                 _store(task.folder / row["image"], listing.photo)
         listings.append(len(titles) - before)
         rows["near_negatives.csv"] += near_negatives(product, task.seed, task.showing)
+    for name in ("feed.csv", "labels.csv"):  # no feed has a product's listings side by side; ids are hashes
+        rows[name].sort(key=itemgetter(0))
     return _Part(
         {name: _as_csv(table) for name, table in rows.items()},
         np.asarray(facts, np.int64),

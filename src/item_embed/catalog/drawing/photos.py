@@ -31,7 +31,7 @@ class PhotoManner:
         zoom: the product's longest side over the photo's.
         tilt: standard deviation of the turn, degrees, for a product that lies flat.
         turned: the most a product is turned away from the camera, as the share of its width that is lost.
-        mirrors: share of photos that show the product from its other side.
+        mirrors: share of photos that show the product from its other side, where it has no writing to be reversed.
         gain, gamma: brightness and contrast.
         cast: gain of red, green and blue.
         softness: radius of the blur, in thousandths of the photo's side.
@@ -179,7 +179,7 @@ def _shadow_of(manner: PhotoManner, stands: bool) -> str:
 def _place(drawing: Drawing, manner: PhotoManner, ground: _Ground, random: np.random.Generator) -> _Placed:
     """Choose the view, and how large and where in the photo the product comes to lie."""
     size, tag = ground.size, ground.tag
-    view = _view(manner, ground.stands, random)
+    view = _view(manner, ground.stands, _has_writing(drawing), random)
     points = project(drawing.points, view)
     low = points.min(0)
     extent = points.max(0) - low + 1e-6
@@ -221,10 +221,14 @@ def _beyond(
     return np.asarray(np.where(np.arange(2) == axis, moved, at))
 
 
-def _view(manner: PhotoManner, stands: bool, random: np.random.Generator) -> NDArray[np.float64]:
+def _has_writing(drawing: Drawing) -> bool:
+    return any(part.stencil is not None for part in drawing.parts)
+
+
+def _view(manner: PhotoManner, stands: bool, writing: bool, random: np.random.Generator) -> NDArray[np.float64]:
     """The projection about the unit square's centre: turned, foreshortened, mirrored, sheared, nearer on one side."""
     angle = np.deg2rad(random.normal(0, min(manner.tilt, 2.0) if stands else manner.tilt))
-    mirrored = -1 if random.random() < manner.mirrors else 1
+    mirrored = -1 if random.random() < manner.mirrors and not writing else 1
     width, height = 1 - manner.turned * random.random(), 1 - manner.lean * random.random()
     shear = random.normal(0, 0.02 if stands else 0.035)
     nearer = manner.keystone * random.uniform(-1, 1, 2)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +15,7 @@ from item_embed.catalog.feeds.places import (
     file_system,
     is_url,
     local_file,
+    local_path,
     named_errors,
     open_bytes,
     reason,
@@ -57,9 +57,7 @@ def find_files(source: str) -> list[FeedFile]:
     Raises:
         FeedError: when there is none, with what may have been meant.
     """
-    if source.lower().startswith("file://"):
-        named = source[len("file://") :].removeprefix("localhost")
-        source = named if Path(named).exists() else unquote(named)
+    source = local_path(source)
     return _find_remote(source) if is_url(source) else _find_local(source)
 
 

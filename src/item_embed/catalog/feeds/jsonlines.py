@@ -10,6 +10,8 @@ from item_embed.catalog.feeds.text import MENDED, mend, open_text
 
 NOT_JSON = "row: not valid JSON"
 NOT_AN_OBJECT = "row: JSON, but not an object"
+TOO_DEEP = "row: JSON nested too deeply"
+_DEEPEST = 100  # brackets in brackets; what passes a row on goes down as deep
 
 
 def read(file: FeedFile, skip: int = 0) -> Iterator[Record]:
@@ -27,6 +29,19 @@ def _record(line: str) -> Record:
         value = json.loads(text)
     except (ValueError, RecursionError):  # RecursionError: brackets nested thousands deep
         return Record({"line": text.strip()}, repairs, NOT_JSON)
+    if text.count("[") + text.count("{") > _DEEPEST and _depth(value) > _DEEPEST:
+        return Record({"line": text.strip()}, repairs, TOO_DEEP)
     if not isinstance(value, dict):
         return Record({"line": text.strip()}, repairs, NOT_AN_OBJECT)
     return Record(value, repairs)
+
+
+def _depth(value: object) -> int:
+    """How deep brackets lie in brackets; a loop, for calls cannot go as deep."""
+    deepest, waiting = 0, [(value, 1)]
+    while waiting:
+        held, depth = waiting.pop()
+        inner = held.values() if isinstance(held, dict) else held if isinstance(held, list) else ()
+        deepest = max(deepest, depth)
+        waiting += [(one, depth + 1) for one in inner if isinstance(one, dict | list)]
+    return deepest

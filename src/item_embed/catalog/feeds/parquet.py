@@ -14,7 +14,8 @@ from item_embed.catalog.feeds.places import FeedFile, open_bytes
 from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.feeds.text import mend
 
-BATCH = 64  # rows; photos may be megabytes each
+BATCH = 64  # rows
+_MOST_BYTES = 32 << 20  # of a batch, on average; photos may be megabytes each
 
 
 def columns(file: FeedFile) -> list[str]:
@@ -36,11 +37,13 @@ def read(file: FeedFile, skip: int = 0) -> Iterator[Record]:
     """
     with _opened(file) as parquet:
         for group in range(parquet.num_row_groups):
-            size = parquet.metadata.row_group(group).num_rows
+            about = parquet.metadata.row_group(group)
+            size = about.num_rows
             if skip >= size:
                 skip -= size
                 continue
-            for batch in parquet.iter_batches(batch_size=BATCH, row_groups=[group]):
+            rows = max(1, min(BATCH, _MOST_BYTES * size // max(1, about.total_byte_size)))
+            for batch in parquet.iter_batches(batch_size=rows, row_groups=[group]):
                 yield from records(batch.schema.names, batch.columns, min(skip, batch.num_rows))
                 skip = max(skip - batch.num_rows, 0)
 

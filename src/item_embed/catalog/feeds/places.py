@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 import fsspec
 import fsspec.asyn
@@ -129,6 +130,19 @@ def is_url(source: str) -> bool:
         (True, False)
     """
     return bool(_URL.match(source))
+
+
+def local_path(source: str) -> str:
+    """A `file://` URL as the path it means; anything else as it is.
+
+    Example:
+        >>> local_path("file:///shop/my%20feed.csv"), local_path("s3://shop/feed.csv")
+        ('/shop/my feed.csv', 's3://shop/feed.csv')
+    """
+    if not source.lower().startswith("file://"):
+        return source
+    named = source[len("file://") :].removeprefix("localhost")
+    return named if Path(named).exists() else unquote(named)
 
 
 def shown(url: str) -> str:

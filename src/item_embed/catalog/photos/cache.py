@@ -23,19 +23,14 @@ class PhotoCache:
     """A folder of downloaded photos.
 
     Args:
-        folder: made if it is missing.
-
-    Raises:
-        OutputError: when the folder cannot be made or written to.
+        folder: made with the first photo.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._aside = folder / _ASIDE
         self._numbers = count()
-        with self._sentences():
-            self._aside.mkdir(parents=True, exist_ok=True)
-            self._clear()
+        self._made = False
 
     def path(self, digest: str) -> Path:
         """Where the photo of an address is kept, whether it is there or not.
@@ -61,6 +56,7 @@ class PhotoCache:
         """
         aside = self._aside / f"{os.getpid()}-{threading.get_ident()}-{next(self._numbers)}"
         with self._sentences():
+            self._make()
             try:
                 with aside.open("xb") as file:
                     yield file
@@ -73,8 +69,12 @@ class PhotoCache:
                 aside.unlink(missing_ok=True)
                 raise
 
-    def _clear(self) -> None:
-        """Remove what processes that were killed long ago left behind."""
+    def _make(self) -> None:
+        """Make the folder, and remove what processes that were killed long ago left behind."""
+        if self._made:
+            return
+        self._aside.mkdir(parents=True, exist_ok=True)
+        self._made = True
         for file in self._aside.iterdir():
             with suppress(OSError):  # another process may do the same
                 if time.time() - file.stat().st_mtime > _ABANDONED:
@@ -85,4 +85,7 @@ class PhotoCache:
         try:
             yield
         except OSError as error:
-            raise OutputError(f"{self._folder} cannot be written: {error.strerror or error}.") from error
+            why = error.strerror or error
+            raise OutputError(
+                f"{self._folder} cannot be written: {why}; make room there, or name another folder with --cache."
+            ) from error

@@ -85,9 +85,8 @@ class Downloader:
         cache: a folder, made if missing; several processes may share it.
         limits: of bytes, time and requests.
         roots: fsspec addresses of folders (`s3://bucket/feed/`) whose files may be read; others are refused.
-
-    Raises:
-        OutputError: when the cache's folder cannot be made.
+        stored: a folder for photos of object stores, which change under their names and may be secret: it should not
+            outlast the run. By default a part of the cache.
 
     Example:
         >>> with Downloader(Path("cache")) as photos:  # doctest: +SKIP
@@ -95,9 +94,12 @@ class Downloader:
         PosixPath('cache/5d/5d41…')
     """
 
-    def __init__(self, cache: Path, limits: DownloadLimits | None = None, roots: Sequence[str] = ()) -> None:
+    def __init__(
+        self, cache: Path, limits: DownloadLimits | None = None, roots: Sequence[str] = (), stored: Path | None = None
+    ) -> None:
         self._limits = limits or DownloadLimits()
         self._cache = PhotoCache(cache)
+        self._stored = PhotoCache(stored or cache / "stored")
         self._roots = stored_roots(roots)
         self._hosts: Hosts[_Job] = Hosts()
         self._web: Web | None = None
@@ -129,15 +131,18 @@ class Downloader:
             address = photo_url(url, self._roots)
         except DownloadError as error:
             return _over(error)
-        digest = sha256(address.text.encode("utf8", "surrogatepass"))
-        key, path = digest.digest(), self._cache.path(digest.hexdigest())
+        # What was fetched from a private address is nothing for a run that may not ask there.
+        private = "private " if self._limits.allow_private else ""
+        digest = sha256(f"{private}{address.text}".encode("utf8", "surrogatepass"))
+        cache = self._stored if isinstance(address, StoredUrl) else self._cache
+        key, path = digest.digest(), cache.path(digest.hexdigest())
         with self._lock:
             if (future := self._under_way.get(key)) is not None:
                 return future
             if (reason := self._failed.get(key)) is not None:
                 self._failed.move_to_end(key)
                 return _over(DownloadError(reason))
-            if self._cache.holds(path):
+            if cache.holds(path):
                 return _over(path)
             if self._closed:
                 return _over(DownloadError(STOPPED))
@@ -205,7 +210,7 @@ class Downloader:
         limits, url = self._limits, job.url
         if isinstance(url, StoredUrl):
             data = read_stored(url, limits.largest_bytes)
-            with self._cache.writing(job.path) as file:
+            with self._stored.writing(job.path) as file:
                 file.write(data)
             return 0.0, None
         if job.future is None:

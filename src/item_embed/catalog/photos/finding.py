@@ -27,10 +27,11 @@ class Reference:
     """What a value of the image column stands for: a photo's bytes, a path, or a URL.
 
     Attributes:
+        data: the bytes, or a text that holds them.
         repairs: what had to be chosen to find it.
     """
 
-    data: bytes | None = None
+    data: bytes | str | None = None
     path: str | None = None
     url: str | None = None
     repairs: tuple[str, ...] = ()
@@ -72,9 +73,8 @@ def refer(value: Any) -> Reference:
 def _from_text(text: str, repairs: tuple[str, ...]) -> Reference:
     if not text or is_placeholder(text):
         raise PhotoError("absent")
-    embedded = _DATA_URI.match(text)
-    if embedded or (len(text) > 256 and text.startswith(_BASE64_STARTS)):
-        return Reference(data=_embedded(text, embedded), repairs=repairs)
+    if _DATA_URI.match(text) or (len(text) > 256 and text.startswith(_BASE64_STARTS)):
+        return Reference(data=text, repairs=repairs)
     if text.lower().startswith("file://"):
         try:
             return Reference(path=unquote(urlsplit(text).path), repairs=repairs)
@@ -83,8 +83,9 @@ def _from_text(text: str, repairs: tuple[str, ...]) -> Reference:
     return Reference(url=text, repairs=repairs) if _URL.match(text) else Reference(path=text, repairs=repairs)
 
 
-def _embedded(text: str, uri: re.Match[str] | None) -> bytes:
+def _embedded(text: str) -> bytes:
     """The bytes of a `data:` URL, or of bare base64."""
+    uri = _DATA_URI.match(text)
     if uri is not None and not uri["base64"]:
         return unquote_to_bytes(text[uri.end() :])
     packed = "".join(text[uri.end() if uri else 0 :].split())  # some exporters wrap it into lines
@@ -120,6 +121,8 @@ class PhotoFolders:
         Raises:
             PhotoError: when the file cannot be found or read, or lies outside; the message is the reason.
         """
+        if isinstance(reference.data, str):
+            return _embedded(reference.data)
         if reference.data is not None:
             return reference.data
         return self._read(self._find(reference.path or ""))

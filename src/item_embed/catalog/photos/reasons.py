@@ -35,6 +35,8 @@ NO_ACCESS = "access refused"
 STORE_FAILED = "object store failed"
 NO_PACKAGE = "the package for this kind of address is not installed"
 # Ourselves.
+NO_PHOTO = "not a photo that can be read"  # found out when it was decoded; it is dropped from the cache
+VANISHED = "gone from the cache"
 STOPPED = "stopped"
 UNFORESEEN = "unforeseen error"
 
@@ -44,7 +46,7 @@ REASONS = (
     *(NO_CONNECTION, CERTIFICATE, TOO_LONG, NO_ANSWER, CUT_OFF),
     *(REDIRECTS, TOO_LARGE, EMPTY, HTML_PAGE, COMPRESSION),
     *(NOT_FOUND, NO_ACCESS, STORE_FAILED, NO_PACKAGE),
-    *(STOPPED, UNFORESEEN),
+    *(NO_PHOTO, VANISHED, STOPPED, UNFORESEEN),
 )
 
 _STATUS = re.compile(rf"download: {HTTP_STATUS}[1-9]\d\d")
