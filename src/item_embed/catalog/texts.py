@@ -25,9 +25,7 @@ class Texts(Sequence[T_co]):
     """
 
     def __init__(self, parts: Iterable[pa.ChunkedArray]) -> None:
-        none = pa.nulls(0, pa.string())
-        # With two arrays to join, Arrow copies: what a Parquet file was read into is twice as large as its texts.
-        self._array = pa.chunked_array([pa.concat_arrays([*part.chunks, none]) for part in parts], pa.string())
+        self._array = pa.chunked_array([*map(_copied, parts)], pa.string())
 
     def __len__(self) -> int:
         return len(self._array)
@@ -59,3 +57,8 @@ class Texts(Sequence[T_co]):
     def present(self) -> NDArray[np.bool_]:
         """Whether each row has a text, (n,): neither None nor empty."""
         return np.fromiter(map(bool, self), np.bool_, len(self))
+
+
+def _copied(part: pa.ChunkedArray) -> pa.Array:
+    """The texts alone: what a Parquet file was read into takes twice their memory, and joining arrays copies them."""
+    return pa.concat_arrays([*part.chunks, pa.nulls(0, pa.string())])
