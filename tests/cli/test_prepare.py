@@ -176,3 +176,13 @@ def test_numbers_out_of_range_are_refused(feed: Path, option: list[str]) -> None
     result = _prepare("feed.csv", "--out", "c", *option)
     assert result.exit_code == 2
     assert option[0] in result.stderr
+
+
+def test_an_update_of_nothing_or_by_another_feed_is_remarked_on(feed: Path) -> None:
+    assert (
+        "there was no catalogue to update: every row is new\n" in _prepare("feed.csv", "--out", "c", "--update").stderr
+    )
+    assert "every row is new" not in _prepare("feed.csv", "--out", "c", "--update").stderr
+    write_csv(feed, [{"sku": "other", "name": "Mug", "photo": "shirt.jpg"}])
+    result = _prepare("feed.csv", "--out", "c", "--update")
+    assert "no row of the catalogue before is in this feed: is it the right one?\n" in result.stderr

@@ -108,19 +108,23 @@ def command(
     except KeyboardInterrupt:
         say("stopped: the same command goes on from here")
         raise
-    _remark(manifest)
+    _remark(manifest, update or retry_failed)
     if as_json:
         print_json(manifest.model_dump())
     else:
         _summarise(manifest, out)
 
 
-def _remark(manifest: "Manifest") -> None:
+def _remark(manifest: "Manifest", updating: bool) -> None:
     if manifest.columns["id"] is None:
         say("no id column was found: rows are named row-1, row-2, …; name one with --id-column")
     for role, lacking in (("title", "a title"), ("image", "a photo")):
         if manifest.columns[role] is None:
             say(f"no {role} column was found: every row is without {lacking}; name one with --{role}-column")
+    if updating and manifest.update is None:
+        say("there was no catalogue to update: every row is new")
+    elif manifest.update is not None and not manifest.update.unchanged + manifest.update.changed:
+        say("no row of the catalogue before is in this feed: is it the right one?")
     for split, number in manifest.splits.items():
         if not number:
             say(f"the {split} split is empty: the catalogue has too few groups")

@@ -206,6 +206,7 @@ def test_a_host_that_refuses_connections_is_given_up(tmp_path: Path) -> None:
     assert reasons == {"no connection", "host given up after failures in a row"}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # threads may outlast our patience
 def test_closing_ends_what_is_under_way_and_what_waits(tmp_path: Path, shop: Shop) -> None:
     shop.answers["/slow.jpg"] = lambda _: print(shop.over.wait(10))
     photos = Downloader(tmp_path, replace(_LIMITS, seconds=10.0))

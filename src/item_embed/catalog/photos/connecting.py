@@ -48,6 +48,7 @@ class CheckedNetwork(httpcore2.NetworkBackend):
         self._plain = httpcore2.SyncBackend()
         self._resolvers = ThreadPoolExecutor(lookups, thread_name_prefix="resolve")  # a lookup has no timeout
         self._open: WeakSet[_Stream] = WeakSet()
+        self._closed = False
         self._lock = threading.Lock()
 
     def connect_tcp(
@@ -81,6 +82,7 @@ class CheckedNetwork(httpcore2.NetworkBackend):
         """End all connections, those in use too."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
         with self._lock:
+            self._closed = True
             streams = list(self._open)
         for stream in streams:
             stream.interrupt()
@@ -111,7 +113,12 @@ class CheckedNetwork(httpcore2.NetworkBackend):
     def _watched(self, stream: NetworkStream) -> "_Stream":
         watched = _Stream(stream, self)
         with self._lock:
-            self._open.add(watched)
+            closed = self._closed
+            if not closed:
+                self._open.add(watched)
+        if closed:  # while it was being made
+            watched.close()
+            raise ConnectError
         return watched
 
 

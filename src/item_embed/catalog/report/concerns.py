@@ -67,7 +67,7 @@ def _few_rows(facts: Facts) -> Iterator[Concern]:
             "few-rows",
             f"The catalogue has {facts.rows:,} {'row' if facts.rows == 1 else 'rows'}, fewer than {FEWEST_ROWS:,}.",
             "A model trained from scratch learns so few by heart and tells little about other products.",
-            "Add rows, or start from a model trained on a larger catalogue.",
+            "Add rows: all that the shop has, also what is sold out.",
         )
 
 
@@ -112,13 +112,15 @@ def _without(facts: Facts) -> Iterator[Concern]:
 
 
 def _downloads(facts: Facts) -> Iterator[Concern]:
-    failed, read = facts.failed_downloads, facts.manifest.counts.input
-    if failed > FAILED_DOWNLOADS * read:
+    failed = facts.failed_downloads
+    wanted = failed + facts.photos.count
+    if failed > FAILED_DOWNLOADS * wanted:
         yield Concern(
             "failed-downloads",
-            f"{failed:,} of {read:,} photos could not be downloaded ({share(failed, read)}).",
+            f"{failed:,} of {wanted:,} photos could not be downloaded ({share(failed, wanted)}).",
             "Their rows are kept without a photo, or set aside where there is no title either.",
-            "Run the same `item prepare` again with --retry-failed.",
+            "See the reasons among the repairs: --retry-failed asks again for what may come back, and "
+            "private addresses are refused without --allow-private.",
         )
 
 
