@@ -68,6 +68,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(stop_at: int, catalog: Catalog, unint
     assert summary.validation == records(uninterrupted)[-1]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_that_drops_patches_goes_on_bit_for_bit(tmp_path: Path) -> None:
     catalog = white_catalog(tmp_path / "catalog")
     settings = (*SETTINGS, "objectives.patch_masking=drop", "model.background=drop")
@@ -187,6 +188,7 @@ pretrain(
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_with_signal_9_goes_on_bit_for_bit(catalog: Catalog, uninterrupted: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-c", _VICTIM, str(catalog.path), str(run), *SETTINGS]

@@ -76,6 +76,7 @@ def test_a_seeded_run_that_drops_has_the_losses_it_always_had(white: Catalog, tm
         assert losses == pytest.approx(expected, rel=1e-5), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [DROP, DROP[:1], DROP[1:]])
 def test_accumulation_changes_nothing_but_rounding_where_patches_are_dropped(
     settings: tuple[str, ...], white: Catalog, tmp_path: Path

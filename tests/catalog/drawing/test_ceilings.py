@@ -95,6 +95,7 @@ def test_more_that_is_told_raises_the_ceiling() -> None:
     assert found[0].macro_recall_at_10 == pytest.approx(11 / 3 / 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dominance", list(PRESETS))
 def test_a_reader_who_makes_no_mistake_comes_near_the_ceiling_and_not_above(dominance: str) -> None:
     """Reads all that is told and knows every product.

@@ -77,6 +77,7 @@ def test_prices_lie_in_the_kinds_range_and_say_nothing_of_the_product(listings: 
     assert within > 0.3 * np.var(np.concatenate(list(spread.values())))
 
 
+@pytest.mark.slow
 def test_a_few_rows_are_dirty() -> None:
     rows = [listing for number in range(200) for listing in make_listings(make_product(7, number), 7, 32)]
     bare = np.mean([listing.photo is None for listing in rows])

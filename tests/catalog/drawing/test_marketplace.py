@@ -96,6 +96,7 @@ def test_the_same_seed_draws_the_same_and_a_product_does_not_depend_on_how_many_
     assert few != other
 
 
+@pytest.mark.slow
 def test_a_products_listings_do_not_stand_side_by_side(tmp_path: Path) -> None:
     draw_marketplace(tmp_path / "market", 108, image_size=32)
     products = [row["product_id"] for row in _rows(tmp_path / "market")]
@@ -113,6 +114,7 @@ def test_the_number_of_workers_changes_no_byte(tmp_path: Path) -> None:
     assert one == two
 
 
+@pytest.mark.slow
 def test_no_photo_of_a_hidden_world_tells_products_apart(tmp_path: Path) -> None:
     hidden = NOTHING
     drawn = draw_marketplace(tmp_path / "market", 180, image_size=32, showing=hidden)

@@ -28,6 +28,7 @@ def test_products_that_differ_only_in_what_photos_hide_look_the_same_to_the_pixe
     assert _pixels(product, hidden) == _pixels(other, hidden)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attribute", [name for name in ATTRIBUTES if "photo" in allowed(name)])
 def test_products_that_differ_in_what_photos_show_look_different(attribute: str) -> None:
     for showing in (OPEN, changed(NOTHING, **{attribute: "photo"})):

@@ -74,6 +74,7 @@ def test_any_product_within_its_kinds_ranges_can_be_drawn(product: Product, side
     assert (_pixels(product, side)[..., 3] > 0).mean() > 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["plain", "patterned"])
 @pytest.mark.parametrize("kind", KIND_NAMES)
 def test_a_mark_shows_and_an_unmarked_product_has_none(kind: str, pattern: str) -> None:

@@ -45,6 +45,7 @@ def test_the_place_of_a_tag_varies() -> None:
     assert len(corners) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [{"mirrors": 1.0}, {"covered": 1.0}, {"badges": 1.0}, {"watermark": "Shop"}, {"cropped": 1.0}, {"softness": 9.0}],

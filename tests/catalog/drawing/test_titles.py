@@ -55,6 +55,7 @@ def test_orders_name_known_attributes_and_the_kind(order: str) -> None:
     assert _title(replace(TELLS_ALL, order=order))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_titles_of_products_that_differ_only_in_what_titles_hide_are_equal(attribute: str) -> None:
     for channel in ("photo", "neither") if attribute not in {"line", "style"} else ("neither",):

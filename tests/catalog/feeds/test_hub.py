@@ -82,6 +82,7 @@ def test_one_split_and_parts_of_it(folder: Path, options: str, ids: list[int]) -
     assert [record.values["id"] for _, _, record in feed.rows()] == ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("skip", [1, 63, 64, 65, 129, 130, 131, 133, 134])
 def test_rows_are_skipped_and_keep_their_numbers(folder: Path, skip: int) -> None:
     feed = open_feed(f"hf:{folder}")

@@ -163,6 +163,7 @@ def test_whatever_a_server_does_has_a_reason(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "drip",
     [

@@ -81,6 +81,7 @@ def test_equal_titles_matter_unless_they_are_of_one_product(tmp_path: Path) -> N
     assert [cluster.rows for cluster in facts.titles.equal.largest] == [2] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "change"),
     [
