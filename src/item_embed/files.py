@@ -120,7 +120,7 @@ def whole_folder(path: str | Path, *, replace: bool = False, sync: bool = True) 
 
 
 @dataclass(frozen=True)
-class Workplace:
+class InProgress:
     """Where a folder is made: `whole` becomes it, `scratch` holds what a run that ends early leaves to the next."""
 
     whole: Path
@@ -128,14 +128,14 @@ class Workplace:
 
 
 @contextmanager
-def resumable_folder(path: str | Path, job: str, *, replace: bool = False) -> Iterator[Workplace]:
+def resumable_folder(path: str | Path, job: str, *, replace: bool = False) -> Iterator[InProgress]:
     """Fill a folder aside and rename it when it is whole; what a run leaves that ends early, the next one finds.
 
     To be used while the path is `locked`.
 
     Args:
         path: the folder to make.
-        job: what is being made: a later run with an equal one finds the workplace as it was left, others an empty one.
+        job: what is being made: a later run with an equal one finds the work as it was left, others an empty one.
         replace: whether a folder of that name may be replaced; it stays until the new one is whole.
 
     Raises:
@@ -154,7 +154,7 @@ def resumable_folder(path: str | Path, job: str, *, replace: bool = False) -> It
         for other in aside.iterdir() if aside.is_dir() else ():
             if other != place:
                 _remove(other)
-        work = Workplace(place / _WHOLE, place / "scratch")
+        work = InProgress(place / _WHOLE, place / "scratch")
         for folder in (work.whole, work.scratch):
             folder.mkdir(parents=True, exist_ok=True)
         yield work
@@ -214,7 +214,7 @@ def _put_in_place(aside: Path, real: Path, replace: bool, sync: bool = True) -> 
 def _recover(path: Path) -> None:
     """Put back what a process that died between two renames had moved away; drop it if the new one is in place.
 
-    Drop the workplace, too, of one that died when its work was in place: there the folder that was renamed is missing.
+    Drop what is left, too, of one that died when its work was in place: there the folder that was renamed is missing.
     """
     old, aside = _beside(path, _REPLACED), _beside(path, _ASIDE)
     if old.is_dir():
@@ -226,7 +226,7 @@ def _recover(path: Path) -> None:
         for place in aside.glob("[0-9a-f]" * 16):
             if not (place / _WHOLE).exists():
                 _remove(place)
-        with suppress(OSError):  # another job's workplace is in it
+        with suppress(OSError):  # another job's work is in it
             aside.rmdir()
 
 
