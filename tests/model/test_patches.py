@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from item_embed.model.patches import kept_patches, length_groups, patches_at, patchify
+from item_embed.model.patches import kept_patches, patches_at, patchify
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -43,26 +43,8 @@ def test_some_patches_are_cut_as_all_are() -> None:
 def test_what_is_kept_is_packed_in_order(left_out: list[list[bool]]) -> None:
     kept = kept_patches(torch.tensor(left_out))
     expected = [[j for j in range(5) if not row[j]] for row in left_out]
-    assert kept.counts == [len(row) for row in expected]
-    assert kept.index.shape == kept.padding.shape == (len(left_out), max(kept.counts))
+    assert kept.index.shape == kept.padding.shape == (len(left_out), max(map(len, expected)))
     for row, index, padding in zip(expected, kept.index.tolist(), kept.padding.tolist(), strict=True):
         assert index[: len(row)] == row
-        assert padding == [False] * len(row) + [True] * (max(kept.counts) - len(row))
+        assert padding == [False] * len(row) + [True] * (max(map(len, expected)) - len(row))
         assert len(set(index)) == len(index)
-
-
-@given(st.lists(st.integers(0, 300), min_size=1, max_size=200))
-@settings(max_examples=60, deadline=None)
-def test_groups_hold_every_row_once_in_little_room(lengths: list[int]) -> None:
-    groups = length_groups(lengths)
-    assert sorted(row for rows, _ in groups for row in rows) == list(range(len(lengths)))
-    assert len(groups) <= 8
-    assert all(len(rows) >= 8 for rows, _ in groups[:-1])
-    shortest = 0
-    for rows, length in groups:
-        longest = max(lengths[row] for row in rows)
-        assert shortest <= min(lengths[row] for row in rows)
-        assert longest <= length <= max(lengths)
-        assert length == max(lengths) or length % 8 == 0
-        assert length - longest < 8
-        shortest = longest

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from item_embed.model.configuration import ItemConfig
-from item_embed.model.patches import kept_patches, length_groups, patches_at, patchify
+from item_embed.model.packing import Group, Ragged, groups
+from item_embed.model.patches import kept_patches, patches_at, patchify
+
+try:
+    from torch.nn.attention import varlen
+except ImportError:  # before torch 2.10
+    varlen = None  # type: ignore[assignment]
 
 TITLE, PHOTO = 0, 1  # modality types
 
@@ -124,6 +130,23 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor
     return weights.to(v.dtype) @ v
 
 
+def attends_ragged(x: Tensor) -> bool:
+    """Whether torch has a kernel for sequences without padding here: on a CUDA device, in bf16, since torch 2.10."""
+    if not x.is_cuda or varlen is None:
+        return False
+    autocast = torch.is_autocast_enabled("cuda")
+    return (torch.get_autocast_dtype("cuda") if autocast else x.dtype) == torch.bfloat16
+
+
+def ragged_attention(q: Tensor, k: Tensor, v: Tensor, sequences: Ragged) -> Tensor:
+    """`attention` within each of the sequences: (N, H, K) three times -> (N, H, K)."""
+    assert varlen is not None
+    bounds, longest = sequences
+    y = varlen.varlen_attn(q, k, v, bounds, bounds, longest, longest)
+    assert isinstance(y, Tensor)
+    return y
+
+
 class ItemAttention(nn.Module):
     """Multi-head self-attention."""
 
@@ -133,13 +156,15 @@ class ItemAttention(nn.Module):
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.out = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, x: Tensor, attended: Tensor) -> Tensor:
-        """(B, S, D), (B, 1, 1, S) -> (B, S, D)."""
-        b, s, d = x.shape
-        qkv = self.qkv(x).view(b, s, 3, self.heads, d // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, S, K)
-        y = attention(q, k, v, attended)
-        return self.out(y.transpose(1, 2).reshape(b, s, d))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, attended: Tensor | Ragged) -> Tensor:
+        """(B, S, D) with (B, 1, 1, S), or (N, D) with the bounds of its sequences -> the shape of x."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
+        q, k, v = qkv.unbind(-3)
+        if isinstance(attended, Ragged):
+            y = ragged_attention(q, k, v, attended)  # (N, H, K)
+        else:
+            y = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attended).transpose(1, 2)
+        return self.out(y.flatten(-2))  # type: ignore[no-any-return]
 
 
 class ItemBlock(nn.Module):
@@ -157,8 +182,8 @@ class ItemBlock(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, attended: Tensor) -> Tensor:
-        """(B, S, D), (B, 1, 1, S) -> (B, S, D)."""
+    def forward(self, x: Tensor, attended: Tensor | Ragged) -> Tensor:
+        """As `ItemAttention.forward`."""
         x = x + self.dropout(self.attention(self.attention_norm(x), attended))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
 
@@ -231,10 +256,9 @@ class ItemModel(ItemPreTrainedModel):
             left_out: (B, P) True where a patch is not encoded at all. The others have the outputs that they would have
                 if nothing attended to it.
         """
-        kept, packs = None, False
+        kept = None
         if left_out is not None and pixel_values is not None:
             kept = kept_patches(left_out if photo_missing is None else left_out | photo_missing[:, None])
-            packs = min(kept.counts, default=left_out.shape[1]) < left_out.shape[1]
         x = self.embeddings(input_ids, pixel_values, masked_patches, kept.index if kept else None)
         t = input_ids.shape[1]
         absent = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)  # (B, S)
@@ -244,34 +268,39 @@ class ItemModel(ItemPreTrainedModel):
             absent[:, t:] = kept.padding
         elif photo_missing is not None and pixel_values is not None:
             absent[:, t:] = photo_missing[:, None]
-        hidden = (self._packed if packs else self._through_blocks)(x, absent)
-        return ItemOutput(hidden, t, absent, kept.index if kept else None)
+        return ItemOutput(self._encode(x, absent), t, absent, kept.index if kept else None)
 
-    def _through_blocks(self, x: Tensor, absent: Tensor) -> Tensor:
-        """(B, S, D), (B, S) -> (B, S, D)."""
-        attended = ~absent[:, None, None, :]  # SDPA's polarity: True takes part
+    def _encode(self, x: Tensor, absent: Tensor) -> Tensor:
+        """All blocks: (B, S, D), (B, S) -> (B, S, D), the outputs of absent positions without meaning.
+
+        Titles and photos have unequal lengths. Were all padded to the longest, one full photo would cost what the
+        others save: so what is present is moved together, and put back at the end.
+        """
+        b, s, d = x.shape
+        flat = x.reshape(b * s, d)
+        if attends_ragged(x):
+            present = ~absent
+            (taken,) = present.flatten().nonzero(as_tuple=True)
+            lengths = present.sum(dim=1)
+            bounds = F.pad(lengths.cumsum(0, dtype=torch.int32), (1, 0))
+            hidden = self._through_blocks(flat.index_select(0, taken), Ragged(bounds, int(lengths.max())))
+        elif (cut := groups(absent)) is not None:
+            taken = torch.cat([group.places.flatten() for group in cut])
+            hidden = torch.cat([self._group(flat, group) for group in cut])
+        else:
+            return self._through_blocks(x, ~absent[:, None, None, :])
+        return hidden.new_zeros(b * s, d).index_copy(0, taken, hidden).view(b, s, d)
+
+    def _group(self, flat: Tensor, group: Group) -> Tensor:
+        """(B * S, D) -> (R * L, D)."""
+        x = flat.index_select(0, group.places.flatten()).view(*group.places.shape, -1)
+        return self._through_blocks(x, ~group.absent[:, None, None, :]).flatten(0, 1)
+
+    def _through_blocks(self, x: Tensor, attended: Tensor | Ragged) -> Tensor:
+        """(..., D) -> (..., D)."""
         for block in self.blocks:
             x = block(x, attended)
         return self.norm(x)  # type: ignore[no-any-return]
-
-    def _packed(self, x: Tensor, absent: Tensor) -> Tensor:
-        """`_through_blocks` without most of the padding: (B, S, D), (B, S) -> (B, S, D), zero where none was computed.
-
-        What is present of a row moves to its front, titles' padding included, and rows of similar length go through
-        together. Were all padded to the longest, one full photo would cost what the others save.
-        """
-        b, s, d = x.shape
-        first = torch.arange(0, b * s, s, device=x.device)[:, None]
-        places = absent.byte().argsort(dim=1, stable=True) + first  # (B, S) into the rows of (B * S, D)
-        x, absent = x.reshape(b * s, d), absent.flatten()
-        outputs, taken = [], []
-        for rows, length in length_groups((~absent).view(b, s).sum(dim=1).tolist()):
-            where = places[torch.tensor(rows, device=x.device), :length].flatten()
-            part = x.index_select(0, where).view(len(rows), length, d)
-            outputs.append(self._through_blocks(part, absent[where].view(len(rows), length)).flatten(0, 1))
-            taken.append(where)
-        hidden = torch.cat(outputs)
-        return hidden.new_zeros(b * s, d).index_copy(0, torch.cat(taken), hidden).view(b, s, d)
 
     def get_input_embeddings(self) -> nn.Module:
         """The word embeddings."""

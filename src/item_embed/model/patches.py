@@ -39,12 +39,10 @@ class KeptPatches:
     Attributes:
         index: by number, in their order, (B, N); padding names any other patch, none twice.
         padding: (B, N) True where a row keeps fewer than N.
-        counts: how many each row keeps, B of them.
     """
 
     index: Tensor
     padding: Tensor
-    counts: list[int]
 
 
 def kept_patches(left_out: Tensor) -> KeptPatches:
@@ -54,19 +52,6 @@ def kept_patches(left_out: Tensor) -> KeptPatches:
         >>> kept_patches(torch.tensor([[True, False, False], [True, True, True]])).index.tolist()
         [[1, 2], [0, 1]]
     """
-    counts = (~left_out).sum(dim=1).tolist()
-    index = left_out.byte().argsort(dim=1, stable=True)[:, : max(counts, default=0)]
-    return KeptPatches(index, left_out.gather(1, index), counts)
-
-
-# Rows of similar length go through the blocks together: at most so many groups, of no fewer rows, whose length is
-# rounded up so that shapes repeat.
-_GROUPS, _GROUP_ROWS, _LENGTH_STEP = 8, 8, 8
-
-
-def length_groups(lengths: list[int]) -> list[tuple[list[int], int]]:
-    """Rows by length, shortest first, cut into groups: the rows of each, and the length that holds all of them."""
-    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
-    size = max(_GROUP_ROWS, -(-len(order) // _GROUPS))
-    groups = (order[start : start + size] for start in range(0, len(order), size))
-    return [(rows, min(lengths[order[-1]], -(-lengths[rows[-1]] // _LENGTH_STEP) * _LENGTH_STEP)) for rows in groups]
+    most = max((~left_out).sum(dim=1).tolist(), default=0)
+    index = left_out.byte().argsort(dim=1, stable=True)[:, :most]
+    return KeptPatches(index, left_out.gather(1, index))
