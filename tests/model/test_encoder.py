@@ -1,12 +1,17 @@
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from item_embed.model import encoder
 from item_embed.model.configuration import ItemConfig
@@ -148,18 +153,82 @@ def many(count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return ids, drawn(count, 3, 24, 16, seed=5).clamp(-1, 1), missing, masked
 
 
+def by_loop(q: Tensor, k: Tensor, v: Tensor, bounds: Tensor, *_: object) -> Tensor:
+    """What torch's kernel for sequences without padding computes, a sequence at a time; (N, H, K)."""
+    parts = []
+    for start, end in pairwise(bounds.tolist()):
+        here = [x[start:end].transpose(0, 1) for x in (q, k, v)]
+        weights = F.softmax(here[0] @ here[1].transpose(1, 2) * q.shape[-1] ** -0.5, dim=-1)
+        parts.append((weights @ here[2]).transpose(0, 1))
+    return torch.cat(parts)
+
+
+@contextmanager
+def ragged() -> Iterator[None]:
+    """As on a GPU, with the loop in place of its kernel."""
+    with (
+        patch.object(encoder, "attends_ragged", return_value=True),
+        patch.object(encoder, "varlen", SimpleNamespace(varlen_attn=by_loop)),
+    ):
+        yield
+
+
+def assert_equal(fast: Result, slow: Result) -> None:
+    torch.testing.assert_close(fast[0], slow[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(fast[1], slow[1], atol=1e-4, rtol=1e-3)
+    for name, gradient in slow[2].items():
+        torch.testing.assert_close(fast[2].get(name, torch.zeros(())) + gradient * 0, gradient, atol=1e-3, rtol=1e-3)
+
+
 @given(st.integers(1, 40), st.floats(0, 1), st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
 def test_leaving_patches_out_is_attending_to_none_of_them_in_values_and_gradients(
     model: ItemModel, count: int, share: float, seed: int
 ) -> None:
     left_out = torch.rand((count, 6), generator=torch.Generator().manual_seed(seed)) < share
-    fast = packed(model, *many(count), left_out)
     slow = reference(model, *many(count), left_out)
-    torch.testing.assert_close(fast[0], slow[0], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(fast[1], slow[1], atol=1e-4, rtol=1e-3)
-    for name, gradient in slow[2].items():
-        torch.testing.assert_close(fast[2].get(name, torch.zeros(())) + gradient * 0, gradient, atol=1e-3, rtol=1e-3)
+    assert_equal(packed(model, *many(count), left_out), slow)
+    with ragged():
+        assert_equal(packed(model, *many(count), left_out), slow)
+
+
+@given(st.integers(1, 40), st.floats(0, 1), st.integers(0, 99))
+@settings(max_examples=10, deadline=None)
+def test_packing_unequal_titles_and_missing_photos_changes_no_value_and_no_gradient(
+    model: ItemModel, count: int, share: float, seed: int
+) -> None:
+    ids, photos, _, masked = many(count)
+    missing = torch.rand(count, generator=torch.Generator().manual_seed(seed)) < share
+    nothing = torch.zeros(count, 6, dtype=torch.bool)
+    slow = reference(model, ids, photos, missing, masked, nothing)
+
+    def whole() -> Result:
+        shown = photos.clone().requires_grad_()
+        output = model(ids, shown, ids == 0, missing, masked)
+        return judged(output.hidden.masked_fill(output.absent[..., None], 0), model, shown)
+
+    assert_equal(whole(), slow)
+    with ragged():
+        assert_equal(whole(), slow)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_gpus_kernel_without_padding_is_near_attending_to_none_of_it(compiled: bool) -> None:
+    torch.manual_seed(0)
+    model = ItemModel(ItemConfig(**CONFIG))
+    nn.Module.cuda(model)
+    args = [tensor.cuda() for tensor in (*many(40), drawn(40, 6, seed=7) > 0)]
+    exact = reference(model, *args)
+    if compiled:
+        for block in model.blocks:
+            block.compile(dynamic=True)
+    with torch.autocast("cuda", torch.bfloat16):
+        assert encoder.attends_ragged(torch.zeros(1, device="cuda"))
+        fast = packed(model, *args)
+    torch.testing.assert_close(fast[0], exact[0], atol=0.1, rtol=0.05)
+    for name, gradient in exact[2].items():
+        assert (fast[2][name] - gradient).norm() / gradient.norm() < 0.05, name
 
 
 def test_leaving_patches_out_in_bf16_is_near_attending_to_none_of_them(
