@@ -3,9 +3,10 @@
     python benchmarks/minutes.py --data $ITEM_DATA --out runs/minutes
 
 Pre-trains `tiny` on fashion without the groups of the frozen relistings, one thread per run: for each of the minutes
-with each set of switches, as many steps as fit (found by two short runs, whose difference leaves the start out); and
-with each set of switches the steps that the first set makes in the fewest minutes: equal samples. Every run has its
-own whole learning rate schedule. Then it evaluates every model on the relistings and prints the tables of
+with each set of switches, as many steps as fit; and with each set of switches the steps that the first set makes in
+the fewest minutes: equal samples. How long a step takes is measured first, the sets taking turns, so that other work
+on the machine slows all alike; batches are made within it, from photos that were decoded before. Every run has its own
+whole learning rate schedule. Then it evaluates every model on the relistings and prints the tables of
 docs/experiments.md. Every step is an `item` command; what exists is not made again, so the script can be stopped and
 started.
 """
@@ -13,12 +14,28 @@ started.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+
+from item_embed.catalog.store import Catalog
+from item_embed.config import RunConfig
+from item_embed.model.configuration import ItemConfig
+from item_embed.model.heads import ItemForPreTraining
+from item_embed.model.processor import ItemProcessor
+from item_embed.model.tokenizer import train_tokenizer
+from item_embed.objectives.batch import total_counts
+from item_embed.objectives.pretraining import Pretraining, weighted_sum
+from item_embed.training.batches import PretrainingData
+from item_embed.training.optimiser import choose_precision, make_optimizer
 
 SWITCHES = {
     "keep": [],
@@ -28,7 +45,7 @@ SWITCHES = {
 }
 FIGURES = ("hit_at_1", "macro_recall_at_10", "map_at_10")
 MODALITIES = ("both", "image", "title")
-_SHORT = (140, 240)  # steps of the runs that tell how long a step takes: both past the epoch that decodes photos
+_WARM_UP, _ROUNDS = 4, 24  # steps of each set that decode the photos, and that are timed
 
 
 @dataclass(frozen=True)
@@ -57,11 +74,10 @@ def main() -> None:
     arguments = parser.parse_args()
     bench = Bench(arguments.out, arguments.data / "fashion_relist.parquet", arguments.seed, arguments.settings)
     bench.prepare(arguments.data / "fashion.parquet")
+    seconds = bench.seconds_per_step()
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        seconds = dict(zip(SWITCHES, pool.map(bench.seconds_per_step, SWITCHES), strict=True))
         runs = plan(seconds, sorted(arguments.minutes))
-        for minutes in dict.fromkeys(run.why for run in runs):
-            list(pool.map(bench.finish, [run for run in runs if run.why == minutes]))
+        list(pool.map(bench.finish, runs))
     bench.print_table(runs, seconds)
 
 
@@ -88,10 +104,43 @@ class Bench:
         if not (self.out / "fashion").exists():
             self._item("prepare", str(feed), "--out", str(self.out / "fashion"), "--group-column", "split_group")
 
-    def seconds_per_step(self, switches: str) -> float:
-        """CPU seconds of a step, its batch included, once the run has begun."""
-        short, longer = (self._pretrain(Run(switches, steps, "")) for steps in _SHORT)
-        return (longer - short) / (_SHORT[1] - _SHORT[0])
+    def seconds_per_step(self) -> dict[str, float]:
+        """CPU seconds of a step with each set of switches, its batch included."""
+        file = self.out / "seconds_per_step.json"
+        if not file.exists():
+            torch.set_num_threads(1)
+            steps = {name: self._steps(switches) for name, switches in SWITCHES.items()}
+            taken: dict[str, list[float]] = {name: [] for name in steps}
+            for number in range(_WARM_UP + _ROUNDS):
+                for name, step in steps.items():
+                    began = time.process_time()
+                    next(step)
+                    if number >= _WARM_UP:
+                        taken[name].append(time.process_time() - began)
+            _write(file, json.dumps({name: statistics.median(times) for name, times in taken.items()}))
+        return _read(file)
+
+    def _steps(self, switches: list[str]) -> Iterator[None]:
+        """Make a training step at each `next`."""
+        config = RunConfig.load("tiny", [*switches, *self.settings])
+        catalog = Catalog(self.out / "fashion")
+        rows = catalog.rows("train")[: _WARM_UP * config.training.batch_size]
+        tokenizer = train_tokenizer(filter(None, catalog.titles), config.model.vocab_size)
+        architecture = ItemConfig.from_settings(config.model, config.objectives, tokenizer.get_vocab_size())
+        pretraining = Pretraining(ItemForPreTraining(architecture), config.objectives)
+        optimizer = make_optimizer(pretraining.model, config.training)
+        data = PretrainingData(catalog, rows, ItemProcessor.for_config(tokenizer, architecture), config)
+        bf16 = choose_precision(config.training.precision) == "bf16"
+        for step in range(len(data)):
+            parts = data[step]
+            for part in parts:
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                    losses = pretraining(part).losses
+                weighted_sum(losses, config.objectives.weights.active(), total_counts(parts)).backward()
+            torch.nn.utils.clip_grad_norm_(pretraining.parameters(), config.training.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            yield
 
     def finish(self, run: Run) -> None:
         """Pre-train and evaluate."""

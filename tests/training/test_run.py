@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tokenizers import Tokenizer
 from transformers import AutoModel
 
 from item_embed.catalog.store import Catalog
@@ -14,6 +16,7 @@ from item_embed.errors import CatalogError, ConfigError, ModelError
 from item_embed.model.encoder import ItemModel
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.storage import MODEL_FILES
+from item_embed.model.tokenizer import train_tokenizer
 from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint
 from item_embed.training.optimiser import learning_rate, make_optimizer
 from item_embed.training.run import pretrain, training_rows
@@ -173,6 +176,25 @@ def test_the_tokenizer_and_the_batches_come_from_the_training_rows_alone(tmp_pat
     vocabulary = json.loads((tmp_path / "run" / "tokenizer" / "tokenizer.json").read_text())["model"]["vocab"]
     assert "z" not in vocabulary
     assert "##q" not in vocabulary
+
+
+def test_a_large_catalogues_tokenizer_is_trained_on_titles_from_all_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("item_embed.training.run._TOKENIZER_ROWS", 40)
+    rows = [Row(id=str(n), title="first half" if n < 200 else "second part") for n in range(400)]
+    catalog = write_catalog(tmp_path / "catalog", rows)
+    seen: list[str] = []
+
+    def watched(titles: Iterable[str], vocab_size: int) -> Tokenizer:
+        seen.extend(titles)
+        return train_tokenizer(seen, vocab_size)
+
+    monkeypatch.setattr("item_embed.training.run.train_tokenizer", watched)
+    train(catalog, tmp_path / "run")
+    assert len(seen) == 40
+    assert 8 < seen.count("first half") < 32
+    assert seen == sorted(seen)  # the order of the rows
 
 
 def test_accumulation_changes_losses_by_rounding_only(catalog: Catalog, finished: Path, tmp_path: Path) -> None:

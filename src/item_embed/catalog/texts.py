@@ -5,7 +5,10 @@ from typing import TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from item_embed.catalog.arrays import as_numpy
 
 T_co = TypeVar("T_co", str, str | None, covariant=True)
 
@@ -56,7 +59,8 @@ class Texts(Sequence[T_co]):
     @property
     def present(self) -> NDArray[np.bool_]:
         """Whether each row has a text, (n,): neither None nor empty."""
-        return np.fromiter(map(bool, self), np.bool_, len(self))
+        present = pc.greater(pc.binary_length(self._array), 0).fill_null(False)
+        return as_numpy([present.cast(pa.int8())], np.int8).astype(np.bool_)
 
 
 def _copied(part: pa.ChunkedArray) -> pa.Array:

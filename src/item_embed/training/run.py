@@ -37,6 +37,9 @@ from item_embed.training.batches import PretrainingData, batches
 from item_embed.training.loop import Trainer
 from item_embed.training.validation import Validate, held_out_losses
 
+# The tokenizer is trained on the titles of so many rows: more of them bring hardly a new piece of a word, only time.
+_TOKENIZER_ROWS = 100_000
+
 # What a run that diverged may change when it is resumed.
 _CHANGEABLE = ("learning_rate", "max_grad_norm", "precision")
 
@@ -184,9 +187,7 @@ def _validation(catalog: Catalog, processor: ItemProcessor, config: RunConfig) -
     rows = catalog.rows("validation")
     if not len(rows):  # a catalogue of a few dozen groups
         return None
-    if len(rows) > config.training.validation_rows:  # drawn, since feeds often come in order of category
-        order = np.argsort(hash64(config.training.seed, Stream.ORDER, rows), kind="stable")
-        rows = rows[np.sort(order[: config.training.validation_rows])]
+    rows = _drawn(rows, config.training.validation_rows, config.training.seed)
     data = PretrainingData(catalog, rows, processor, config)
     return held_out_losses(data, rows, config.training.batch_size // config.training.accumulation)
 
@@ -194,10 +195,19 @@ def _validation(catalog: Catalog, processor: ItemProcessor, config: RunConfig) -
 def _tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: RunConfig) -> Tokenizer:
     file = run / "tokenizer" / TOKENIZER_FILE
     if not file.is_file():
-        titles = (title for row in rows if (title := catalog.titles[row]))
+        drawn = _drawn(rows, _TOKENIZER_ROWS, config.training.seed)
+        titles = (title for row in drawn if (title := catalog.titles[row]))
         with whole_file(file) as aside:
             train_tokenizer(titles, config.model.vocab_size).save(str(aside))
     return load_tokenizer(file)
+
+
+def _drawn(rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+    """At most so many of the rows, in their order, but drawn: feeds often come in order of category."""
+    if len(rows) <= most:
+        return rows
+    order = np.argsort(hash64(seed, Stream.ORDER, rows), kind="stable")
+    return rows[np.sort(order[:most])]
 
 
 def _save_model(folder: Path, model: ItemForPreTraining, processor: ItemProcessor, provenance: dict[str, Any]) -> None:
