@@ -42,6 +42,7 @@ def test_paper_is_what_the_paper_states() -> None:
     assert tuple(config.objectives.weights.active()) == OBJECTIVES
     assert config.training.batch_size == 512
     assert config.training.steps == 100_000
+    assert not config.augmentation.on
 
 
 def test_overrides_win_and_are_read_as_yaml() -> None:
@@ -123,6 +124,10 @@ def test_what_is_saved_is_what_is_read(
         (["objectives.mismatch_rate=0"], "itm needs mismatched pairs"),
         (["objectives.token_corruption=[0.8,0.1,0.2]"], "are not shares that add up to 1"),
         (["objectives.token_corruption=[1.2,-0.1,-0.1]"], "are not shares that add up to 1"),
+        (["augmentation.mirror=1.1"], "augmentation.mirror: "),
+        (["augmentation.scale=0"], "augmentation.scale: "),
+        (["augmentation.contrast=1"], "augmentation.contrast: "),
+        (["augmentation.hue=0.1"], "there is no setting augmentation.hue"),
         ([f"objectives.weights.{name}=0" for name in OBJECTIVES], "every objective has weight 0"),
     ],
 )
@@ -171,6 +176,7 @@ def test_every_setting_in_the_shipped_files_is_one_that_exists() -> None:
     [
         ("steps=5", "there is no setting steps; do you mean training.steps?"),
         ("mlm=0", "there is no setting mlm; do you mean objectives.weights.mlm?"),
+        ("saturation=0.2", "there is no setting saturation; do you mean augmentation.saturation?"),
         ("training.betas=[1.5, 0.9]", "training.betas.0"),
     ],
 )

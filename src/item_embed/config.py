@@ -1,8 +1,9 @@
 """The configuration of a pre-training run: validated data, read from YAML and `key=value` overrides.
 
-    model:       the architecture
-    objectives:  the tasks, their weights, and how inputs are masked and mismatched
-    training:    the optimiser and the loop
+    model:         the architecture
+    objectives:    the tasks, their weights, and how inputs are masked and mismatched
+    augmentation:  photos changed at random before they are masked
+    training:      the optimiser and the loop
 
 The shipped configurations lie in `configs/`; a name such as `tiny` means `configs/tiny.yaml`.
 """
@@ -39,7 +40,7 @@ class ModelSettings(_Settings):
     vocab_size: int = Field(
         30_000,
         ge=64,
-        description="most tokens of the trained vocabulary; every letter of the titles is kept, even past it",
+        description="most tokens of the trained vocabulary; every letter of the titles it learns from is kept, even past it",
     )
     max_title_tokens: int = Field(32, ge=3, description="[CLS], title and [SEP] together")
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -109,6 +110,23 @@ class ObjectiveSettings(_Settings):
         return self
 
 
+class AugmentationSettings(_Settings):
+    """How photos are changed at random before they are masked; by default, as in the paper, not at all."""
+
+    mirror: float = Field(0.0, ge=0, le=1, description="probability that a photo is mirrored, left to right")
+    scale: float = Field(
+        1.0, gt=0, le=1, description="smallest share of a photo's area that is kept; it also shrinks as much; 1: off"
+    )
+    brightness: _Share = Field(0.0, description="colours are multiplied by 1 - this to 1 + this")
+    contrast: _Share = Field(0.0, description="so are their differences from the photo's mean grey")
+    saturation: _Share = Field(0.0, description="and those from each pixel's grey")
+
+    @property
+    def on(self) -> bool:
+        """Whether any photo is changed."""
+        return self != AugmentationSettings()
+
+
 class TrainingSettings(_Settings):
     """The optimiser and the loop."""
 
@@ -145,6 +163,7 @@ class RunConfig(_Settings):
 
     model: ModelSettings = ModelSettings()
     objectives: ObjectiveSettings = ObjectiveSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings = TrainingSettings()
 
     @model_validator(mode="after")
@@ -174,7 +193,7 @@ class RunConfig(_Settings):
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
         if not isinstance(data, dict):
-            raise ConfigError(f"{path} does not hold a mapping of model, objectives and training.")
+            raise ConfigError(f"{path} does not hold a mapping of model, objectives, augmentation and training.")
         data = {name: group for name, group in data.items() if group is not None}  # a heading with nothing under it
         for override in overrides:
             _apply(data, override)
@@ -200,6 +219,7 @@ _GROUPS: dict[str, type[BaseModel]] = {
     "model": ModelSettings,
     "objectives": ObjectiveSettings,
     "objectives.weights": ObjectiveWeights,
+    "augmentation": AugmentationSettings,
     "training": TrainingSettings,
 }
 

@@ -1,4 +1,7 @@
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +68,29 @@ def test_precision_follows_the_processor_unless_it_is_given(
     assert choose_precision("auto") == expected
     assert choose_precision("fp32") == "fp32"
     assert choose_precision("bf16") == "bf16"
+
+
+_MANY_SHAPES = """
+import torch
+from item_embed.training.optimiser import keep_few_kernels
+
+keep_few_kernels()
+weight = torch.ones(64, 64, dtype=torch.bfloat16)
+for rows in [*range(64, 264), 64]:
+    torch.ones(rows, 64, dtype=torch.bfloat16) @ weight
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("capacity", "kept"), [(None, False), ("1024", True)])
+def test_kernels_that_are_not_asked_for_again_are_let_go(capacity: str | None, kept: bool) -> None:
+    environment = os.environ | {"ONEDNN_VERBOSE": "2", "OMP_NUM_THREADS": "1"}
+    environment.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY", None)
+    if capacity is not None:
+        environment["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = capacity
+    command = [sys.executable, "-c", _MANY_SHAPES]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    made = [line for line in said.splitlines() if ",create:cache_" in line and "64x64:64x64" in line]
+    if not made:
+        pytest.skip("this torch multiplies bf16 without oneDNN, or without telling")
+    assert ("cache_hit" in made[-1]) == kept

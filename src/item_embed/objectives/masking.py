@@ -24,6 +24,14 @@ class Stream(IntEnum):
     MISMATCH = 6
     PARTNER = 7
     DROPOUT = 8
+    MIRROR = 9
+    AREA = 10
+    ASPECT = 11
+    DOWN = 12
+    ACROSS = 13
+    BRIGHTNESS = 14
+    CONTRAST = 15
+    SATURATION = 16
 
 
 def masked_count(candidates: NDArray[np.int64], rate: float) -> NDArray[np.int64]:

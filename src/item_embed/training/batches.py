@@ -20,6 +20,7 @@ from item_embed.hashing import hash64, uniform
 from item_embed.model.processor import ItemProcessor
 from item_embed.objectives.batch import PretrainingBatch, make_batch
 from item_embed.objectives.masking import Stream
+from item_embed.training.augmentation import augment_photos
 
 # A partner is drawn this often before a pair is left matched: a catalogue of one photo has no mismatch to offer.
 _PARTNER_ATTEMPTS = 16
@@ -46,6 +47,7 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         self.rows = np.asarray(rows, np.int64)
         self.processor = processor
         self.settings = config.objectives
+        self.augmentation = config.augmentation
         self.training = config.training
         self.patches = config.model.patches
         self.has_photo = catalog.has_photo
@@ -75,11 +77,19 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         return rows, epochs
 
     def batch(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> PretrainingBatch:
-        """The masked batch of given rows in given epochs."""
+        """The masked batch of given rows in given epochs.
+
+        An epoch below 0 is one that training never reaches: its photos are for measuring, and not augmented.
+        """
         photo_rows = self.photo_rows(rows, epochs)
         pixels = np.empty((len(rows), 3, *self.processor.image_size), np.uint8)
         for row, out in zip(photo_rows, pixels, strict=True):
             self._show(int(row), out)
+        if self.augmentation.on:
+            changed = self.has_photo[photo_rows] & (epochs >= 0)
+            pixels[changed] = augment_photos(
+                pixels[changed], self.augmentation, self.training.seed, epochs[changed], rows[changed]
+            )
         background = self.processor.background(pixels)
         return make_batch(
             tokens=self.processor.tokenize([self.catalog.titles[row] for row in rows]),

@@ -1,6 +1,7 @@
-"""AdamW with warm-up and cosine decay, and the precision that the processor is fast in."""
+"""AdamW with warm-up and cosine decay, and what the processor is fast in."""
 
 import math
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +47,15 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16"]) -> Literal["fp32",
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
+
+
+def keep_few_kernels() -> None:
+    """Let oneDNN, torch's matrix library on a CPU, keep 128 kernels instead of 1,024, unless the environment says.
+
+    It makes one for each shape, and every batch has another number of masked tokens: some 350 MB of kernels that are
+    not asked for again. A step has fewer than a hundred shapes. Only before the first matrix product has this effect.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 
 def _cpu_flags() -> set[str]:

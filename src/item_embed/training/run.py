@@ -35,6 +35,7 @@ from item_embed.objectives.pretraining import Pretraining
 from item_embed.progress import OnProgress, silent
 from item_embed.training.batches import PretrainingData, batches
 from item_embed.training.loop import Trainer
+from item_embed.training.optimiser import keep_few_kernels
 from item_embed.training.validation import Validate, held_out_losses
 
 # The tokenizer is trained on the titles of so many rows: more of them bring hardly a new piece of a word, only time.
@@ -92,6 +93,7 @@ def pretrain(
         ModelError: when there is nothing to resume from, or training diverges.
     """
     _refuse_several_processes()
+    keep_few_kernels()
     rows, excluded = training_rows(catalog, exclude_groups)
     facts = {
         "catalog": str(catalog.path),

@@ -13,12 +13,12 @@ from item_embed.training.metrics import Means
 #: Gives the losses and metrics of a model on held-out rows; the loop is handed one.
 Validate = Callable[[Pretraining], dict[str, dict[str, float]]]
 
-# An epoch that training never reaches.
+# An epoch that training never reaches, so that photos are measured as they are; see `PretrainingData.batch`.
 _EPOCH = -1
 
 
 def held_out_losses(data: PretrainingData, rows: NDArray[np.int64], batch_size: int) -> Validate:
-    """A function that measures every objective on `rows`, masked as in training.
+    """A function that measures every objective on `rows`, masked as in training, photos not augmented.
 
     Args:
         data: made with the held-out rows, so that mismatched photos come from them too.
