@@ -34,4 +34,4 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attention_cpu.py $(BENCH_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py $(BENCH_ARGS)

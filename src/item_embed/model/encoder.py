@@ -5,7 +5,7 @@ unless some are left out), S = T + N, D hidden size, H heads, K = D / H. Masks: 
 to, or to be predicted).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from item_embed.model.configuration import ItemConfig
-from item_embed.model.packing import Group, Ragged, groups
+from item_embed.model.packing import Grouped, Ragged, grouped, put, ragged, take
 from item_embed.model.patches import kept_patches, patches_at, patchify
 
 try:
@@ -141,10 +141,14 @@ def attends_ragged(x: Tensor) -> bool:
 def ragged_attention(q: Tensor, k: Tensor, v: Tensor, sequences: Ragged) -> Tensor:
     """`attention` within each of the sequences: (N, H, K) three times -> (N, H, K)."""
     assert varlen is not None
-    bounds, longest = sequences
+    bounds, longest = sequences.bounds, sequences.longest
     y = varlen.varlen_attn(q, k, v, bounds, bounds, longest, longest)
     assert isinstance(y, Tensor)
     return y
+
+
+#: What a position attends to: a mask over the keys of a rectangle, in SDPA's polarity, or its own sequence.
+Attended: TypeAlias = Tensor | Grouped | Ragged
 
 
 class ItemAttention(nn.Module):
@@ -156,15 +160,27 @@ class ItemAttention(nn.Module):
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.out = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, x: Tensor, attended: Tensor | Ragged) -> Tensor:
-        """(B, S, D) with (B, 1, 1, S), or (N, D) with the bounds of its sequences -> the shape of x."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
-        q, k, v = qkv.unbind(-3)
-        if isinstance(attended, Ragged):
-            y = ragged_attention(q, k, v, attended)  # (N, H, K)
+    def forward(self, x: Tensor, attended: Attended) -> Tensor:
+        """(B, S, D) with (B, 1, 1, S), or (N, D) with the layout of its sequences -> the shape of x."""
+        qkv = self.qkv(x)
+        if isinstance(attended, Tensor):
+            y = self._rectangle(qkv, attended)
+        elif isinstance(attended, Grouped):
+            rectangles = put(qkv, attended.place, sum(attended.sizes)).split(attended.sizes)
+            asked = [
+                self._rectangle(part.view(*absent.shape, -1), ~absent[:, None, None, :]).flatten(0, 1)
+                for part, absent in zip(rectangles, attended.absent, strict=True)
+            ]
+            y = take(torch.cat(asked), attended.place)
         else:
-            y = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attended).transpose(1, 2)
-        return self.out(y.flatten(-2))  # type: ignore[no-any-return]
+            q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).unbind(1)
+            y = ragged_attention(q, k, v, attended).flatten(1)
+        return self.out(y)  # type: ignore[no-any-return]
+
+    def _rectangle(self, qkv: Tensor, attended: Tensor) -> Tensor:
+        """(B, S, 3 D), (B, 1, 1, S) -> (B, S, D)."""
+        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, S, K)
+        return attention(q, k, v, attended).transpose(1, 2).flatten(2)
 
 
 class ItemBlock(nn.Module):
@@ -182,7 +198,7 @@ class ItemBlock(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, attended: Tensor | Ragged) -> Tensor:
+    def forward(self, x: Tensor, attended: Attended) -> Tensor:
         """As `ItemAttention.forward`."""
         x = x + self.dropout(self.attention(self.attention_norm(x), attended))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
@@ -273,30 +289,17 @@ class ItemModel(ItemPreTrainedModel):
     def _encode(self, x: Tensor, absent: Tensor) -> Tensor:
         """All blocks: (B, S, D), (B, S) -> (B, S, D), the outputs of absent positions without meaning.
 
-        Titles and photos have unequal lengths. Were all padded to the longest, one full photo would cost what the
+        Titles and photos have unequal lengths, and were all padded to the longest, one full photo would cost what the
         others save: so what is present is moved together, and put back at the end.
         """
-        b, s, d = x.shape
-        flat = x.reshape(b * s, d)
-        if attends_ragged(x):
-            present = ~absent
-            (taken,) = present.flatten().nonzero(as_tuple=True)
-            lengths = present.sum(dim=1)
-            bounds = F.pad(lengths.cumsum(0, dtype=torch.int32), (1, 0))
-            hidden = self._through_blocks(flat.index_select(0, taken), Ragged(bounds, int(lengths.max())))
-        elif (cut := groups(absent)) is not None:
-            taken = torch.cat([group.places.flatten() for group in cut])
-            hidden = torch.cat([self._group(flat, group) for group in cut])
-        else:
+        layout = ragged(absent) if attends_ragged(x) else grouped(absent)
+        if layout is None:
             return self._through_blocks(x, ~absent[:, None, None, :])
-        return hidden.new_zeros(b * s, d).index_copy(0, taken, hidden).view(b, s, d)
+        b, s, d = x.shape
+        hidden = self._through_blocks(take(x.reshape(b * s, d), layout.taken), layout)
+        return put(hidden, layout.taken, b * s).view(b, s, d)
 
-    def _group(self, flat: Tensor, group: Group) -> Tensor:
-        """(B * S, D) -> (R * L, D)."""
-        x = flat.index_select(0, group.places.flatten()).view(*group.places.shape, -1)
-        return self._through_blocks(x, ~group.absent[:, None, None, :]).flatten(0, 1)
-
-    def _through_blocks(self, x: Tensor, attended: Tensor | Ragged) -> Tensor:
+    def _through_blocks(self, x: Tensor, attended: Attended) -> Tensor:
         """(..., D) -> (..., D)."""
         for block in self.blocks:
             x = block(x, attended)

@@ -1,0 +1,214 @@
+"""The models that the benchmarks train: ours with its objectives, and a ViLT of the same size from `transformers`.
+
+Each makes its own arguments of a batch (`ready`), gives its loss, and knows its optimiser and how much it computes.
+What they are compared on, and what favours ViLT: benchmarks/training.py.
+"""
+
+from contextlib import nullcontext
+from typing import NamedTuple
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import ViltConfig, ViltForMaskedLM
+
+from item_embed.config import ModelSettings, RunConfig
+from item_embed.model import encoder
+from item_embed.model.configuration import ItemConfig
+from item_embed.model.heads import ItemForPreTraining
+from item_embed.model.processor import scale_pixels
+from item_embed.model.tokenizer import PAD
+from item_embed.objectives.batch import PretrainingBatch
+from item_embed.objectives.pretraining import Pretraining, weighted_sum
+from item_embed.training.optimiser import make_optimizer
+
+VILT_TITLE = 40  # positions of a title in ViLT
+_IGNORED = -100  # the label of a position that MLM does not judge, as in transformers
+
+
+class Ours(nn.Module):
+    """The package's model with its objectives: the loss of a batch.
+
+    Args:
+        config: of the run.
+        vocab_size: tokens of the vocabulary.
+        padded: whether sequences go through the blocks padded to the longest, as if `packing.grouped` saved nothing.
+    """
+
+    def __init__(self, config: RunConfig, vocab_size: int, *, padded: bool = False) -> None:
+        super().__init__()
+        architecture = ItemConfig.from_settings(config.model, config.objectives, vocab_size)
+        self.pretraining = Pretraining(ItemForPreTraining(architecture), config.objectives)
+        self.config = config
+        self.vocab_size = vocab_size
+        self.padded = padded
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The package's own."""
+        return make_optimizer(self.pretraining.model, self.config.training)
+
+    def compile_blocks(self) -> None:
+        """Compile the blocks for sequences of any length."""
+        for block in self.pretraining.model.item.blocks:
+            block.compile(dynamic=True)
+
+    def ready(self, batch: PretrainingBatch, device: torch.device) -> tuple[PretrainingBatch, dict[str, int]]:
+        """The arguments of `forward`: the batch on the device, its counts taken before."""
+        return batch.to(device), batch.counts()
+
+    def forward(self, batch: PretrainingBatch, counts: dict[str, int]) -> Tensor:
+        """The weighted sum of all objectives."""
+        with patch.object(encoder, "grouped", lambda _: None) if self.padded else nullcontext():
+            losses = self.pretraining(batch).losses
+        return weighted_sum(losses, self.config.objectives.weights.active(), counts)
+
+    def flops(self, batch: PretrainingBatch) -> float:
+        """Of the matrix products of a forward pass with all five objectives; padding does not count."""
+        d, c = self.config.model.hidden_size, 3 * self.config.model.patch_size**2
+        drops = self.config.objectives.patch_masking == "drop"
+        left_out = batch.background | batch.photo_missing[:, None]
+        if drops:
+            left_out = left_out | batch.masked_patches
+        photo = (~left_out).sum(dim=1)
+        length = photo + (~batch.token_padding).sum(dim=1)
+        asked = batch.predicted_patches.sum(dim=1)
+        tokens, patches = batch.counts()["mlm"], batch.counts()["mim"]
+        heads = 2 * tokens * (d * d + d * self.vocab_size)  # MLM
+        heads += 2 * tokens * (3 * d * d + d * self.vocab_size)  # GMLM
+        heads += 2 * patches * (3 * d * d + d * c)  # GMIM
+        heads += 2 * patches * d * c  # MIM, linear
+        if drops:  # and its decoder: keys and values, attention, the output and the MLP
+            heads += 4 * d * d * int(length[asked > 0].sum()) + 4 * d * int((asked * length).sum())
+            heads += 2 * patches * 3 * d * d
+        return block_flops(self.config.model, length) + 2 * c * d * int(photo.sum()) + heads
+
+
+class ViltBatch(NamedTuple):
+    """What ViLT reads of a batch: B pairs, T title positions.
+
+    Attributes:
+        input_ids: (B, T) tokens, masked as ours are.
+        attended: (B, T) 1 where a token is no padding.
+        pixels: (B, 3, height, width).
+        labels: (B, T) the masked tokens; `_IGNORED` elsewhere and in mismatched pairs.
+        matched: (B,) 1 where the photo is the title's own.
+        judged: (B,) True where there are a title and a photo to be matched.
+    """
+
+    input_ids: Tensor
+    attended: Tensor
+    pixels: Tensor
+    labels: Tensor
+    matched: Tensor
+    judged: Tensor
+
+
+class Vilt(nn.Module):
+    """A ViLT of the same size with its heads of MLM and ITM: the loss of a batch, from one forward pass.
+
+    Args:
+        model: the size.
+        vocab_size: tokens of the vocabulary.
+        learning_rate: of its optimiser.
+        shipped: whether to use it as its documentation does, or as fast as its parts allow.
+        title_length: positions that titles are padded to; by default the longest of the batch.
+    """
+
+    def __init__(
+        self,
+        model: ModelSettings,
+        vocab_size: int,
+        learning_rate: float,
+        *,
+        shipped: bool,
+        title_length: int | None = None,
+    ) -> None:
+        super().__init__()
+        config = ViltConfig(
+            vocab_size=vocab_size,
+            max_position_embeddings=VILT_TITLE,
+            hidden_size=model.hidden_size,
+            num_hidden_layers=model.num_hidden_layers,
+            num_attention_heads=model.num_attention_heads,
+            intermediate_size=model.intermediate_size,
+            hidden_dropout_prob=model.dropout,
+            image_size=model.image_size[0],
+            patch_size=model.patch_size,
+        )
+        self.model = ViltForMaskedLM(config)
+        self.itm = nn.Linear(model.hidden_size, 1)  # as in ViltForImageAndTextRetrieval
+        self.settings = model
+        self.learning_rate = learning_rate
+        self.shipped = shipped
+        self.title_length = title_length
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The default of the Trainer of transformers."""
+        return torch.optim.AdamW(self.parameters(), lr=self.learning_rate, fused=True)
+
+    def compile_blocks(self) -> None:
+        """Compile the layers, for one length of sequences."""
+        for layer in self.model.vilt.encoder.layer:
+            layer.compile(dynamic=False)
+
+    def ready(self, batch: PretrainingBatch, device: torch.device) -> tuple[ViltBatch]:
+        """The arguments of `forward`: titles padded and photos scaled, as a processor does before the step."""
+        missing = (self.title_length or batch.tokens.shape[1]) - batch.tokens.shape[1]
+        assert missing >= 0
+        ready = ViltBatch(
+            input_ids=F.pad(batch.input_ids, (0, missing), value=PAD),
+            attended=F.pad((~batch.token_padding).long(), (0, missing)),
+            pixels=scale_pixels(batch.pixels),
+            labels=F.pad(batch.tokens.where(batch.predicted_tokens, _IGNORED), (0, missing), value=_IGNORED),
+            matched=batch.matched.float(),
+            judged=batch.judged_pairs,
+        )
+        return (ViltBatch(*(tensor.to(device) for tensor in ready)),)
+
+    def forward(self, batch: ViltBatch) -> Tensor:
+        """The sum of both tasks."""
+        photos = self._shipped_photos(batch.pixels) if self.shipped else self._fast_photos(batch.pixels)
+        output = self.model.vilt(batch.input_ids, attention_mask=batch.attended, **photos)
+        title, labels = output.last_hidden_state[:, : batch.input_ids.shape[1]], batch.labels
+        if not self.shipped:
+            masked = labels != _IGNORED
+            title, labels = title[masked], labels[masked]
+        scores = self.model.mlm_score(title)
+        mlm = F.cross_entropy(scores.view(-1, scores.shape[-1]), labels.view(-1))
+        judged = self.itm(output.pooler_output)[batch.judged, 0]
+        return mlm + F.binary_cross_entropy_with_logits(judged, batch.matched[batch.judged])
+
+    def flops(self, batch: PretrainingBatch) -> float:
+        """Of the matrix products of a forward pass; padding, and scores of tokens that are not masked, do not count."""
+        d, c = self.settings.hidden_size, 3 * self.settings.patch_size**2
+        tokens, b, patches = batch.counts()["mlm"], len(batch), self.settings.patches
+        length = (~batch.token_padding).sum(dim=1) + patches + 1  # ViLT has a [CLS] of the photo too
+        heads = 2 * tokens * (d * d + d * self.model.config.vocab_size) + 2 * b * d * d
+        return block_flops(self.settings, length) + 2 * b * patches * c * d + heads
+
+    def _shipped_photos(self, pixels: Tensor) -> dict[str, Tensor]:
+        """The photos with the mask that ViLT's processor makes: none of them is padded."""
+        return {"pixel_values": pixels, "pixel_mask": torch.ones_like(pixels[:, 0], dtype=torch.long)}
+
+    def _fast_photos(self, pixels: Tensor) -> dict[str, Tensor]:
+        """The same embeddings without ViLT's loops over the photos, which shuffle patches and resize positions."""
+        embeddings = self.model.vilt.embeddings
+        patches = embeddings.patch_embeddings(pixels).flatten(2).transpose(1, 2)
+        photos = torch.cat([embeddings.cls_token.expand(len(patches), -1, -1), patches], dim=1)
+        photos = photos + embeddings.position_embeddings
+        return {"image_embeds": photos, "pixel_mask": torch.ones_like(photos[..., 0], dtype=torch.long)}
+
+
+def block_flops(model: ModelSettings, lengths: Tensor) -> float:
+    """Floating-point operations of the blocks' matrix products in a forward pass.
+
+        layers * sum over sequences of (2 n (4 D^2 + 2 D I) + 4 n^2 D)
+
+    Args:
+        model: the size: hidden size D, MLP of width I.
+        lengths: real tokens n of each sequence, (B,).
+    """
+    d, n = model.hidden_size, lengths.double()
+    each = 2 * n * (4 * d * d + 2 * d * model.intermediate_size) + 4 * n * n * d
+    return model.num_hidden_layers * float(each.sum())
