@@ -12,33 +12,11 @@ import argparse
 import csv
 import random
 import shutil
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from watching import run_item
 
-_SAMPLES_EVERY = 0.5  # seconds
 _LISTINGS = 3  # of a product, on average
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a command took.
-
-    Attributes:
-        seconds: by the wall clock.
-        cpu: seconds of all cores.
-        memory: largest sum over its processes, bytes.
-    """
-
-    seconds: float
-    cpu: float
-    memory: int
 
 
 def main() -> None:
@@ -55,9 +33,9 @@ def main() -> None:
     for rows in arguments.rows:
         market, catalog = arguments.out / f"market-{rows}", arguments.out / f"catalog-{rows}"
         size = ["--image-size", str(arguments.image_size), "--products", str(rows // _LISTINGS)]
-        drawn = None if market.exists() else _run(["draw", "--out", str(market), *size])
+        drawn = None if market.exists() else run_item(["draw", "--out", str(market), *size])
         shutil.rmtree(catalog, ignore_errors=True)
-        cost = _run(["prepare", str(market / "feed.csv"), "--out", str(catalog)])
+        cost = run_item(["prepare", str(market / "feed.csv"), "--out", str(catalog)])
         written = _rows(market / "feed.csv")
         taken.append((written, cost.memory))
         drawing = f"{written / drawn.seconds:,.0f}" if drawn else "drawn before"
@@ -67,56 +45,8 @@ def main() -> None:
     if len(taken) > 1:
         (least, low), (most, high) = taken[0], taken[-1]
         print(f"\nbytes of memory for each further row: {(high - low) / (most - least):.0f}")
-    changed = _run(["prepare", str(_changed(market)), "--out", str(catalog), "--update"])
+    changed = run_item(["prepare", str(_changed(market)), "--out", str(catalog), "--update"])
     print(f"\nupdate of {written:,} rows, 1 % of them changed: {changed.seconds:.0f} s ({cost.seconds:.0f} s anew)")
-
-
-def _run(arguments: Sequence[str]) -> Cost:
-    """Run one command of the package in a process of its own and watch it."""
-    code = "from item_embed.cli.main import main; main()"
-    began = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL)
-    watch = _Watch(process.pid)
-    watch.start()
-    if process.wait():
-        sys.exit(f"item {' '.join(arguments)} failed")
-    seconds = time.monotonic() - began
-    watch.join()
-    return Cost(seconds, watch.cpu, watch.memory)
-
-
-class _Watch(threading.Thread):
-    """Samples a process and its children until it ends."""
-
-    def __init__(self, process: int) -> None:
-        super().__init__(daemon=True)
-        self._root = psutil.Process(process)
-        self._cpu: dict[int, float] = {}
-        self.memory = 0
-
-    @property
-    def cpu(self) -> float:
-        """Seconds that all of them worked, up to the last sample of each."""
-        return sum(self._cpu.values())
-
-    def run(self) -> None:
-        while True:
-            try:
-                family = [self._root, *self._root.children(recursive=True)]
-            except psutil.Error:
-                return
-            self.memory = max(self.memory, sum(self._sample(member) for member in family))
-            if self._root.status() == psutil.STATUS_ZOMBIE:
-                return
-            time.sleep(_SAMPLES_EVERY)
-
-    def _sample(self, process: psutil.Process) -> int:
-        try:
-            times = process.cpu_times()
-            self._cpu[process.pid] = times.user + times.system
-            return int(process.memory_full_info().pss)
-        except psutil.Error:
-            return 0
 
 
 def _rows(feed: Path) -> int:

@@ -40,7 +40,7 @@ class ModelSettings(_Settings):
     vocab_size: int = Field(
         30_000,
         ge=64,
-        description="most tokens of the trained vocabulary; every letter of the titles it saw is kept, even past it",
+        description="most tokens of the trained vocabulary; every letter of the titles is kept, even past it",
     )
     max_title_tokens: int = Field(32, ge=3, description="[CLS], title and [SEP] together")
     dropout: float = Field(0.1, ge=0, lt=1)

@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,3 +16,9 @@ def test_joined_columns_hold_every_number_in_order(parts: list[list[list[int]]],
         joined = as_numpy(columns, dtype)
         assert joined.dtype == dtype
         assert joined.tolist() == [number for column in columns for number in column.to_pylist()]
+
+
+@pytest.mark.parametrize("column", [pa.chunked_array([[1, None]], pa.int8()), pa.chunked_array([[1]], pa.int16())])
+def test_missing_numbers_and_other_types_are_refused(column: pa.ChunkedArray) -> None:
+    with pytest.raises(ValueError, match="cannot be read as int8"):
+        as_numpy([column], np.int8)

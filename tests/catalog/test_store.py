@@ -73,12 +73,17 @@ def test_photos_in_order_are_read_once_and_not_kept(catalog: Catalog, monkeypatc
     assert not catalog._cache
 
 
-def test_the_cache_keeps_to_its_bytes(catalog: Catalog) -> None:
-    opened = Catalog(catalog.path, photo_cache_bytes=len(_RED) + len(_BLUE))
-    for row in [0, 2, 4, 0, 3]:
-        opened.photo(row)
-        held = sum(len(image) for group in opened._cache.values() for image in group if image)
-        assert held == opened._cached_bytes <= len(_RED) + len(_BLUE)
+def test_a_catalogue_is_kept_if_its_files_fit(catalog: Catalog) -> None:
+    size = sum(file.stat().st_size for file in (catalog.path / "rows").iterdir())
+    groups = {}
+    for limit in (size, size - 1):
+        opened = Catalog(catalog.path, photo_cache_bytes=limit)
+        for row in [0, 2, 4, 0, 3]:
+            opened.photo(row)
+        held = [image for group in opened._cache.values() for image in group if image]
+        assert sum(map(len, held)) == opened._cached_bytes
+        groups[limit] = len(opened._cache)
+    assert groups == {size: 3, size - 1: 1}
 
 
 @pytest.mark.parametrize("row", [-1, 5])

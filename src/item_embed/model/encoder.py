@@ -5,6 +5,7 @@ unless some are left out), S = T + N, D hidden size, H heads, K = D / H. Masks: 
 to, or to be predicted).
 """
 
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -16,10 +17,9 @@ from item_embed.model.configuration import ItemConfig
 from item_embed.model.packing import Grouped, Ragged, grouped, put, ragged, take
 from item_embed.model.patches import kept_patches, patches_at, patchify
 
-try:
-    from torch.nn.attention import varlen
-except ImportError:  # before torch 2.10
-    varlen = None  # type: ignore[assignment]
+varlen_attn: Any = None
+with suppress(ImportError):  # before torch 2.10
+    from torch.nn.attention.varlen import varlen_attn
 
 TITLE, PHOTO = 0, 1  # modality types
 
@@ -28,7 +28,7 @@ class ItemOutput(NamedTuple):
     """What the encoder returns.
 
     Attributes:
-        hidden: outputs of the whole sequence, (B, S, D).
+        hidden: outputs of the whole sequence, (B, S, D); those of `absent` positions mean nothing.
         title_length: T, where the patches begin.
         absent: (B, S) True where a position is no part of the product: padding, or a patch of a missing photo.
         patch_index: the patches encoded, by number and in their order, (B, N); None where all are. Where `absent`, it
@@ -130,20 +130,23 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor
     return weights.to(v.dtype) @ v
 
 
-def attends_ragged(x: Tensor) -> bool:
+def attends_ragged(x: Tensor, head_size: int) -> bool:
     """Whether torch has a kernel for sequences without padding here: on a CUDA device, in bf16, since torch 2.10."""
-    if not x.is_cuda or varlen is None:
+    if not x.is_cuda or varlen_attn is None:
         return False
-    autocast = torch.is_autocast_enabled("cuda")
-    return (torch.get_autocast_dtype("cuda") if autocast else x.dtype) == torch.bfloat16
+    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else x.dtype
+    return ragged_kernel_takes(dtype, head_size, torch.cuda.get_device_capability(x.device))
+
+
+def ragged_kernel_takes(dtype: torch.dtype, head_size: int, capability: tuple[int, int]) -> bool:
+    """What FlashAttention 2 asks for: Ampere or later, and heads of whole eights, up to 256 wide."""
+    return dtype == torch.bfloat16 and head_size % 8 == 0 and head_size <= 256 and capability >= (8, 0)
 
 
 def ragged_attention(q: Tensor, k: Tensor, v: Tensor, sequences: Ragged) -> Tensor:
     """`attention` within each of the sequences: (N, H, K) three times -> (N, H, K)."""
-    assert varlen is not None
     bounds, longest = sequences.bounds, sequences.longest
-    y = varlen.varlen_attn(q, k, v, bounds, bounds, longest, longest)
-    assert isinstance(y, Tensor)
+    y: Tensor = varlen_attn(q, k, v, bounds, bounds, longest, longest)
     return y
 
 
@@ -292,7 +295,8 @@ class ItemModel(ItemPreTrainedModel):
         Titles and photos have unequal lengths, and were all padded to the longest, one full photo would cost what the
         others save: so what is present is moved together, and put back at the end.
         """
-        layout = ragged(absent) if attends_ragged(x) else grouped(absent)
+        head_size = self.config.hidden_size // self.config.num_attention_heads
+        layout = ragged(absent) if attends_ragged(x, head_size) else grouped(absent)
         if layout is None:
             return self._through_blocks(x, ~absent[:, None, None, :])
         b, s, d = x.shape

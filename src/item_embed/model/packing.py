@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Attention takes sequences of similar length together: at most so many groups, of no fewer sequences, whose length is
-# rounded up so that shapes repeat: matrix kernels are made, and kept, for each.
+# rounded up so that shapes repeat, since a kernel is made for each. More groups spare little: at 224 pixels 5 % of
+# attention, which is itself a few hundredths of the whole.
 _GROUPS, _GROUP_ROWS, _LENGTH_STEP = 8, 8, 8
 
 # Moving vectors together and back costs about so large a share of what the blocks do.
@@ -57,7 +58,7 @@ def ragged(absent: Tensor) -> Ragged:
     present = ~absent
     (taken,) = present.flatten().nonzero(as_tuple=True)
     lengths = present.sum(dim=1)
-    return Ragged(taken, F.pad(lengths.cumsum(0, dtype=torch.int32), (1, 0)), int(lengths.max()))
+    return Ragged(taken, F.pad(lengths.cumsum(0, dtype=torch.int32), (1, 0)), max(lengths.tolist(), default=0))
 
 
 def grouped(absent: Tensor) -> Grouped | None:
@@ -71,7 +72,7 @@ def grouped(absent: Tensor) -> Grouped | None:
     """
     b, s = absent.shape
     lengths = (~absent).sum(dim=1).tolist()
-    if sum(lengths) > (1 - _WORTH) * b * s:
+    if sum(lengths) >= (1 - _WORTH) * b * s:
         return None
     order = absent.byte().argsort(dim=1, stable=True)  # what is present of a sequence, then what is not
     taken, place, rectangles, start = [], [], [], 0

@@ -16,13 +16,14 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
 
 
-def train_tokenizer(titles: Iterable[str], vocab_size: int, min_frequency: int = 2) -> Tokenizer:
+def train_tokenizer(titles: Iterable[str], vocab_size: int, min_frequency: int = 2, letters: str = "") -> Tokenizer:
     """Train BERT's kind of tokenizer (lower case, accents folded, WordPiece) on titles.
 
     Args:
         titles: the titles of the training rows.
         vocab_size: most tokens, the five special ones included.
         min_frequency: a piece must occur this often.
+        letters: further ones to be kept, as those of the titles are.
 
     Returns:
         A tokenizer that puts [CLS] and [SEP] around a title; the same titles always give the same one.
@@ -35,8 +36,9 @@ def train_tokenizer(titles: Iterable[str], vocab_size: int, min_frequency: int =
     titles = list(titles)
     # Pieces of equal frequency are merged in the order of their ids, and the trainer would number the letters in the
     # order of a hash table, which is another in every process. So the letters are found first, and numbered here.
-    letters = sorted(_train(titles, 0, min_frequency, SPECIAL_TOKENS).keys() - set(SPECIAL_TOKENS))
-    vocabulary = _train(titles, vocab_size, min_frequency, [*SPECIAL_TOKENS, *letters])
+    spelt = [*titles, *(2 * letter for letter in letters)]  # twice: as a word's first letter and as a later one
+    alphabet = sorted(_train(spelt, 0, min_frequency, SPECIAL_TOKENS).keys() - set(SPECIAL_TOKENS))
+    vocabulary = _train(titles, vocab_size, min_frequency, [*SPECIAL_TOKENS, *alphabet])
     # The special tokens are not added to it once more: "[MASK]" in a shop's title is a word in brackets.
     tokenizer = _untrained(vocabulary)
     tokenizer.post_processor = TemplateProcessing(
