@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import ViltConfig, ViltForMaskedLM
+from transformers.models.vilt.modeling_vilt import ViltSelfAttention
 
 from item_embed.config import ModelSettings, RunConfig
 from item_embed.model import encoder
@@ -33,7 +34,7 @@ class Ours(nn.Module):
     Args:
         config: of the run.
         vocab_size: tokens of the vocabulary.
-        padded: whether sequences go through the blocks padded to the longest, as if `packing.grouped` saved nothing.
+        padded: whether sequences go through the blocks padded to the longest, as if packing saved nothing.
     """
 
     def __init__(self, config: RunConfig, vocab_size: int, *, padded: bool = False) -> None:
@@ -59,12 +60,13 @@ class Ours(nn.Module):
 
     def forward(self, batch: PretrainingBatch, counts: dict[str, int]) -> Tensor:
         """The weighted sum of all objectives."""
-        with patch.object(encoder, "grouped", lambda _: None) if self.padded else nullcontext():
+        unpacked = patch.multiple(encoder, grouped=lambda *_: None, attends_ragged=lambda *_: False)
+        with unpacked if self.padded else nullcontext():
             losses = self.pretraining(batch).losses
         return weighted_sum(losses, self.config.objectives.weights.active(), counts)
 
     def flops(self, batch: PretrainingBatch) -> float:
-        """Of the matrix products of a forward pass with all five objectives; padding does not count."""
+        """Of the matrix products of a step with all five objectives; padding does not count."""
         d, c = self.config.model.hidden_size, 3 * self.config.model.patch_size**2
         drops = self.config.objectives.patch_masking == "drop"
         left_out = batch.background | batch.photo_missing[:, None]
@@ -81,7 +83,7 @@ class Ours(nn.Module):
         if drops:  # and its decoder: keys and values, attention, the output and the MLP
             heads += 4 * d * d * int(length[asked > 0].sum()) + 4 * d * int((asked * length).sum())
             heads += 2 * patches * 3 * d * d
-        return block_flops(self.config.model, length) + 2 * c * d * int(photo.sum()) + heads
+        return step_flops(block_flops(self.config.model, length) + heads, 2 * c * d * int(photo.sum()))
 
 
 class ViltBatch(NamedTuple):
@@ -102,6 +104,29 @@ class ViltBatch(NamedTuple):
     labels: Tensor
     matched: Tensor
     judged: Tensor
+
+
+class FusedAttention(nn.Module):
+    """ViLT's self-attention by our `attention` with the same projections; its own has no fused kernel.
+
+    Args:
+        shipped: what it stands in for.
+    """
+
+    def __init__(self, shipped: ViltSelfAttention) -> None:
+        super().__init__()
+        assert shipped.dropout.p == 0
+        self.heads = shipped.num_attention_heads
+        self.query, self.key, self.value = shipped.query, shipped.key, shipped.value
+
+    def forward(self, x: Tensor, attended: Tensor, output_attentions: bool = False) -> tuple[Tensor]:
+        """(B, S, D), (B, 1, 1, S) -> (B, S, D), in a tuple as a layer of ViLT takes it."""
+        assert not output_attentions
+        q, k, v = (
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, S, K)
+            for projection in (self.query, self.key, self.value)
+        )
+        return (encoder.attention(q, k, v, attended).transpose(1, 2).flatten(2),)
 
 
 class Vilt(nn.Module):
@@ -138,6 +163,9 @@ class Vilt(nn.Module):
         )
         self.model = ViltForMaskedLM(config)
         self.itm = nn.Linear(model.hidden_size, 1)  # as in ViltForImageAndTextRetrieval
+        if not shipped:
+            for layer in self.model.vilt.encoder.layer:
+                layer.attention.attention = FusedAttention(layer.attention.attention)
         self.settings = model
         self.learning_rate = learning_rate
         self.shipped = shipped
@@ -152,8 +180,8 @@ class Vilt(nn.Module):
         for layer in self.model.vilt.encoder.layer:
             layer.compile(dynamic=False)
 
-    def ready(self, batch: PretrainingBatch, device: torch.device) -> tuple[ViltBatch]:
-        """The arguments of `forward`: titles padded and photos scaled, as a processor does before the step."""
+    def ready(self, batch: PretrainingBatch, device: torch.device) -> tuple[ViltBatch, dict[str, int]]:
+        """The arguments of `forward`: titles padded and photos scaled, as a processor does before the step; counts."""
         missing = (self.title_length or batch.tokens.shape[1]) - batch.tokens.shape[1]
         assert missing >= 0
         ready = ViltBatch(
@@ -164,40 +192,56 @@ class Vilt(nn.Module):
             matched=batch.matched.float(),
             judged=batch.judged_pairs,
         )
-        return (ViltBatch(*(tensor.to(device) for tensor in ready)),)
+        return ViltBatch(*(tensor.to(device) for tensor in ready)), batch.counts()
 
-    def forward(self, batch: ViltBatch) -> Tensor:
-        """The sum of both tasks."""
-        photos = self._shipped_photos(batch.pixels) if self.shipped else self._fast_photos(batch.pixels)
-        output = self.model.vilt(batch.input_ids, attention_mask=batch.attended, **photos)
-        title, labels = output.last_hidden_state[:, : batch.input_ids.shape[1]], batch.labels
+    def forward(self, batch: ViltBatch, counts: dict[str, int]) -> Tensor:
+        """The sum of both tasks, each the mean of its predictions as in ours: 0 where it has none."""
+        hidden, pooled = (self._as_shipped if self.shipped else self._fast)(batch)
+        title, labels = hidden[:, : batch.input_ids.shape[1]], batch.labels
         if not self.shipped:
             masked = labels != _IGNORED
             title, labels = title[masked], labels[masked]
         scores = self.model.mlm_score(title)
-        mlm = F.cross_entropy(scores.view(-1, scores.shape[-1]), labels.view(-1))
-        judged = self.itm(output.pooler_output)[batch.judged, 0]
-        return mlm + F.binary_cross_entropy_with_logits(judged, batch.matched[batch.judged])
+        mlm = F.cross_entropy(scores.view(-1, scores.shape[-1]), labels.view(-1), reduction="sum")
+        judged, matched = self.itm(pooled)[batch.judged, 0], batch.matched[batch.judged]
+        itm = F.binary_cross_entropy_with_logits(judged, matched, reduction="sum")
+        return mlm / max(1, counts["mlm"]) + itm / max(1, counts["itm"])
 
     def flops(self, batch: PretrainingBatch) -> float:
-        """Of the matrix products of a forward pass; padding, and scores of tokens that are not masked, do not count."""
+        """Of the matrix products of a step; padding, and scores of tokens that are not masked, do not count."""
         d, c = self.settings.hidden_size, 3 * self.settings.patch_size**2
         tokens, b, patches = batch.counts()["mlm"], len(batch), self.settings.patches
         length = (~batch.token_padding).sum(dim=1) + patches + 1  # ViLT has a [CLS] of the photo too
         heads = 2 * tokens * (d * d + d * self.model.config.vocab_size) + 2 * b * d * d
-        return block_flops(self.settings, length) + 2 * b * patches * c * d + heads
+        return step_flops(block_flops(self.settings, length) + heads, 2 * b * patches * c * d)
 
-    def _shipped_photos(self, pixels: Tensor) -> dict[str, Tensor]:
-        """The photos with the mask that ViLT's processor makes: none of them is padded."""
-        return {"pixel_values": pixels, "pixel_mask": torch.ones_like(pixels[:, 0], dtype=torch.long)}
+    def _as_shipped(self, batch: ViltBatch) -> tuple[Tensor, Tensor]:
+        """Outputs (B, S, D) and pooled (B, D), with the mask that its processor makes: no photo is padded."""
+        whole = torch.ones_like(batch.pixels[:, 0], dtype=torch.long)
+        output = self.model.vilt(
+            batch.input_ids, attention_mask=batch.attended, pixel_values=batch.pixels, pixel_mask=whole
+        )
+        return output.last_hidden_state, output.pooler_output
 
-    def _fast_photos(self, pixels: Tensor) -> dict[str, Tensor]:
-        """The same embeddings without ViLT's loops over the photos, which shuffle patches and resize positions."""
-        embeddings = self.model.vilt.embeddings
-        patches = embeddings.patch_embeddings(pixels).flatten(2).transpose(1, 2)
+    def _fast(self, batch: ViltBatch) -> tuple[Tensor, Tensor]:
+        """The same without its loops over the photos, which shuffle patches and resize positions, and a square mask."""
+        vilt, embeddings = self.model.vilt, self.model.vilt.embeddings
+        patches = embeddings.patch_embeddings(batch.pixels).flatten(2).transpose(1, 2)
         photos = torch.cat([embeddings.cls_token.expand(len(patches), -1, -1), patches], dim=1)
-        photos = photos + embeddings.position_embeddings
-        return {"image_embeds": photos, "pixel_mask": torch.ones_like(photos[..., 0], dtype=torch.long)}
+        photos = embeddings.dropout(photos + embeddings.position_embeddings)
+        whole = torch.ones_like(photos[..., 0], dtype=torch.long)
+        x, attended = embeddings(batch.input_ids, batch.attended, None, None, whole, None, photos)
+        hidden = vilt.layernorm(vilt.encoder(x, attended.bool()[:, None, None, :]).last_hidden_state)
+        return hidden, vilt.pooler(hidden)
+
+
+def step_flops(forward: float, patch_projection: float) -> float:
+    """Of a forward and a backward pass, of which the forward passes are given.
+
+    Backward is twice forward, a gradient for the weights and one for the input; that of patches has no use for the
+    second, since photos are not trained.
+    """
+    return 3 * forward + 2 * patch_projection
 
 
 def block_flops(model: ModelSettings, lengths: Tensor) -> float:

@@ -4,9 +4,11 @@
     OMP_NUM_THREADS=1 python benchmarks/training.py --catalog catalog  # a catalogue made by `item prepare`
 
 A step is a forward pass, its backward pass, the clipping of the gradient and AdamW (fused), without dropout, on photos
-of 224 x 224 pixels in patches of 16 and on titles in a vocabulary of the catalogue's own. Batches are made ready, so
-that decoding is not in; what the loader makes is printed beside. The contestants take turns within each round, each
-with the same rows, so that a busy machine slows all alike. Medians over the rounds are printed, with their quartiles.
+of 224 x 224 pixels in patches of 16 and on titles in a vocabulary of the catalogue's own. Batches are made before the
+clock starts, so that decoding is not in; what the loader makes is printed beside. The contestants take turns within
+each round, each with the same rows, so that a busy machine slows all alike. Every round has rows of its own, as every
+step of a run has: kernels are made anew for shapes that were not there before. Medians over the rounds are printed,
+with their quartiles.
 
 ViLT (arXiv 2102.03334) learns two tasks, MLM and ITM, from the rows, masked tokens and mismatched photos that we learn
 five from. What favours it here: both tasks share one forward pass, where `transformers` has a model for each; its
@@ -15,21 +17,25 @@ photos come scaled and of one size, where its own processor keeps the shape of a
 - `ViLT, as shipped`: fp32, titles padded to its 40 positions as in the guide of transformers (`padding="max_length"`),
   a pixel mask, vocabulary scores of all title positions.
 - `ViLT, at its best`: in bf16 where the processor has it, titles padded to the longest, photos embedded without the
-  pixel mask, vocabulary scores of the masked positions only; with its layers compiled by torch.compile, and without.
+  pixel mask, attention by torch's fused kernels where those are faster, vocabulary scores of the masked positions only;
+  with its layers compiled by torch.compile, and without.
 - `ours`, all five tasks: `padded` is the same encoder without the packing of sequences (model/packing.py).
 
-GFLOP count matrix products of real tokens only, backward as twice forward: they tell whether a gain is work that is
+GFLOP count matrix products of real tokens only, forward and backward: they tell whether a gain is work that is
 left out or work that is done faster.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -47,16 +53,17 @@ from item_embed.model.processor import ItemProcessor
 from item_embed.model.tokenizer import train_tokenizer
 from item_embed.objectives.batch import PretrainingBatch
 from item_embed.training.batches import PretrainingData
-from item_embed.training.optimiser import choose_precision
+from item_embed.training.optimiser import choose_precision, keep_few_kernels
 
 PATCHES, BACKGROUND = "objectives.patch_masking=drop", "model.background=drop"
 SWITCHES = {"keep": [], "patch_masking=drop": [PATCHES], "background=drop": [BACKGROUND], "both": [PATCHES, BACKGROUND]}
+_WARM_UP = 3  # steps of each contestant before the first round
 _LOADED = 512  # photos that the loader is timed on, at most
 
 
 @dataclass
 class Contestant:
-    """A model that trains, its batches ready, and what its steps took.
+    """A model that trains, the batches of its run, and what its steps took.
 
     Attributes:
         name: in the table.
@@ -64,11 +71,10 @@ class Contestant:
         module: the model and its loss.
         optimizer: its own.
         device: where it trains.
-        batches: the arguments of `module.forward` for each.
-        products: of a batch.
-        flops: of a product, forward and backward.
+        data: its batches.
         compiled: whether torch.compile makes its kernels.
         seconds: of the steps that were timed.
+        worked: operations of each.
     """
 
     name: str
@@ -76,32 +82,45 @@ class Contestant:
     module: Ours | Vilt
     optimizer: torch.optim.Optimizer
     device: torch.device
-    batches: list[tuple[Any, ...]]
-    products: int
-    flops: float
-    compiled: bool
+    data: PretrainingData
+    compiled: bool = False
     seconds: list[float] = field(default_factory=list)
+    worked: list[float] = field(default_factory=list)
 
-    def step(self, batch: tuple[Any, ...]) -> None:
+    def ready(self, number: int) -> tuple[Any, ...]:
+        """The arguments of the step of that number, on the device."""
+        (batch,) = self.data[number]
+        return self.module.ready(batch, self.device)
+
+    def step(self, arguments: tuple[Any, ...]) -> None:
         """Train on one batch."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            loss: Tensor = self.module(*batch)
+            loss: Tensor = self.module(*arguments)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
 
     def time(self, number: int) -> None:
-        """Train on the batch of that number and keep the seconds it took."""
-        self._wait()
+        """Make the step of that number; keep the seconds it took, without its batch, and what it worked."""
+        (batch,) = self.data[number]
+        arguments = self.module.ready(batch, self.device)
+        wait(self.device)
         began = time.perf_counter()
-        self.step(self.batches[number % len(self.batches)])
-        self._wait()
+        self.step(arguments)
+        wait(self.device)
         self.seconds.append(time.perf_counter() - began)
+        self.worked.append(self.module.flops(batch))
 
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+    @property
+    def products(self) -> int:
+        """Of a batch."""
+        return self.data.training.batch_size
+
+    @property
+    def flops(self) -> float:
+        """Of a product: the mean."""
+        return statistics.mean(self.worked) / self.products
 
     @property
     def rate(self) -> float:
@@ -123,7 +142,7 @@ class Stage:
         catalog: they are its training rows.
         tokenizer: trained on their titles.
         batch: products of a step.
-        count: batches made ready.
+        count: steps that are made, from the first.
         device: where the contestants train.
     """
 
@@ -142,10 +161,11 @@ class Stage:
     def config(self, size: str, overrides: Sequence[str] = ()) -> RunConfig:
         """A shipped configuration as it is timed here.
 
-        The learning rate is low, since no step warms up.
+        The learning rate is low, since no step warms up. No photo is kept, so that no contestant's are read faster.
         """
         timed = ["model.dropout=0", "training.accumulation=1", "training.learning_rate=1e-4", "training.warmup_steps=0"]
-        return RunConfig.load(size, [*timed, f"training.batch_size={self.batch}", *overrides])
+        timed += [f"training.batch_size={self.batch}", "training.pixel_cache_mb=0"]
+        return RunConfig.load(size, [*timed, *overrides])
 
     def data(self, config: RunConfig) -> PretrainingData:
         """The batches of a run, as its loader makes them."""
@@ -153,10 +173,16 @@ class Stage:
         processor = ItemProcessor.for_config(self.tokenizer, architecture)
         return PretrainingData(self.catalog, self.catalog.rows("train"), processor, config)
 
-    def batches(self, config: RunConfig) -> list[PretrainingBatch]:
-        """The first batches of a run."""
+    def batches(self, config: RunConfig) -> Iterator[PretrainingBatch]:
+        """Those of the steps that are made, one after the other."""
         data = self.data(config)
-        return [data[number][0] for number in range(self.count)]
+        return (data[number][0] for number in range(self.count))
+
+    def longest_title(self, config: RunConfig) -> int:
+        """Tokens of the longest title of those batches."""
+        data = self.data(config)
+        rows = {int(row) for number in range(self.count) for row in data.samples(number)[0]}
+        return data.processor.tokenize([self.catalog.titles[row] for row in rows]).ids.shape[1]
 
     @property
     def vocab_size(self) -> int:
@@ -166,22 +192,12 @@ class Stage:
     def contestant(
         self, name: str, module: Ours | Vilt, config: RunConfig, *, precision: str, compiled: bool = False
     ) -> Contestant:
-        """A contestant with its batches on the device."""
-        batches = self.batches(config)
+        """A contestant on the device."""
         module.to(self.device).train()
         if compiled:
+            compile_or_fail()
             module.compile_blocks()
-        return Contestant(
-            name=name,
-            precision=precision,
-            module=module,
-            optimizer=module.optimizer(),
-            device=self.device,
-            batches=[module.ready(batch, self.device) for batch in batches],
-            products=self.batch,
-            flops=3 * sum(map(module.flops, batches)) / (self.count * self.batch),
-            compiled=compiled,
-        )
+        return Contestant(name, precision, module, module.optimizer(), self.device, self.data(config), compiled)
 
     def ours(
         self,
@@ -211,8 +227,7 @@ class Stage:
     ) -> Contestant:
         """A ViLT of the same size; compiled, it has one length for all batches, since each would be compiled anew."""
         config = self.config(size, overrides)
-        longest = max(batch.tokens.shape[1] for batch in self.batches(config))
-        length = VILT_TITLE if shipped else longest if compiled else None
+        length = VILT_TITLE if shipped else self.longest_title(config) if compiled else None
         torch.manual_seed(0)
         rate = config.training.learning_rate
         module = Vilt(config.model, self.vocab_size, rate, shipped=shipped, title_length=length)
@@ -231,28 +246,30 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--quick", action="store_true", help="6 layers, batches of 8, 4 rounds")
     arguments = parser.parse_args()
+    keep_few_kernels()  # as a run does
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the loader is timed on one core
     device = torch.device(arguments.device)
     torch.set_num_threads(arguments.threads)
     quick = arguments.quick
     batch = arguments.batch or (8 if quick else 16 if device.type == "cpu" else 256)
+    rounds = arguments.rounds or (4 if quick else 8)
     with tempfile.TemporaryDirectory() as folder:
         catalog = Catalog(arguments.catalog) if arguments.catalog else draw(Path(folder), arguments.products)
-        stage = Stage.build(catalog, batch, 2 if quick else 4, device)
+        stage = Stage.build(catalog, batch, _WARM_UP + rounds, device)
         print(describe(stage), flush=True)
-        timed: dict[int, list[Contestant]] = {}
+        table, fastest = [], 0.0
         for layers in arguments.layers or ([6] if quick else [6, 12]):
-            timed[layers] = warmed(line_up(stage, layers))
-            race(timed[layers], arguments.rounds or (4 if quick else 8))
-            for contestant in timed[layers]:
-                contestant.batches.clear()
-        print(describe_loader(stage, max(c.rate for contestants in timed.values() for c in contestants)))
+            contestants = warmed(line_up(stage, layers), _WARM_UP)
+            race(contestants, range(_WARM_UP, _WARM_UP + rounds))
+            table += rows(f"{layers} x 384", contestants)
+            fastest = max(fastest, *(c.rate for c in contestants))
+        print(describe_loader(stage, fastest))
     print(
         "\n| size | contestant | precision | products/s (quartiles) | x ViLT as shipped | x ViLT at its best "
         "| x our keep, fp32, padded | GFLOP per product | GFLOP/s |\n" + "|---" * 9 + "|"
     )
-    for layers, contestants in timed.items():
-        for row in rows(f"{layers} x {stage.config('small').model.hidden_size}", contestants):
-            print("|", " | ".join(row), "|")
+    for row in table:
+        print("|", " | ".join(row), "|")
 
 
 def draw(folder: Path, products: int) -> Catalog:
@@ -264,7 +281,7 @@ def draw(folder: Path, products: int) -> Catalog:
 
 def line_up(stage: Stage, layers: int) -> list[Contestant]:
     """All contestants of one size, which is `small` with other layers."""
-    fast = choose_precision("auto")
+    fast = fast_precision(stage.device)
     depth = [f"model.num_hidden_layers={layers}"]
     contestants = [
         stage.vilt("small", depth, name="ViLT, as shipped", precision="fp32", shipped=True),
@@ -272,38 +289,66 @@ def line_up(stage: Stage, layers: int) -> list[Contestant]:
         stage.vilt("small", depth, name="ViLT, at its best, compiled", precision=fast, compiled=True),
         stage.ours("small", depth, name="ours, keep, padded", precision="fp32", padded=True),
     ]
+    if fast != "fp32":
+        contestants.append(stage.ours("small", depth, name="ours, keep, padded", precision=fast, padded=True))
     for name, switches in SWITCHES.items():
         contestants.append(stage.ours("small", [*depth, *switches], name=f"ours, {name}", precision=fast))
     return contestants
 
 
-def warmed(contestants: Sequence[Contestant]) -> list[Contestant]:
-    """Those that work here, after a step on each batch: kernels are chosen, and compiled, for its shapes."""
+def fast_precision(device: torch.device) -> str:
+    """What the package chooses where this is the only device."""
+    with patch("torch.cuda.is_available", return_value=device.type == "cuda"):
+        return choose_precision("auto")
+
+
+def compile_or_fail() -> None:
+    """Forget what was compiled for other models, and let torch.compile fail where it would give up and not compile."""
+    torch.compiler.reset()
+    if hasattr(torch._dynamo.config, "fail_on_recompile_limit_hit"):  # since torch 2.6
+        torch._dynamo.config.fail_on_recompile_limit_hit = True
+
+
+@contextmanager
+def leaving_out(contestant: Contestant) -> Iterator[None]:
+    """Say so where torch.compile fails; what is not compiled has to work."""
+    try:
+        yield
+    except Exception as error:  # torch raises errors of many kinds where there is no compiler
+        if not contestant.compiled:
+            raise
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        print(f"{contestant.name} is left out, since what torch.compile made of it failed here: {said}")
+
+
+def warmed(contestants: Sequence[Contestant], steps: int) -> list[Contestant]:
+    """Those that work here, after so many steps: kernels are chosen, and compiled."""
     working = []
     for contestant in contestants:
-        try:
-            for batch in contestant.batches:
-                contestant.step(batch)
-        except Exception as error:  # torch raises errors of many kinds where there is no compiler
-            if not contestant.compiled:
-                raise
-            said = next(iter(str(error).splitlines()), type(error).__name__)
-            print(f"{contestant.name} is left out, since what torch.compile made of it failed here: {said}")
-            continue
-        working.append(contestant)
+        with leaving_out(contestant):
+            for number in range(steps):
+                contestant.step(contestant.ready(number))
+            working.append(contestant)
     return working
 
 
-def race(contestants: Sequence[Contestant], rounds: int) -> None:
-    """Time every contestant once in each round, all on the same rows."""
-    for number in range(rounds):
+def race(contestants: Sequence[Contestant], rounds: Sequence[int]) -> None:
+    """Time every contestant once in each round, whose number is that of the step, so that all have the same rows."""
+    for number in rounds:
         for contestant in contestants:
             contestant.time(number)
 
 
+def wait(device: torch.device) -> None:
+    """Until a GPU has done what it was told to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def rows(size: str, contestants: Sequence[Contestant]) -> list[list[str]]:
     """The cells of the table, a list for each contestant."""
-    shipped, padded = (next(c for c in contestants if name in c.name) for name in ("shipped", "padded"))
+    slow = [c for c in contestants if c.precision == "fp32"]
+    shipped, padded = (next(c for c in slow if name in c.name) for name in ("shipped", "padded"))
     best = max((c for c in contestants if "best" in c.name), key=lambda c: c.rate)
     found = []
     for c in contestants:
@@ -317,9 +362,11 @@ def rows(size: str, contestants: Sequence[Contestant]) -> list[list[str]]:
 def describe(stage: Stage) -> str:
     """Where and on what is measured, in a few lines."""
     config = stage.config("small", SWITCHES["background=drop"])
-    batches = stage.batches(config)
-    tokens = statistics.mean(float((~batch.token_padding).sum(dim=1).float().mean()) for batch in batches)
-    background = statistics.mean(float(batch.background.float().mean()) for batch in batches)
+    shares = [
+        ((~batch.token_padding).sum(dim=1).float().mean(), batch.background.float().mean())
+        for batch in stage.batches(config)
+    ]
+    tokens, background = (statistics.mean(map(float, share)) for share in zip(*shares, strict=True))
     height, width = config.model.image_size
     threads = f", threads: {torch.get_num_threads()}" if stage.device.type == "cpu" else ""
     return (
@@ -339,14 +386,13 @@ def processor_name(device: torch.device) -> str:
 
 def describe_loader(stage: Stage, fastest: float) -> str:
     """Whether one core of the loader keeps up with the fastest step: decoding and all, nothing read before."""
-    config = stage.config("small", [*SWITCHES["both"], "training.pixel_cache_mb=0", "training.batch_size=64"])
-    fresh = Stage(Catalog(stage.catalog.path), stage.tokenizer, stage.batch, stage.count, stage.device)
-    data = fresh.data(config)
+    config = stage.config("small", [*SWITCHES["both"], "training.batch_size=64"])
+    data = replace(stage, catalog=Catalog(stage.catalog.path)).data(config)
     steps = max(1, min(_LOADED, len(data.rows)) // 64)
-    began = time.perf_counter()
+    began = time.process_time()
     for number in range(steps):
         data[number]
-    rate = 64 * steps / (time.perf_counter() - began)
+    rate = 64 * steps / (time.process_time() - began)
     return f"one core of the loader, decoding in: {rate:,.0f} products/s; the fastest step: {fastest:,.1f} products/s"
 
 
