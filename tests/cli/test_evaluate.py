@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from item_embed.catalog.store import Catalog
-from item_embed.cli import evaluate
+from item_embed.cli.evaluating import same_product
 from item_embed.cli.main import guarded
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.vectors import write_vectors
@@ -232,7 +232,7 @@ def test_a_seed_is_not_negative(model: Path, catalog: Catalog) -> None:
 def test_a_page_that_cannot_be_written_is_refused_before_the_work(
     tmp_path: Path, model: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "_model", None)
+    monkeypatch.setattr(same_product, "_model", None)
     (tmp_path / "file").write_bytes(b"")
     assert "cannot be written" in refused(model, catalog.path, "--html", tmp_path / "file" / "page.html")
 

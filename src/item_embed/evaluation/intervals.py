@@ -106,14 +106,14 @@ def ratios(
     if products < 2:
         return [Figure(float(v), None, None, "too few to resample for an interval") for v in values]
     both = np.concatenate([numerators, denominators], axis=1)
-    totals = np.concatenate([counts @ both for counts in _draws(products, resamples, seed)])
+    totals = np.concatenate([counts @ both for counts in draws(products, resamples, seed)])
     over = totals[:, len(values) :]
     drawn = np.divide(totals[:, : len(values)], over, out=np.full_like(over, np.nan), where=over > 0)
     low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)  # a draw in which nothing was measured says nothing
     return [Figure(float(v), float(a), float(b)) for v, a, b in zip(values, low, high, strict=True)]
 
 
-def _draws(products: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def draws(products: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """How often each product is drawn, in blocks of resamples, (block, P)."""
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK_DRAWS // products)

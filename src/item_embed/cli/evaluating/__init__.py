@@ -1,0 +1,1 @@
+"""The tasks of `item evaluate`: what each computes, prints and writes."""

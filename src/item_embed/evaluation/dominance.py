@@ -1,0 +1,280 @@
+"""Dominance: does the vector hang on the photo, or on the title?
+
+Two measurements. *Retrieval* of the same product by each alone, by both, and by both with one of them taken from
+another product. *Movement*: how far a listing's vector goes when its photo, or its title, is exchanged for another
+product's, as the mean cosine distance. The index of dominance is
+
+    (movement by the photo - movement by the title) / (movement by the photo + movement by the title)
+
+1 where the vector hangs on the photo alone, -1 where it hangs on the title alone, 0 where both move it alike; 0 by
+definition where neither moves it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from item_embed.catalog.store import Catalog
+from item_embed.catalog.titles import normalise_title
+from item_embed.embedding.seen import Modalities
+from item_embed.errors import CatalogError, ConfigError
+from item_embed.evaluation.drawn import FEW, MOST_QUERIES, codes, drawn, few_remark, rows_as_queries, subset
+from item_embed.evaluation.finders import Embeds, VectorFinder, vector_finder
+from item_embed.evaluation.intervals import Figure, ratios
+from item_embed.evaluation.queries import QuerySet
+from item_embed.evaluation.same_product import SameProductResult
+from item_embed.hashing import hash64
+from item_embed.progress import Stages, silent_stages
+from item_embed.search.exact import tie_keys
+
+_SWAP = 401  # a stream that nothing else uses
+_ALONE: tuple[Modalities, ...] = ("image", "title")
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How far the vectors of n listings go when a photo or a title is exchanged.
+
+    Attributes:
+        photo: (n,) cosine distance between a listing's vector and that with another product's photo, 0 to 2.
+        title: (n,) the same with another product's title.
+        products: (n,) the product of each listing, over which intervals go.
+    """
+
+    photo: NDArray[np.float64]
+    title: NDArray[np.float64]
+    products: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.photo)
+
+    def figures(self, seed: int = 0) -> dict[str, Figure]:
+        """`photo` and `title`, the mean movements, and `index`; both movements of a product are resampled together.
+
+        Example:
+            >>> same = np.zeros(3)
+            >>> Movement(np.ones(3), same, np.arange(3)).figures()["index"].text(".0f")
+            '1 [1, 1]'
+        """
+        _, product = np.unique(self.products, return_inverse=True)
+
+        def sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.bincount(product, values).astype(np.float64)
+
+        photo, title, listings = sums(self.photo), sums(self.title), sums(np.ones(len(self)))
+        numerators, denominators = [photo, title], [listings, listings]
+        moves = bool((photo + title).any())
+        if moves:
+            numerators, denominators = [*numerators, photo - title], [*denominators, photo + title]
+        found = ratios(np.stack(numerators, axis=1), np.stack(denominators, axis=1), seed=seed)
+        still = Figure(0.0, None, None, "no exchange moves a vector: 0 by definition")
+        return {"photo": found[0], "title": found[1], "index": found[2] if moves else still}
+
+
+@dataclass(frozen=True)
+class Dominance:
+    """What the vectors of a method hang on.
+
+    Attributes:
+        method: its name.
+        queries: the listings measured on, each with a photo and a title.
+        movement: how far their vectors go.
+        retrieval: what is found by `image`, `title`, `both`, `photo_swapped` and `title_swapped`, for the same
+            queries; empty where no product has a second listing.
+        seed: of the draws and the intervals.
+        remarks: what a reader should know of the figures.
+    """
+
+    method: str
+    queries: QuerySet
+    movement: Movement
+    retrieval: dict[str, SameProductResult]
+    seed: int
+    remarks: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as JSON; retrieval with paired differences from what both together find."""
+        both = self.retrieval.get("both")
+        found = self.movement.figures(self.seed)
+        return {
+            "task": "dominance",
+            "protocol": self.queries.protocol,
+            "split": self.queries.split,
+            "method": self.method,
+            "listings": len(self.movement),
+            "index_size": len(self.queries.listings),
+            "seed": self.seed,
+            "remarks": list(self.remarks),
+            "index": found["index"].as_json(),
+            "movement": {name: found[name].as_json() for name in ("photo", "title")},
+            "retrieval": {
+                name: {
+                    "queries": len(result.queries),
+                    **_plain(result.figures(self.seed)),
+                    **({} if result is both else {"minus_both": _plain(result.figures(self.seed, minus=both))}),
+                }
+                for name, result in self.retrieval.items()
+            },
+        }
+
+
+def evaluate_dominance(
+    embeds: Embeds,
+    catalog: Catalog,
+    queries: QuerySet | None,
+    *,
+    split: str = "all",
+    vectors: Mapping[Modalities, NDArray[np.float32]] | None = None,
+    most: int = MOST_QUERIES,
+    method: str = "model",
+    seed: int = 0,
+    batch_size: int = 256,
+    stage: Stages = silent_stages,
+) -> Dominance:
+    """Retrieval by photo, title and both, and how far the vector goes when one of them is exchanged.
+
+    For each modality alone, and for both, the catalogue is embedded once, unless its vectors are given.
+
+    Args:
+        embeds: the model.
+        catalog: the N rows to be found, and to exchange with.
+        queries: what is asked; None where there are no labels: then movement alone is measured, on rows of `split`.
+        split: the rows measured on where there are no queries.
+        vectors: (N, d) vectors of the catalogue, by what the model saw of it; what is not there is made.
+        most: how many queries or rows are measured on, drawn by a hash of their ids.
+        method: the name of the model.
+        seed: of the draws and the intervals.
+        batch_size: products that the model embeds at once.
+        stage: told of the progress of each stage.
+
+    Raises:
+        ConfigError: when `most` is below 1.
+        CatalogError: when no listing has both a photo and a title, or none has another product to exchange with.
+
+    Example:
+        >>> found = evaluate_dominance(embedder, catalog, catalog_queries(catalog, "test"))  # doctest: +SKIP
+        >>> found.movement.figures()["index"].text()                                         # doctest: +SKIP
+        '-0.312 [-0.341, -0.284]'
+    """
+    if most < 1:
+        raise ConfigError(f"dominance needs at least one listing, not {most}.")
+    given = rows_as_queries(catalog, split) if queries is None else queries
+    whole = subset(given, np.flatnonzero(_whole(given, catalog)))
+    if not len(whole):
+        raise CatalogError(
+            f"no listing asked for in {catalog.path} has both a photo and a title; dominance compares the two."
+        )
+    asked = drawn(whole, most, seed)
+    partners = swap_partners(catalog, asked, seed)
+    if not (partners >= 0).any():
+        raise CatalogError(
+            f"{catalog.path} has no second product with a photo and a title of its own to exchange with."
+        )
+    remarks = [*given.remarks, *_remarks(given, whole, asked, partners, has_labels=queries is not None)]
+    asked, partners = subset(asked, np.flatnonzero(partners >= 0)), partners[partners >= 0]
+
+    shown = {
+        "both": asked,
+        "photo_swapped": replace(asked, photo=lambda number: catalog.photo(int(partners[number]))),
+        "title_swapped": replace(asked, titles=[catalog.titles[row] for row in partners]),
+    }
+    without_index = VectorFinder(
+        embeds, np.zeros((0, embeds.dimension), np.float32), tie_keys(catalog.ids), "both", method, batch_size
+    )
+    found: dict[str, NDArray[np.float32]] = {}
+    for name, listings in shown.items():
+        with stage(f"embedding listings ({name.replace('_', ' ')})") as on_progress:
+            found[name] = without_index.embed(listings, on_progress)
+    movement = Movement(
+        photo=_distances(found["both"], found["photo_swapped"]),
+        title=_distances(found["both"], found["title_swapped"]),
+        products=asked.products,
+    )
+
+    def finder(seen: Modalities) -> VectorFinder:
+        made = (vectors or {}).get(seen)
+        with stage(f"embedding the catalogue ({seen})") as on_progress:
+            return vector_finder(
+                embeds, catalog, seen, vectors=made, method=method, batch_size=batch_size, on_progress=on_progress
+            )
+
+    retrieval: dict[str, SameProductResult] = {}
+    if queries is not None:
+        retrieval = {seen: finder(seen).find(asked) for seen in _ALONE}
+        both = finder("both")
+        retrieval |= {name: both.judge(found[name], listings) for name, listings in shown.items()}
+    return Dominance(method, asked, movement, retrieval, seed, tuple(remarks))
+
+
+def swap_partners(catalog: Catalog, queries: QuerySet, seed: int = 0) -> NDArray[np.int64]:
+    """The row whose photo, or title, each query is given instead of its own.
+
+    It is drawn by a hash of the seed and the query's row among the rows that have both a photo and a title, and are
+    of another product and another group, with another title and another photo.
+
+    Args:
+        catalog: N rows.
+        queries: Q queries.
+        seed: of the draw.
+
+    Returns:
+        (Q,) rows; -1 for a query for which there is none.
+
+    Example:
+        >>> partners = swap_partners(catalog, queries)  # doctest: +SKIP
+    """
+    titles = [None if title is None else normalise_title(title) for title in catalog.titles]
+    kinds = [codes(catalog.product_ids), catalog.groups, codes(titles), catalog.photo_pixels]
+    usable = catalog.has_photo & np.array([title is not None for title in titles], np.bool_)
+    partners = np.full(len(queries), -1, np.int64)
+    drawn_numbers = hash64(seed, _SWAP, queries.rows)
+    for number, row in enumerate(queries.rows):
+        differs = usable.copy()
+        for kind in kinds:
+            differs &= kind != kind[row]
+        candidates = np.flatnonzero(differs)
+        own = normalise_title(queries.titles[number] or "")  # a given query's title need not be its row's
+        for attempt in range(len(candidates)):
+            partner = candidates[(int(drawn_numbers[number]) + attempt) % len(candidates)]
+            if titles[partner] != own:
+                partners[number] = partner
+                break
+    return partners
+
+
+def _whole(queries: QuerySet, catalog: Catalog) -> NDArray[np.bool_]:
+    """(Q,) which queries have a photo and a title."""
+    titled = np.array([title is not None for title in queries.titles], np.bool_)
+    if queries.protocol == "listings":  # the catalogue knows without reading photos
+        return titled & catalog.has_photo[queries.rows]
+    return titled & np.array([queries.photo(number) is not None for number in range(len(queries))], np.bool_)
+
+
+def _distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n,) cosine distances of the rows of two (n, d): 0 exactly where they are equal."""
+    cosines = (one.astype(np.float64) * other).sum(axis=1)
+    return np.where((one == other).all(axis=1), 0.0, np.clip(1 - cosines, 0, 2))
+
+
+def _remarks(
+    given: QuerySet, whole: QuerySet, asked: QuerySet, partners: NDArray[np.int64], *, has_labels: bool
+) -> Iterator[str]:
+    if not has_labels:
+        yield "There are no queries of the same product, so only the movement of vectors is measured."
+    if len(whole) < len(given):
+        lacking = len(given) - len(whole)
+        yield f"{lacking:,} of {len(given):,} listings without a photo or a title are left out."
+    if len(asked) < len(whole):
+        yield f"{len(asked):,} of {len(whole):,} listings are measured on, drawn by a hash of their ids."
+    alone = int((partners < 0).sum())
+    if alone:
+        yield f"{alone:,} of {len(asked):,} listings without another product to exchange with are left out."
+    if len(given) >= FEW or not has_labels:  # else it was said of the queries
+        yield from few_remark(len(asked) - alone)
+
+
+def _plain(found: dict[str, Figure]) -> dict[str, Any]:
+    return {name: figure.as_json() for name, figure in found.items()}

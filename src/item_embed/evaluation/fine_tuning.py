@@ -1,0 +1,154 @@
+"""A classifier of leaves that trains the encoder too: what a model can learn, beside what its vector holds.
+
+Letters in shapes: n rows, L leaves.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from item_embed.catalog.photos.images import decode
+from item_embed.catalog.store import Catalog
+from item_embed.config import TrainingSettings
+from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.seen import Modalities
+from item_embed.evaluation.classifiers import Classifier, Scores, quality
+from item_embed.evaluation.leaves import LeafTask
+from item_embed.hashing import hash64
+from item_embed.progress import OnProgress, silent
+from item_embed.training.optimiser import learning_rate, make_optimizer
+
+_SCORED = 256  # rows scored at once
+_ORDER = 0xF17E  # the stream of the order of rows
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How to train.
+
+    Attributes:
+        epochs: how often each training row is seen; after each, validation says whether to keep what was learnt.
+        least_steps: of an epoch: with few rows it goes over them more than once.
+        batch_size: rows per step.
+        learning_rate: its peak, after a tenth of the steps.
+        seed: of the head, of dropout and of the order of rows.
+    """
+
+    epochs: int = 4
+    least_steps: int = 50
+    batch_size: int = 64
+    learning_rate: float = 5e-4
+    seed: int = 0
+
+
+def fine_tune(
+    model: str | Path,
+    catalog: Catalog,
+    modalities: Modalities = "both",
+    settings: FineTuning | None = None,
+    *,
+    device: str | None = None,
+    on_progress: OnProgress = silent,
+) -> Classifier:
+    """Train encoder and a linear layer on [CLS], starting anew from the model for each set of training rows.
+
+    The epoch that is best on validation is kept, the last one where there is no validation row.
+
+    Args:
+        model: the model's folder, which stays as it is.
+        catalog: whose titles and photos are read.
+        modalities: what the model sees of them.
+        settings: how to train.
+        device: a torch device; by default a GPU where there is one.
+        on_progress: told of steps.
+
+    Returns:
+        A classifier, for `leaf_category.evaluate_leaf_category`.
+
+    Example:
+        >>> methods = {"fine_tuned": fine_tune("run/model", catalog)}  # doctest: +SKIP
+    """
+    chosen = settings or FineTuning()
+
+    def classify(task: LeafTask, rows: NDArray[np.int64]) -> Scores:
+        known, labels = np.unique(task.labels[rows], return_inverse=True)
+        truth = task.labels[task.validation]
+        steps = max(chosen.least_steps, -(-len(rows) // chosen.batch_size))
+        total = steps * chosen.epochs
+        schedule = TrainingSettings(
+            steps=total, warmup_steps=total // 10, learning_rate=chosen.learning_rate, batch_size=chosen.batch_size
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(chosen.seed)
+            network = _Network(Embedder.from_pretrained(model, device), catalog, modalities, len(known))
+            optimizer = make_optimizer(network, schedule)
+            best: tuple[tuple[float, float], Scores] | None = None
+            for step, places in enumerate(_batches(rows, total, chosen)):
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(step, schedule)
+                target = torch.from_numpy(labels[places]).to(network.embedder.device)
+                network.train()
+                optimizer.zero_grad()
+                cross_entropy(network(rows[places]), target).backward()
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                on_progress(step + 1, total)
+                if (step + 1) % steps == 0 and (len(truth) or step + 1 == total):
+                    validation = network.score(task.validation, known, len(task.leaves))
+                    reached = quality(validation, truth)
+                    if best is None or reached > best[0]:
+                        test = network.score(task.test, known, len(task.leaves))
+                        best = reached, Scores(validation, test, {"epochs": (step + 1) // steps})
+        assert best is not None
+        return best[1]
+
+    return classify
+
+
+class _Network(nn.Module):
+    """The encoder with a linear layer on [CLS]; takes numbers of rows."""
+
+    def __init__(self, embedder: Embedder, catalog: Catalog, modalities: Modalities, leaves: int) -> None:
+        super().__init__()
+        self.embedder, self.catalog, self.modalities = embedder, catalog, modalities
+        self.encoder = embedder.model
+        self.head = nn.Linear(embedder.dimension, leaves).to(embedder.device)
+
+    def forward(self, rows: NDArray[np.int64]) -> Tensor:
+        """The logits of some rows, (n, leaves)."""
+        processor = self.embedder.processor
+        photos = self.catalog.photos(rows) if self.modalities != "title" else [None] * len(rows)
+        images = [None if photo is None else decode(photo, processor.image_size) for photo in photos]
+        titles = [self.catalog.titles[row] if self.modalities != "image" else None for row in rows]
+        inputs = processor(titles, images)
+        cls = self.encoder(**{name: tensor.to(self.embedder.device) for name, tensor in inputs.items()}).cls
+        logits: Tensor = self.head(cls)
+        return logits
+
+    @torch.no_grad()
+    def score(self, rows: NDArray[np.int64], known: NDArray[np.int64], leaves: int) -> NDArray[np.float32]:
+        """The logits of some rows over all leaves, (n, L), `-inf` for those that it does not know."""
+        self.eval()
+        scores = np.full((len(rows), leaves), -np.inf, np.float32)
+        for start in range(0, len(rows), _SCORED):
+            part = rows[start : start + _SCORED]
+            scores[start : start + len(part), known] = self(part).float().cpu().numpy()
+        return scores
+
+
+def _batches(rows: NDArray[np.int64], steps: int, settings: FineTuning) -> Iterator[NDArray[np.int64]]:
+    """Places in `rows`: all of them in one order after another, each a function of (seed, pass, row)."""
+    waiting = np.zeros(0, np.int64)
+    passes = 0
+    for _ in range(steps):
+        while len(waiting) < settings.batch_size:
+            order = np.argsort(hash64(settings.seed, _ORDER, passes, rows), kind="stable")
+            waiting, passes = np.concatenate([waiting, order]), passes + 1
+        yield waiting[: settings.batch_size]
+        waiting = waiting[settings.batch_size :]

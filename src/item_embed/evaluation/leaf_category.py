@@ -1,0 +1,211 @@
+"""Leaf-category prediction: how much of a product's category its vector holds.
+
+Classifiers learn from the labelled rows of the train split, all or a few of each leaf; their settings are chosen on the
+validation split, and figures are of the test split. Groups are never parted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from item_embed.errors import ConfigError
+from item_embed.evaluation.classification import Judged, figures, judge
+from item_embed.evaluation.classifiers import Classifier
+from item_embed.evaluation.intervals import Figure, ratios
+from item_embed.evaluation.leaves import LeafTask
+from item_embed.progress import Stages, silent_stages
+
+PER_LEAF = (1, 5, 10)  # labelled rows per leaf of the learning curve, beside all
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Test rows of one leaf that were taken for another.
+
+    Attributes:
+        truth: the true leaf's path.
+        predicted: the path of the leaf that they were taken for.
+        count: how many.
+        of: how many test rows the true leaf has.
+        rows: some of them, the surest first, as rows of the catalogue.
+    """
+
+    truth: str
+    predicted: str
+    count: int
+    of: int
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LeafCategoryResult:
+    """How one method did.
+
+    Attributes:
+        method: its name.
+        task: the leaves, and which rows taught, chose and judged.
+        judged: what it said of the test rows, having learnt from all training rows.
+        curve: the same, having learnt from so many rows of each leaf.
+    """
+
+    method: str
+    task: LeafTask
+    judged: Judged
+    curve: dict[int, Judged]
+
+    def figures(self, seed: int = 0, *, minus: "LeafCategoryResult | None" = None) -> dict[str, Figure]:
+        """`classification.figures`, or how far they lie above another method's on the same rows."""
+        return figures(self.judged, minus=None if minus is None else minus.judged, seed=seed)
+
+    def learning_curve(self, seed: int = 0) -> dict[int, dict[str, Figure]]:
+        """The figures after so many rows of each leaf, fewest first."""
+        return {count: figures(judged, seed=seed) for count, judged in self.curve.items()}
+
+    def accuracy_by_top_level(self, seed: int = 0) -> dict[str, tuple[int, Figure]]:
+        """For each first level of the category paths: how many test rows it has, and their accuracy."""
+        levels = np.array(self.task.top_levels)[self.judged.truth]
+        found = {}
+        for level in np.unique(levels):
+            part = levels == level
+            _, groups = np.unique(self.judged.groups[part], return_inverse=True)
+            right = np.bincount(groups, self.judged.right[part]).astype(np.float64)
+            rows = np.bincount(groups).astype(np.float64)
+            [accuracy] = ratios(right[:, None], rows[:, None], seed=seed)
+            found[str(level)] = (int(part.sum()), accuracy)
+        return found
+
+    def confusions(self, most: int = 20, examples: int = 3) -> list[Confusion]:
+        """The most frequent pairs of a true leaf and the one that it was taken for, most frequent first."""
+        wrong = np.flatnonzero(~self.judged.right)
+        wrong = wrong[np.argsort(-self.judged.scaled[wrong], kind="stable")]  # the surest first
+        pairs: dict[tuple[int, int], list[int]] = {}
+        for place in wrong:
+            pair = int(self.judged.truth[place]), int(self.judged.predicted[place])
+            pairs.setdefault(pair, []).append(int(self.task.test[place]))
+        sizes = np.bincount(self.judged.truth, minlength=len(self.task.leaves))
+        frequent = sorted(pairs.items(), key=lambda item: (-len(item[1]), item[0]))[:most]
+        leaves = self.task.leaves
+        return [
+            Confusion(leaves[truth], leaves[predicted], len(rows), int(sizes[truth]), tuple(rows[:examples]))
+            for (truth, predicted), rows in frequent
+        ]
+
+
+def evaluate_leaf_category(
+    task: LeafTask,
+    methods: Mapping[str, Classifier],
+    per_leaf: Sequence[int] = PER_LEAF,
+    seed: int = 0,
+    stage: Stages = silent_stages,
+) -> list[LeafCategoryResult]:
+    """Train and judge methods on the same rows.
+
+    Args:
+        task: from `leaves.leaf_task`.
+        methods: classifiers by name, such as those of `classifiers`.
+        per_leaf: how many rows of each leaf the learning curve learns from; all is always measured.
+        seed: of the learning curve's draws.
+        stage: told of the progress of each method.
+
+    Returns:
+        A result for each method, in their order.
+
+    Raises:
+        ConfigError: when a number of rows per leaf is below one.
+
+    Example:
+        >>> task = leaf_task(catalog)                                                      # doctest: +SKIP
+        >>> methods = {"linear_probe": linear_probe(vectors), "tfidf": tfidf_linear(catalog)}  # doctest: +SKIP
+        >>> probe, words = evaluate_leaf_category(task, methods)                           # doctest: +SKIP
+        >>> probe.figures(minus=words)["macro_f1"].text("+.3f")                            # doctest: +SKIP
+        '-0.060 [-0.085, -0.031]'
+    """
+    if any(count < 1 for count in per_leaf):
+        raise ConfigError(f"a learning curve needs at least one row of each leaf, not {min(per_leaf)}.")
+    draws: dict[int | None, NDArray[np.int64]] = {count: task.drawn(count, seed) for count in sorted(set(per_leaf))}
+    draws[None] = task.train
+    results = []
+    for name, classify in methods.items():
+        judged = {}
+        with stage(f"classifying by {name}") as on_progress:
+            for done, (count, rows) in enumerate(draws.items(), 1):
+                judged[count] = judge(classify(task, rows), task, len(rows))
+                on_progress(done, len(draws))
+        curve = {count: one for count, one in judged.items() if count is not None}
+        results.append(LeafCategoryResult(name, task, judged[None], curve))
+    return results
+
+
+def as_json(
+    results: Sequence[LeafCategoryResult],
+    baseline: str | None = None,
+    by_top_level: bool = False,
+    seed: int = 0,
+    remarks: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Results on one task as one JSON object.
+
+    Args:
+        results: from `evaluate_leaf_category`, at least one.
+        baseline: the method that the others are compared with: each gets `minus_baseline`, the paired differences.
+        by_top_level: whether accuracy is also told by the first level of category paths.
+        seed: of intervals.
+        remarks: what else a reader should know; those of the task come first.
+    """
+    task = results[0].task
+    other = next((result for result in results if result.method == baseline), None)
+    return {
+        "task": "leaf-category",
+        "protocol": "learnt from train, chosen on validation, measured on test; groups never parted, and resampled",
+        "rows": {"train": len(task.train), "validation": len(task.validation), "test": len(task.test)},
+        "groups": len(np.unique(task.groups[task.test])),
+        "leaves": len(task.leaves),
+        "leaves_in_test": len(np.unique(task.labels[task.test])),
+        "remarks": [*task.remarks, *remarks],
+        "methods": {
+            result.method: _method(result, by_top_level, seed)
+            | (
+                {}
+                if other is None or other is result
+                else {"minus_baseline": _plain(result.figures(seed, minus=other))}
+            )
+            for result in results
+        },
+        **({} if other is None else {"baseline": other.method}),
+    }
+
+
+def _method(result: LeafCategoryResult, by_top_level: bool, seed: int) -> dict[str, Any]:
+    object_ = _judged(result.judged, result.figures(seed))
+    object_["per_leaf"] = {
+        str(count): _judged(result.curve[count], found) for count, found in result.learning_curve(seed).items()
+    }
+    object_["confusions"] = [
+        {"truth": one.truth, "predicted": one.predicted, "count": one.count, "of": one.of}
+        for one in result.confusions()
+    ]
+    if by_top_level:
+        object_["by_top_level"] = {
+            level: {"rows": rows, "accuracy": accuracy.as_json()}
+            for level, (rows, accuracy) in result.accuracy_by_top_level(seed).items()
+        }
+    return object_
+
+
+def _judged(judged: Judged, found: dict[str, Figure]) -> dict[str, Any]:
+    """Figures with what they rest on; `answered` is the count behind `precision_at_95`."""
+    return {
+        "training_rows": judged.training_rows,
+        "settings": judged.settings,
+        "temperature": judged.temperature,
+        "threshold": judged.threshold,
+        "answered": int(judged.answered.sum()),
+        **_plain(found),
+    }
+
+
+def _plain(found: dict[str, Figure]) -> dict[str, Any]:
+    return {name: figure.as_json() for name, figure in found.items()}

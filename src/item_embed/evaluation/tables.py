@@ -1,0 +1,104 @@
+"""The results of tasks as tables of a report."""
+
+from collections.abc import Sequence
+
+from item_embed.evaluation.dominance import Dominance
+from item_embed.evaluation.intervals import Figure
+from item_embed.evaluation.leaf_category import LeafCategoryResult
+from item_embed.evaluation.report import COLUMNS, Table
+from item_embed.evaluation.robustness import Robustness
+
+_LEAF_FIGURES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "top_5_accuracy": "top-5",
+    "calibration_error": "ECE",
+    "calibration_error_scaled": "ECE, scaled",
+    "coverage_at_95": "coverage at 95 %",
+    "precision_at_95": "its precision",
+}
+
+
+def leaf_category_table(results: Sequence[LeafCategoryResult], seed: int = 0) -> Table:
+    """Methods that learnt from all training rows."""
+    task = results[0].task
+    return Table(
+        title="Leaf category",
+        columns=["method", *_LEAF_FIGURES.values()],
+        rows=[[result.method, *_cells(result.figures(seed), _LEAF_FIGURES)] for result in results],
+        note=f"{len(task.test):,} test rows of {len(task.leaves):,} leaves, learnt from {len(task.train):,}, chosen on "
+        f"{len(task.validation):,}; groups are never parted. ECE: calibration error, before and after temperature "
+        "scaling. 95 % intervals over groups.",
+    )
+
+
+def learning_curve_table(results: Sequence[LeafCategoryResult], seed: int = 0) -> Table:
+    """Accuracy after some rows of each leaf, and after all."""
+    counts = list(results[0].curve)
+    rows = []
+    for result in results:
+        curve = result.learning_curve(seed)
+        accuracies = [curve[count]["accuracy"].text() for count in counts]
+        rows.append([result.method, *accuracies, result.figures(seed)["accuracy"].text()])
+    return Table(
+        title="Leaf category: accuracy by labelled rows of each leaf",
+        columns=["method", *(str(count) for count in counts), "all"],
+        rows=rows,
+        note="The same rows for every method, drawn once; settings are still chosen on all validation rows.",
+    )
+
+
+def confusion_table(result: LeafCategoryResult) -> Table:
+    """The most frequent mistakes."""
+    return Table(
+        title=f"Taken for another leaf most often, {result.method}",
+        columns=["leaf", "taken for", "rows", "of"],
+        rows=[[one.truth, one.predicted, f"{one.count:,}", f"{one.of:,}"] for one in result.confusions()],
+    )
+
+
+def dominance_tables(found: Dominance) -> list[Table]:
+    """How far vectors go, and what is found by each modality and with one exchanged."""
+    moved = found.movement.figures(found.seed)
+    tables = [
+        Table(
+            title="Movement",
+            columns=["exchanged", "cosine distance"],
+            rows=[[name, moved[name].text()] for name in ("photo", "title")],
+            note=f"Index {moved['index'].text('+.3f')}: (photo - title) / (photo + title). {len(found.movement):,} "
+            "listings. It says what moves the vector, not what helps to find.",
+        )
+    ]
+    if found.retrieval:
+        rows = [[name.replace("_", " "), *_retrieval(r.figures(found.seed))] for name, r in found.retrieval.items()]
+        tables.append(Table(title="Same product", columns=["query sees", *COLUMNS], rows=rows))
+    return tables
+
+
+def robustness_tables(found: Robustness) -> list[Table]:
+    """One table of all alterations: a row per strength."""
+    rows = [
+        ["as they are", "", f"{len(found.unaltered.queries):,}", *_retrieval(found.unaltered.figures(found.seed)), ""]
+    ]
+    for curve in found.curves:
+        for point in curve.points:
+            change = point.result.figures(found.seed, minus=curve.unaltered)["macro_recall_at_10"].text("+.3f")
+            strength = f"{point.strength:g} {curve.unit}"
+            figures = _retrieval(point.result.figures(found.seed))
+            rows.append([curve.name.replace("_", " "), strength, f"{len(curve):,}", *figures, change])
+    return [
+        Table(
+            title="Same product, queries altered",
+            columns=["alteration", "strength", "queries", *COLUMNS, "change of recall@10"],
+            rows=rows,
+            note="The catalogue is as it is. Changes are paired: the same queries, altered and not.",
+        )
+    ]
+
+
+def _retrieval(figures: dict[str, Figure]) -> list[str]:
+    return [figures[name].text() for name in ("hit_at_1", "macro_recall_at_10", "map_at_10")]
+
+
+def _cells(figures: dict[str, Figure], names: dict[str, str]) -> list[str]:
+    return [figures[name].text() if name in figures else "" for name in names]

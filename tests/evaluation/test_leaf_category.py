@@ -1,0 +1,105 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from item_embed.errors import ConfigError
+from item_embed.evaluation.classification import figures
+from item_embed.evaluation.classifiers import linear_probe, nearest_neighbours
+from item_embed.evaluation.leaf_category import LeafCategoryResult, as_json, evaluate_leaf_category
+from item_embed.evaluation.leaves import LeafTask
+
+LEAVES = ("A > X", "A > Y", "B > X", "B > Y")
+
+
+def made() -> tuple[LeafTask, np.ndarray]:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(4, size=200)
+    features = np.eye(4, dtype=np.float32)[labels] + 0.6 * generator.normal(size=(200, 4)).astype(np.float32)
+    train, validation, test = np.split(np.arange(200), [100, 150])
+    return LeafTask(LEAVES, labels, np.arange(200) // 2, train, validation, test, ("a remark.",)), features
+
+
+@pytest.fixture(scope="module")
+def results() -> list[LeafCategoryResult]:
+    task, features = made()
+    methods = {"linear_probe": linear_probe(features), "knn": nearest_neighbours(features)}
+    return evaluate_leaf_category(task, methods, per_leaf=(5, 1))
+
+
+def test_every_method_learns_from_the_same_rows(results: list[LeafCategoryResult]) -> None:
+    assert [result.method for result in results] == ["linear_probe", "knn"]
+    for result in results:
+        assert list(result.curve) == [1, 5]
+        assert [judged.training_rows for judged in result.curve.values()] == [4, 20]
+        assert result.judged.training_rows == 100
+        assert result.learning_curve()[5] == figures(result.curve[5])
+        assert result.figures()["accuracy"].value > 0.5
+
+
+def test_a_second_run_is_the_same(results: list[LeafCategoryResult]) -> None:
+    task, features = made()
+    [again] = evaluate_leaf_category(task, {"linear_probe": linear_probe(features)}, per_leaf=(1,))
+    assert again.figures() == results[0].figures()
+    assert again.learning_curve()[1] == results[0].learning_curve()[1]
+
+
+def test_accuracy_by_top_level_adds_up(results: list[LeafCategoryResult]) -> None:
+    found = results[0].accuracy_by_top_level()
+    assert list(found) == ["A", "B"]
+    assert sum(rows for rows, _ in found.values()) == 50
+    right = sum(rows * accuracy.value for rows, accuracy in found.values())
+    assert right == pytest.approx(results[0].judged.right.sum())
+
+
+def test_confusions_are_those_of_plain_loops(results: list[LeafCategoryResult]) -> None:
+    result = results[0]
+    judged, task = result.judged, result.task
+    confusions = result.confusions(most=100, examples=2)
+    assert [one.count for one in confusions] == sorted((one.count for one in confusions), reverse=True)
+    assert sum(one.count for one in confusions) == (~judged.right).sum()
+    for one in confusions:
+        truth, predicted = LEAVES.index(one.truth), LEAVES.index(one.predicted)
+        places = np.flatnonzero((judged.truth == truth) & (judged.predicted == predicted))
+        assert one.count == len(places)
+        assert one.of == (judged.truth == truth).sum()
+        surest = sorted(places, key=lambda place: -judged.scaled[place])[:2]
+        assert one.rows == tuple(task.test[surest])
+    assert result.confusions(most=1) == result.confusions()[:1]
+
+
+def test_json_holds_figures_counts_and_differences(results: list[LeafCategoryResult]) -> None:
+    found = json.loads(json.dumps(as_json(results, "knn", by_top_level=True, remarks=["more."]), allow_nan=False))
+    assert found["rows"] == {"train": 100, "validation": 50, "test": 50}
+    assert (found["groups"], found["leaves"], found["leaves_in_test"]) == (25, 4, 4)
+    assert found["remarks"] == ["a remark.", "more."]
+    assert found["baseline"] == "knn"
+    probe, knn = found["methods"]["linear_probe"], found["methods"]["knn"]
+    assert probe["accuracy"] == results[0].figures()["accuracy"].as_json()
+    assert probe["answered"] == results[0].judged.answered.sum()
+    assert probe["per_leaf"]["5"]["training_rows"] == 20
+    assert probe["by_top_level"]["A"]["rows"] + probe["by_top_level"]["B"]["rows"] == 50
+    difference = probe["accuracy"]["value"] - knn["accuracy"]["value"]
+    assert probe["minus_baseline"]["accuracy"]["value"] == pytest.approx(difference)
+    assert "minus_baseline" not in knn
+    plain = as_json(results)
+    assert "baseline" not in plain
+    assert "by_top_level" not in plain["methods"]["knn"]
+
+
+def test_without_validation_rows_there_are_figures_all_the_same() -> None:
+    task, features = made()
+    task = replace(task, validation=np.zeros(0, np.int64))
+    methods = {"linear_probe": linear_probe(features), "knn": nearest_neighbours(features)}
+    found = as_json(evaluate_leaf_category(task, methods, per_leaf=()))
+    for method in found["methods"].values():
+        assert method["temperature"] is None
+        assert "coverage_at_95" not in method
+        assert method["accuracy"]["value"] > 0.5
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_learning_curve_of_no_rows_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one row of each leaf, not 0"):
+        evaluate_leaf_category(made()[0], {}, per_leaf=(5, 0))
