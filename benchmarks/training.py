@@ -5,7 +5,8 @@
 
 A step is a forward pass, its backward pass, the clipping of the gradient and AdamW (fused), without dropout, on photos
 of 224 x 224 pixels in patches of 16 and on titles in a vocabulary of the catalogue's own. Batches are made before the
-clock starts, so that decoding is not in; what the loader makes is printed beside. The contestants take turns within
+clock starts, so that decoding is not in; what the loader makes is printed beside. On one thread of a CPU
+the clock is the process's own, so that other work on the machine does not count. The contestants take turns within
 each round, each with the same rows, so that a busy machine slows all alike. Every round has rows of its own, as every
 step of a run has: kernels are made anew for shapes that were not there before. Medians over the rounds are printed,
 with their quartiles.
