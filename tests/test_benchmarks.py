@@ -173,6 +173,7 @@ def test_ratios_are_to_the_model_in_the_head_of_their_column(stage: Stage) -> No
     assert last[4:7] == ["5.00", "1.67", "1.00"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_parts_of_the_benchmark_of_a_gpu_work_on_a_cpu(
     stage: Stage, workers: int, capsys: pytest.CaptureFixture[str]
@@ -194,6 +195,7 @@ def test_the_parts_of_the_benchmark_of_a_gpu_work_on_a_cpu(
     assert "| 2.00 |" in last
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_a_gpu_leaves_out_what_fails_compiled_and_measures_the_others(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
