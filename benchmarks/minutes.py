@@ -1,14 +1,15 @@
 """What a user gets for the time: retrieval after so many CPU minutes of pre-training, with and without each switch.
 
     python benchmarks/minutes.py --data $ITEM_DATA --out runs/minutes
+    python benchmarks/minutes.py --table --out runs/minutes                # what is there, without running anything
 
 Pre-trains `tiny` on fashion without the groups of the frozen relistings, one thread per run: for each of the minutes
 with each set of switches, as many steps as fit; and with each set of switches the steps that the first set makes in
 the fewest minutes: equal samples. How long a step takes is measured first, the sets taking turns, so that other work
 on the machine slows all alike; batches are made within it, from photos that were decoded before. Every run has its own
 whole learning rate schedule. Then it evaluates every model on the relistings and prints the tables of
-docs/experiments.md. Every step is an `item` command; what exists is not made again, so the script can be stopped and
-started.
+docs/experiments.md. Every step is an `item` command on a CPU; what exists is not made again, so the script can be
+stopped and started, with the same seed and settings.
 """
 
 import argparse
@@ -18,34 +19,28 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from models import Contestant, Ours
 
 from item_embed.catalog.store import Catalog
 from item_embed.config import RunConfig
 from item_embed.model.configuration import ItemConfig
-from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.tokenizer import train_tokenizer
-from item_embed.objectives.batch import total_counts
-from item_embed.objectives.pretraining import Pretraining, weighted_sum
 from item_embed.training.batches import PretrainingData
-from item_embed.training.optimiser import choose_precision, make_optimizer
+from item_embed.training.optimiser import choose_precision, keep_few_kernels
+from training import SWITCHES as LONG_SWITCHES
 
-SWITCHES = {
-    "keep": [],
-    "patch_masking": ["objectives.patch_masking=drop"],
-    "background": ["model.background=drop"],
-    "both": ["objectives.patch_masking=drop", "model.background=drop"],
-}
+SWITCHES = {name.removesuffix("=drop"): switches for name, switches in LONG_SWITCHES.items()}  # folders have the names
 FIGURES = ("hit_at_1", "macro_recall_at_10", "map_at_10")
 MODALITIES = ("both", "image", "title")
 _WARM_UP, _ROUNDS = 4, 24  # steps of each set that decode the photos, and that are timed
+_ONE_CORE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}  # of every process
 
 
 @dataclass(frozen=True)
@@ -65,20 +60,27 @@ class Run:
 def main() -> None:
     """Run what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of fashion.parquet and fashion_relist.parquet")
+    parser.add_argument("--data", type=Path, help="folder of fashion.parquet and fashion_relist.parquet")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, nargs="+", default=[10, 30], help="of one CPU, per run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--table", action="store_true", help="only print what is there")
     parser.add_argument("settings", nargs="*", help="settings of every run, as training.batch_size=128")
     arguments = parser.parse_args()
+    minutes = sorted(arguments.minutes)
+    if arguments.table:
+        print_table(arguments.out, minutes)
+        return
+    if arguments.data is None:
+        parser.error("--data is needed for anything but --table")
+    os.environ.update(_ONE_CORE)
+    keep_few_kernels()  # as `item pretrain` does
     bench = Bench(arguments.out, arguments.data / "fashion_relist.parquet", arguments.seed, arguments.settings)
     bench.prepare(arguments.data / "fashion.parquet")
-    seconds = bench.seconds_per_step()
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        runs = plan(seconds, sorted(arguments.minutes))
-        list(pool.map(bench.finish, runs))
-    bench.print_table(runs, seconds)
+        list(pool.map(bench.finish, plan(bench.seconds_per_step(), minutes)))
+    print_table(arguments.out, minutes)
 
 
 def plan(seconds: dict[str, float], minutes: list[float]) -> list[Run]:
@@ -99,8 +101,13 @@ class Bench:
     settings: list[str]
 
     def prepare(self, feed: Path) -> None:
-        """The catalogue."""
+        """The catalogue, in a folder whose runs all have the same seed and settings."""
+        RunConfig.load("tiny", self.settings)  # a mistake in them is not kept
         self.out.mkdir(parents=True, exist_ok=True)
+        file, wanted = self.out / "settings.json", {"seed": self.seed, "settings": self.settings}
+        if file.exists() and (begun := _read(file)) != wanted:
+            sys.exit(f"{self.out} was begun with {json.dumps(begun)}: go on with those, or choose another --out.")
+        _write(file, json.dumps(wanted))
         if not (self.out / "fashion").exists():
             self._item("prepare", str(feed), "--out", str(self.out / "fashion"), "--group-column", "split_group")
 
@@ -109,38 +116,29 @@ class Bench:
         file = self.out / "seconds_per_step.json"
         if not file.exists():
             torch.set_num_threads(1)
-            steps = {name: self._steps(switches) for name, switches in SWITCHES.items()}
-            taken: dict[str, list[float]] = {name: [] for name in steps}
+            contestants = {name: self._contestant(name) for name in SWITCHES}
+            taken: dict[str, list[float]] = {name: [] for name in SWITCHES}
             for number in range(_WARM_UP + _ROUNDS):
-                for name, step in steps.items():
+                for name, contestant in contestants.items():
                     began = time.process_time()
-                    next(step)
+                    contestant.step(contestant.ready(number))
                     if number >= _WARM_UP:
                         taken[name].append(time.process_time() - began)
             _write(file, json.dumps({name: statistics.median(times) for name, times in taken.items()}))
         return _read(file)
 
-    def _steps(self, switches: list[str]) -> Iterator[None]:
-        """Make a training step at each `next`."""
-        config = RunConfig.load("tiny", [*switches, *self.settings])
+    def _contestant(self, name: str) -> Contestant:
+        """Trains with these switches on so few rows that it has decoded their photos when it is warm."""
+        whole = ["training.accumulation=1"]  # a batch in parts takes about as long
+        config = RunConfig.load("tiny", [*SWITCHES[name], *self.settings, *whole])
         catalog = Catalog(self.out / "fashion")
         rows = catalog.rows("train")[: _WARM_UP * config.training.batch_size]
         tokenizer = train_tokenizer(filter(None, catalog.titles), config.model.vocab_size)
         architecture = ItemConfig.from_settings(config.model, config.objectives, tokenizer.get_vocab_size())
-        pretraining = Pretraining(ItemForPreTraining(architecture), config.objectives)
-        optimizer = make_optimizer(pretraining.model, config.training)
         data = PretrainingData(catalog, rows, ItemProcessor.for_config(tokenizer, architecture), config)
-        bf16 = choose_precision(config.training.precision) == "bf16"
-        for step in range(len(data)):
-            parts = data[step]
-            for part in parts:
-                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                    losses = pretraining(part).losses
-                weighted_sum(losses, config.objectives.weights.active(), total_counts(parts)).backward()
-            torch.nn.utils.clip_grad_norm_(pretraining.parameters(), config.training.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-            yield
+        module = Ours(config, tokenizer.get_vocab_size())
+        precision = choose_precision(config.training.precision)
+        return Contestant(name, precision, module, module.optimizer(), torch.device("cpu"), data)
 
     def finish(self, run: Run) -> None:
         """Pre-train and evaluate."""
@@ -172,30 +170,12 @@ class Bench:
     def _item(self, *arguments: str) -> tuple[str, float]:
         """Run a command: what it printed, and the CPU seconds of it and its children."""
         print("item", *arguments, file=sys.stderr, flush=True)
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        with subprocess.Popen(
-            [sys.executable, "-c", _TIMED, *arguments], stdout=subprocess.PIPE, text=True, env=environment
-        ) as process:
+        with subprocess.Popen([sys.executable, "-c", _TIMED, *arguments], stdout=subprocess.PIPE, text=True) as process:
             said, _ = process.communicate()
         if process.returncode:
             sys.exit(f"item {' '.join(arguments)} failed")
         said, _, seconds = said.rstrip("\n").rpartition("\n")
         return said, float(seconds)
-
-    def print_table(self, runs: list[Run], seconds: dict[str, float]) -> None:
-        """What came out."""
-        print("| switch | CPU ms per step |\n|---|---|")
-        for name, each in seconds.items():
-            print(f"| {name} | {each * 1e3:.0f} |")
-        sees = [f"recall@10, {modalities}" for modalities in MODALITIES[1:]]
-        columns = ["run", "switch", "steps", "CPU minutes", *FIGURES, *sees]
-        print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
-        for run in runs:
-            both, *alone = (_read(self.out / run.name / f"{modalities}.json") for modalities in MODALITIES)
-            figures = [_interval(both[name]) for name in FIGURES]
-            figures += [_interval(single["macro_recall_at_10"]) for single in alone]
-            took = json.loads((self.out / run.name / "seconds.json").read_text(encoding="utf8")) / 60
-            print("|", " | ".join([run.why, run.switches, f"{run.steps:,}", f"{took:.1f}", *figures]), "|")
 
 
 # The command itself, then the CPU seconds of its process and children: a clock that other work does not slow.
@@ -210,6 +190,30 @@ except SystemExit as exit:
 usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(sum(u.ru_utime + u.ru_stime for u in usage))
 """
+
+
+def print_table(out: Path, minutes: list[float]) -> None:
+    """What came out of the runs so far."""
+    if not (out / "seconds_per_step.json").exists():
+        sys.exit(f"{out} has no seconds_per_step.json: nothing was measured there yet.")
+    seconds = _read(out / "seconds_per_step.json")
+    print("| switch | CPU ms per step |\n|---|---|")
+    for name, each in seconds.items():
+        print(f"| {name} | {each * 1e3:.0f} |")
+    sees = [f"recall@10, {modalities}" for modalities in MODALITIES[1:]]
+    columns = ["run", "switch", "steps", "CPU minutes", *FIGURES, *sees]
+    print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    for run in plan(seconds, minutes):
+        took = out / run.name / "seconds.json"
+        each = f"{json.loads(took.read_text(encoding='utf8')) / 60:.1f}" if took.exists() else "missing"
+        print("|", " | ".join([run.why, run.switches, f"{run.steps:,}", each, *figures(out / run.name)]), "|")
+
+
+def figures(run: Path) -> list[str]:
+    """The cells of what was evaluated of a run."""
+    wanted = [(MODALITIES[0], name) for name in FIGURES] + [(alone, "macro_recall_at_10") for alone in MODALITIES[1:]]
+    files = [(run / f"{modalities}.json", name) for modalities, name in wanted]
+    return [_interval(_read(file)[name]) if file.exists() else "missing" for file, name in files]
 
 
 def _write(file: Path, text: str) -> None:

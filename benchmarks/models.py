@@ -1,13 +1,18 @@
-"""The models that the benchmarks train: ours with its objectives, and a ViLT of the same size from `transformers`.
+"""The models that the benchmarks train: ours with its objectives, a ViLT of the same size from `transformers`; a step.
 
 Each makes its own arguments of a batch (`ready`), gives its loss, and knows its optimiser and how much it computes.
 What they are compared on, and what favours ViLT: benchmarks/training.py.
 """
 
-from contextlib import nullcontext
-from typing import NamedTuple
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,6 +27,7 @@ from item_embed.model.processor import scale_pixels
 from item_embed.model.tokenizer import PAD
 from item_embed.objectives.batch import PretrainingBatch
 from item_embed.objectives.pretraining import Pretraining, weighted_sum
+from item_embed.training.batches import PretrainingData
 from item_embed.training.optimiser import make_optimizer
 
 VILT_TITLE = 40  # positions of a title in ViLT
@@ -51,6 +57,7 @@ class Ours(nn.Module):
 
     def compile_blocks(self) -> None:
         """Compile the blocks for sequences of any length."""
+        compile_or_fail()
         for block in self.pretraining.model.item.blocks:
             block.compile(dynamic=True)
 
@@ -164,6 +171,7 @@ class Vilt(nn.Module):
         self.model = ViltForMaskedLM(config)
         self.itm = nn.Linear(model.hidden_size, 1)  # as in ViltForImageAndTextRetrieval
         if not shipped:
+            layer: Any
             for layer in self.model.vilt.encoder.layer:
                 layer.attention.attention = FusedAttention(layer.attention.attention)
         self.settings = model
@@ -177,6 +185,7 @@ class Vilt(nn.Module):
 
     def compile_blocks(self) -> None:
         """Compile the layers, for one length of sequences."""
+        compile_or_fail()
         for layer in self.model.vilt.encoder.layer:
             layer.compile(dynamic=False)
 
@@ -225,7 +234,8 @@ class Vilt(nn.Module):
 
     def _fast(self, batch: ViltBatch) -> tuple[Tensor, Tensor]:
         """The same without its loops over the photos, which shuffle patches and resize positions, and a square mask."""
-        vilt, embeddings = self.model.vilt, self.model.vilt.embeddings
+        vilt: Any = self.model.vilt
+        embeddings = vilt.embeddings
         patches = embeddings.patch_embeddings(batch.pixels).flatten(2).transpose(1, 2)
         photos = torch.cat([embeddings.cls_token.expand(len(patches), -1, -1), patches], dim=1)
         photos = embeddings.dropout(photos + embeddings.position_embeddings)
@@ -233,6 +243,109 @@ class Vilt(nn.Module):
         x, attended = embeddings(batch.input_ids, batch.attended, None, None, whole, None, photos)
         hidden = vilt.layernorm(vilt.encoder(x, attended.bool()[:, None, None, :]).last_hidden_state)
         return hidden, vilt.pooler(hidden)
+
+
+@dataclass
+class Contestant:
+    """A model that trains, the batches of its run, and what its steps took.
+
+    Attributes:
+        name: in the table.
+        precision: `bf16` (autocast) or `fp32`.
+        module: the model and its loss.
+        optimizer: its own.
+        device: where it trains.
+        data: its batches.
+        compiled: whether torch.compile makes its kernels.
+        seconds: of the steps that were timed.
+        worked: operations of each.
+    """
+
+    name: str
+    precision: str
+    module: Ours | Vilt
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+    data: PretrainingData
+    compiled: bool = False
+    seconds: list[float] = field(default_factory=list)
+    worked: list[float] = field(default_factory=list)
+
+    def ready(self, number: int) -> tuple[Any, ...]:
+        """The arguments of the step of that number, on the device."""
+        (batch,) = self.data[number]
+        return self.module.ready(batch, self.device)
+
+    def step(self, arguments: tuple[Any, ...]) -> None:
+        """Train on one batch."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            loss: Tensor = self.module(*arguments)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def time(self, number: int) -> None:
+        """Make the step of that number; keep the seconds it took, without its batch, and what it worked.
+
+        On one thread of a CPU these are the process's own seconds: other work on the machine does not count.
+        """
+        (batch,) = self.data[number]
+        arguments = self.module.ready(batch, self.device)
+        alone = self.device.type == "cpu" and torch.get_num_threads() == 1
+        clock = time.process_time if alone else time.perf_counter
+        wait(self.device)
+        began = clock()
+        self.step(arguments)
+        wait(self.device)
+        self.seconds.append(clock() - began)
+        self.worked.append(self.module.flops(batch))
+
+    @property
+    def products(self) -> int:
+        """Of a batch."""
+        return self.data.training.batch_size
+
+    @property
+    def flops(self) -> float:
+        """Of a product: the mean."""
+        return statistics.mean(self.worked) / self.products
+
+    @property
+    def rate(self) -> float:
+        """Products per second: the median."""
+        return self.products / statistics.median(self.seconds)
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Products per second: the quartiles."""
+        low, high = np.percentile(self.products / np.array(self.seconds), [25, 75])
+        return float(low), float(high)
+
+
+@contextmanager
+def leaving_out(contestant: Contestant) -> Iterator[None]:
+    """Say so where torch.compile fails; what is not compiled has to work."""
+    try:
+        yield
+    except Exception as error:  # torch raises errors of many kinds where there is no compiler
+        if not contestant.compiled:
+            raise
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        print(f"{contestant.name} is left out, since what torch.compile made of it failed here: {said}")
+
+
+def wait(device: torch.device) -> None:
+    """Until a GPU has done what it was told to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def compile_or_fail() -> None:
+    """Forget what was compiled for other models, and let torch.compile fail where it would give up and not compile."""
+    torch.compiler.reset()
+    if hasattr(torch._dynamo.config, "fail_on_recompile_limit_hit"):  # an older torch has none
+        torch._dynamo.config.fail_on_recompile_limit_hit = True
 
 
 def step_flops(forward: float, patch_projection: float) -> float:

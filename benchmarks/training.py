@@ -5,7 +5,8 @@
 
 A step is a forward pass, its backward pass, the clipping of the gradient and AdamW (fused), without dropout, on photos
 of 224 x 224 pixels in patches of 16 and on titles in a vocabulary of the catalogue's own. Batches are made before the
-clock starts, so that decoding is not in; what the loader makes is printed beside. The contestants take turns within
+clock starts, so that decoding is not in; what the loader makes is printed beside. On one thread of a CPU
+the clock is the process's own, so that other work on the machine does not count. The contestants take turns within
 each round, each with the same rows, so that a busy machine slows all alike. Every round has rows of its own, as every
 step of a run has: kernels are made anew for shapes that were not there before. Medians over the rounds are printed,
 with their quartiles.
@@ -31,18 +32,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import torch
 import transformers
-from models import VILT_TITLE, Ours, Vilt
+from models import VILT_TITLE, Contestant, Ours, Vilt, leaving_out, wait
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from item_embed.catalog.drawing.marketplace import draw_marketplace
 from item_embed.catalog.preparing import prepare
@@ -59,79 +56,6 @@ PATCHES, BACKGROUND = "objectives.patch_masking=drop", "model.background=drop"
 SWITCHES = {"keep": [], "patch_masking=drop": [PATCHES], "background=drop": [BACKGROUND], "both": [PATCHES, BACKGROUND]}
 _WARM_UP = 3  # steps of each contestant before the first round
 _LOADED = 512  # photos that the loader is timed on, at most
-
-
-@dataclass
-class Contestant:
-    """A model that trains, the batches of its run, and what its steps took.
-
-    Attributes:
-        name: in the table.
-        precision: `bf16` (autocast) or `fp32`.
-        module: the model and its loss.
-        optimizer: its own.
-        device: where it trains.
-        data: its batches.
-        compiled: whether torch.compile makes its kernels.
-        seconds: of the steps that were timed.
-        worked: operations of each.
-    """
-
-    name: str
-    precision: str
-    module: Ours | Vilt
-    optimizer: torch.optim.Optimizer
-    device: torch.device
-    data: PretrainingData
-    compiled: bool = False
-    seconds: list[float] = field(default_factory=list)
-    worked: list[float] = field(default_factory=list)
-
-    def ready(self, number: int) -> tuple[Any, ...]:
-        """The arguments of the step of that number, on the device."""
-        (batch,) = self.data[number]
-        return self.module.ready(batch, self.device)
-
-    def step(self, arguments: tuple[Any, ...]) -> None:
-        """Train on one batch."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            loss: Tensor = self.module(*arguments)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-
-    def time(self, number: int) -> None:
-        """Make the step of that number; keep the seconds it took, without its batch, and what it worked."""
-        (batch,) = self.data[number]
-        arguments = self.module.ready(batch, self.device)
-        wait(self.device)
-        began = time.perf_counter()
-        self.step(arguments)
-        wait(self.device)
-        self.seconds.append(time.perf_counter() - began)
-        self.worked.append(self.module.flops(batch))
-
-    @property
-    def products(self) -> int:
-        """Of a batch."""
-        return self.data.training.batch_size
-
-    @property
-    def flops(self) -> float:
-        """Of a product: the mean."""
-        return statistics.mean(self.worked) / self.products
-
-    @property
-    def rate(self) -> float:
-        """Products per second: the median."""
-        return self.products / statistics.median(self.seconds)
-
-    @property
-    def rates(self) -> tuple[float, float]:
-        """Products per second: the quartiles."""
-        low, high = np.percentile(self.products / np.array(self.seconds), [25, 75])
-        return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -182,7 +106,7 @@ class Stage:
         """Tokens of the longest title of those batches."""
         data = self.data(config)
         rows = {int(row) for number in range(self.count) for row in data.samples(number)[0]}
-        return data.processor.tokenize([self.catalog.titles[row] for row in rows]).ids.shape[1]
+        return int(data.processor.tokenize([self.catalog.titles[row] for row in rows]).ids.shape[1])
 
     @property
     def vocab_size(self) -> int:
@@ -195,7 +119,6 @@ class Stage:
         """A contestant on the device."""
         module.to(self.device).train()
         if compiled:
-            compile_or_fail()
             module.compile_blocks()
         return Contestant(name, precision, module, module.optimizer(), self.device, self.data(config), compiled)
 
@@ -218,7 +141,7 @@ class Stage:
     def vilt(
         self,
         size: str,
-        overrides: Sequence[str] = (),
+        settings: Sequence[str],
         *,
         name: str,
         precision: str,
@@ -226,7 +149,7 @@ class Stage:
         compiled: bool = False,
     ) -> Contestant:
         """A ViLT of the same size; compiled, it has one length for all batches, since each would be compiled anew."""
-        config = self.config(size, overrides)
+        config = self.config(size, settings)
         length = VILT_TITLE if shipped else self.longest_title(config) if compiled else None
         torch.manual_seed(0)
         rate = config.training.learning_rate
@@ -260,8 +183,9 @@ def main() -> None:
         table, fastest = [], 0.0
         for layers in arguments.layers or ([6] if quick else [6, 12]):
             contestants = warmed(line_up(stage, layers), _WARM_UP)
+            print(f"{layers} layers: {describe_ceiling(device)}", flush=True)
             race(contestants, range(_WARM_UP, _WARM_UP + rounds))
-            table += rows(f"{layers} x 384", contestants)
+            table += rows(f"{layers} x {stage.config('small').model.hidden_size}", contestants)
             fastest = max(fastest, *(c.rate for c in contestants))
         print(describe_loader(stage, fastest))
     print(
@@ -302,25 +226,6 @@ def fast_precision(device: torch.device) -> str:
         return choose_precision("auto")
 
 
-def compile_or_fail() -> None:
-    """Forget what was compiled for other models, and let torch.compile fail where it would give up and not compile."""
-    torch.compiler.reset()
-    if hasattr(torch._dynamo.config, "fail_on_recompile_limit_hit"):  # since torch 2.6
-        torch._dynamo.config.fail_on_recompile_limit_hit = True
-
-
-@contextmanager
-def leaving_out(contestant: Contestant) -> Iterator[None]:
-    """Say so where torch.compile fails; what is not compiled has to work."""
-    try:
-        yield
-    except Exception as error:  # torch raises errors of many kinds where there is no compiler
-        if not contestant.compiled:
-            raise
-        said = next(iter(str(error).splitlines()), type(error).__name__)
-        print(f"{contestant.name} is left out, since what torch.compile made of it failed here: {said}")
-
-
 def warmed(contestants: Sequence[Contestant], steps: int) -> list[Contestant]:
     """Those that work here, after so many steps: kernels are chosen, and compiled."""
     working = []
@@ -337,12 +242,6 @@ def race(contestants: Sequence[Contestant], rounds: Sequence[int]) -> None:
     for number in rounds:
         for contestant in contestants:
             contestant.time(number)
-
-
-def wait(device: torch.device) -> None:
-    """Until a GPU has done what it was told to."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def rows(size: str, contestants: Sequence[Contestant]) -> list[list[str]]:
@@ -374,6 +273,28 @@ def describe(stage: Stage) -> str:
         f"batch {stage.batch}, photos of {height} x {width} pixels, {background:.0%} of their patches background; "
         f"titles of {tokens:.1f} tokens with [CLS] and [SEP], vocabulary of {stage.vocab_size:,}; decoding is not in"
     )
+
+
+def ceiling(device: torch.device, dtype: torch.dtype, size: int, rounds: int = 10) -> float:
+    """Operations per second of the product of two square matrices: the median, after as many to warm up."""
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(2 * rounds):
+        wait(device)
+        began = time.perf_counter()
+        torch.matmul(a, b)
+        wait(device)
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / statistics.median(seconds[rounds:])
+
+
+def describe_ceiling(device: torch.device) -> str:
+    """The most that matrix products can be."""
+    size = 2048 if device.type == "cpu" else 8192
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    names = dict.fromkeys(("fp32", fast_precision(device)))
+    most = [f"{ceiling(device, types[name], size) / 1e9:,.0f} in {name}" for name in names]
+    return f"products of {size} x {size} matrices: {' and '.join(most)} GFLOP/s"
 
 
 def processor_name(device: torch.device) -> str:

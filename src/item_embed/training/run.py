@@ -199,8 +199,9 @@ def _tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: Run
         drawn = _drawn(rows, _TOKENIZER_ROWS, config.training.seed)
         titles = [title for row in drawn if (title := catalog.titles[row])]
         rare = set[str]()
-        if len(drawn) < len(rows):
-            rare = set[str]().union(*(catalog.titles[row] or "" for row in rows)).difference(*titles)
+        for row in rows if len(drawn) < len(rows) else ():
+            rare.update(catalog.titles[row] or "")
+        rare.difference_update(*titles)
         with whole_file(file) as aside:
             train_tokenizer(titles, config.model.vocab_size, letters="".join(sorted(rare))).save(str(aside))
     return load_tokenizer(file)
