@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from item_embed.catalog.store import Catalog
+from item_embed.cli import evaluate
 from item_embed.cli.evaluating import same_product
 from item_embed.cli.main import guarded
 from item_embed.embedding.bulk import embed_catalog
