@@ -38,6 +38,7 @@ def catalog(tmp_path: Path) -> Catalog:
             category=f"Mugs > {colour}",
             product_id=f"{colour}{number // 2}",
             split=("train", "validation", "test")[min(number // 14, 2)],
+            metadata={"shape": str(number // 4)},
         )
         for colour in COLOURS
         for number in range(40)
@@ -130,6 +131,16 @@ def test_options_that_would_be_ignored_are_refused(
     model: Path, catalog: Catalog, options: list[str], said: str
 ) -> None:
     assert said in refused(model, catalog.path, *options)
+
+
+def test_variants(model: Path, catalog: Catalog) -> None:
+    found = shown(model, catalog.path, "--split", "test", "--variants", "shape")["variants"]
+    assert isinstance(found, dict)
+    assert found["column"] == "shape"
+    assert found["queries"]
+    result = run(model, catalog.path, "--split", "test", "--variants", "shape")
+    assert "a variant before the product" in result.stdout
+    assert "size" in refused(model, catalog.path, "--split", "test", "--variants", "size")
 
 
 def test_no_category_is_one_sentence(tmp_path: Path, model: Path) -> None:

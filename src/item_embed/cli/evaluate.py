@@ -65,6 +65,10 @@ def command(
         typer.Option(min=1, help="Queries drawn for dominance and robustness.", show_default="500"),
     ] = None,
     by: Annotated[str | None, typer.Option(help="Also by the values of this column of --queries.")] = None,
+    variants: Annotated[
+        str | None,
+        typer.Option(help="Also how often listings of other products that share this column of the feed are found."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with examples here as well.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of intervals, examples and masks.")] = 0,
@@ -89,6 +93,7 @@ def command(
         fine_tune=fine_tune,
         sample=sample,
         by=by,
+        variants=variants,
         as_json=as_json,
         html=html,
         seed=seed,

@@ -7,6 +7,7 @@ from item_embed.evaluation.intervals import Figure
 from item_embed.evaluation.leaf_category import LeafCategoryResult
 from item_embed.evaluation.report import COLUMNS, Table
 from item_embed.evaluation.robustness import Robustness
+from item_embed.evaluation.variants import Variants
 
 _LEAF_FIGURES = {
     "accuracy": "accuracy",
@@ -94,6 +95,20 @@ def robustness_tables(found: Robustness) -> list[Table]:
             note="The catalogue is as it is. Changes are paired: the same queries, altered and not.",
         )
     ]
+
+
+def variant_table(found: Variants, seed: int = 0) -> Table:
+    """How often variants are found, and before the product itself."""
+    shares = found.shares(seed)
+    return Table(
+        title=f"Variants: other products with the same {found.column}",
+        columns=["share of queries with variants", found.method],
+        rows=[
+            ["a variant among the first ten", shares["variant_among_ten"].text()],
+            ["a variant before the product", shares["variant_before_product"].text()],
+        ],
+        note=f"{len(found):,} queries have variants.",
+    )
 
 
 def _retrieval(figures: dict[str, Figure]) -> list[str]:

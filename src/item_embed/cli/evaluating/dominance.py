@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def dominance(request: Request, catalog: "Catalog") -> None:
     """Exchange photos and titles, and see how far vectors go and what is still found."""
-    request.refuse("--task dominance", "modalities", "vectors", "baselines", "by", "fine_tune")
+    request.refuse("--task dominance", "modalities", "vectors", "baselines", "by", "fine_tune", "variants")
 
     from item_embed.embedding.embedder import Embedder
     from item_embed.evaluation.dominance import evaluate_dominance

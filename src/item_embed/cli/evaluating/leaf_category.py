@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def leaf_category(request: Request, catalog: "Catalog") -> None:
     """Train classifiers on the vectors of labelled rows and judge them."""
-    request.refuse("--task leaf-category", "queries", "split", "by", "sample")
+    request.refuse("--task leaf-category", "queries", "split", "by", "sample", "variants")
 
     from item_embed.evaluation.leaf_category import as_json, evaluate_leaf_category
     from item_embed.evaluation.leaves import leaf_task

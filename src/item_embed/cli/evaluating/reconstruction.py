@@ -12,7 +12,18 @@ if TYPE_CHECKING:
 
 def reconstruction(request: Request, catalog: "Catalog") -> None:
     """Predict masked words and patches of held-out rows."""
-    ignored = ("queries", "vectors", "by", "baselines", "modalities", "batch_size", "device", "fine_tune", "sample")
+    ignored = (
+        "queries",
+        "vectors",
+        "by",
+        "baselines",
+        "modalities",
+        "batch_size",
+        "device",
+        "fine_tune",
+        "sample",
+        "variants",
+    )
     request.refuse("--task reconstruction", *ignored)
 
     from item_embed.evaluation.reconstruction import evaluate_reconstruction

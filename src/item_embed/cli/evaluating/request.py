@@ -35,6 +35,7 @@ class Request:
     fine_tune: bool
     sample: int | None
     by: str | None
+    variants: str | None
     as_json: bool
     html: Path | None
     seed: int

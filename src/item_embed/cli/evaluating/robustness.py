@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def robustness(request: Request, catalog: "Catalog") -> None:
     """Alter queries more and more, and search the catalogue as it is."""
-    request.refuse("--task robustness", "baselines", "by", "fine_tune")
+    request.refuse("--task robustness", "baselines", "by", "fine_tune", "variants")
 
     from item_embed.embedding.embedder import Embedder
     from item_embed.evaluation.alterations import photo_alterations

@@ -19,6 +19,8 @@ def same_product(request: Request, catalog: "Catalog") -> None:
     from item_embed.evaluation.baselines import METHODS
     from item_embed.evaluation.run import default_split, evaluate_simple, training_remarks
     from item_embed.evaluation.same_product import as_json, column_of
+    from item_embed.evaluation.tables import variant_table
+    from item_embed.evaluation.variants import evaluate_variants
 
     request.refuse("--task same-product", "fine_tune", "sample")
     is_simple = request.model in METHODS
@@ -37,9 +39,13 @@ def same_product(request: Request, catalog: "Catalog") -> None:
         result = _model(request, catalog, queries)
         fitting = [name for name, method in METHODS.items() if result.modalities in ("both", method.modalities)]
         others = evaluate_simple(fitting, catalog, queries, progress) if request.baselines else []
+    variants = None if request.variants is None else evaluate_variants(result, catalog, request.variants)
     tables = _tables(request, result, others) if request.html or not request.as_json else []
+    if variants is not None:
+        tables.append(variant_table(variants, request.seed))
     if request.as_json:
-        print_json(as_json(result, others, request.by, request.seed, remarks))
+        more = {} if variants is None else {"variants": variants.as_json(request.seed)}
+        print_json(as_json(result, others, request.by, request.seed, remarks) | more)
     else:
         show(tables)
         found = result.figures(request.seed)["macro_recall_at_10"].text()
