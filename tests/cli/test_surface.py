@@ -14,8 +14,8 @@ SURFACE = {
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --json",
     "index": "VECTORS CATALOG --out --json",
     "search": "INDEX --image --title -k --model --html --json",
-    "evaluate": "MODEL CATALOG --task --queries --modalities --split --vectors --baselines --by --json --html --seed "
-    "--batch-size --device",
+    "evaluate": "MODEL CATALOG --task --queries --modalities --split --vectors --baselines --fine-tune --sample "
+    "--by --variants --json --html --seed --batch-size --device",
 }
 
 
