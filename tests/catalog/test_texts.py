@@ -1,5 +1,6 @@
 import pickle
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -31,6 +32,12 @@ def test_texts_equal_any_sequence_of_the_same(texts: Texts[str | None]) -> None:
     assert texts != [*_VALUES[:4], "mug"]
     assert texts != 5
     assert pickle.loads(pickle.dumps(texts)) == texts  # as worker processes get them where they are not forked
+
+
+def test_texts_at_some_places(texts: Texts[str | None]) -> None:
+    places = np.array([4, 0, 1, 4])
+    assert texts.at(places) == [texts[place] for place in places.tolist()]
+    assert texts.at(places[:0]) == []
 
 
 def test_present_texts_are_neither_none_nor_empty(texts: Texts[str | None]) -> None:

@@ -62,7 +62,7 @@ class RowFiles:
         for path in self._paths:
             file = self._opened(path)
             with _readable(path):
-                yield file.read(columns=[name]).column(0)
+                yield file.read(columns=[name], use_threads=False).column(0)  # a column is too little to share out
 
     def _find(self, group: int) -> tuple[Path, int]:
         file = int(np.searchsorted(self._first, group, side="right")) - 1
@@ -78,7 +78,7 @@ def _open(path: Path) -> pq.ParquetFile:
     if not path.is_file():
         raise CatalogError(f"{path} is missing, though the manifest names it; prepare the catalogue again.")
     with _readable(path):
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)  # which pays where files are far away
         if not file.schema_arrow.equals(ROW_SCHEMA):
             raise pa.ArrowInvalid("other columns than a catalogue's")
     return file

@@ -197,10 +197,11 @@ def _tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: Run
     file = run / "tokenizer" / TOKENIZER_FILE
     if not file.is_file():
         drawn = _drawn(rows, _TOKENIZER_ROWS, config.training.seed)
-        titles = [title for row in drawn if (title := catalog.titles[row])]
+        titles = [title for title in catalog.titles.at(drawn) if title]
         rare = set[str]()
-        for row in rows if len(drawn) < len(rows) else ():
-            rare.update(catalog.titles[row] or "")
+        if len(drawn) < len(rows):
+            for part in np.array_split(rows, -(-len(rows) // _TOKENIZER_ROWS)):
+                rare.update(*(title for title in catalog.titles.at(part) if title))
         rare.difference_update(*titles)
         with whole_file(file) as aside:
             train_tokenizer(titles, config.model.vocab_size, letters="".join(sorted(rare))).save(str(aside))
