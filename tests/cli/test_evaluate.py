@@ -4,17 +4,14 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
 from item_embed.catalog.store import Catalog
-from item_embed.cli import evaluate
 from item_embed.cli.evaluating import same_product
-from item_embed.cli.main import guarded
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.vectors import write_vectors
 from item_embed.evaluation.intervals import Figure
 from tests.catalogs import Row, photo, write_catalog
+from tests.cli.evaluating import refused, run, shown
 from tests.embedders import dummy, replace_embedder
 from tests.evaluation.relistings import query, write_queries
 
@@ -54,29 +51,6 @@ def relistings(tmp_path: Path, catalog: Catalog) -> Path:
         for number, product in enumerate("abcd")
     ]
     return write_queries(tmp_path / "queries.parquet", given)
-
-
-def run(*arguments: object) -> Result:
-    app = typer.Typer()
-    app.command()(guarded(evaluate.command))
-    return CliRunner().invoke(app, [*map(str, arguments)])
-
-
-def shown(*arguments: object) -> dict[str, object]:
-    """The object printed with --json, which is all that goes to stdout."""
-    result = run(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return dict(json.loads(result.stdout))
-
-
-def refused(*arguments: object) -> str:
-    result = run(*arguments)
-    assert result.exit_code == 1
-    assert not result.stdout
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("error: ")
-    assert "unexpected" not in last
-    return last
 
 
 def test_the_json_object(model: Path, catalog: Catalog) -> None:

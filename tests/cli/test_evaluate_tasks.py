@@ -1,17 +1,13 @@
 """`item evaluate --task leaf-category | dominance | robustness`."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
 from item_embed.catalog.store import Catalog
-from item_embed.cli import evaluate
-from item_embed.cli.main import guarded
 from tests.catalogs import Row, photo, write_catalog
+from tests.cli.evaluating import refused, run, shown
 from tests.embedders import DummyEmbedder, replace_embedder
 
 COLOURS = {"red": (200, 20, 20), "green": (20, 160, 40), "blue": (30, 40, 200)}
@@ -44,27 +40,6 @@ def catalog(tmp_path: Path) -> Catalog:
         for number in range(40)
     ]
     return write_catalog(tmp_path / "catalog", rows)
-
-
-def run(*arguments: object) -> Result:
-    app = typer.Typer()
-    app.command()(guarded(evaluate.command))
-    return CliRunner().invoke(app, [*map(str, arguments)])
-
-
-def shown(*arguments: object) -> dict[str, object]:
-    result = run(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return dict(json.loads(result.stdout))
-
-
-def refused(*arguments: object) -> str:
-    result = run(*arguments)
-    assert result.exit_code == 1
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("error: ")
-    assert "unexpected" not in last
-    return last
 
 
 def test_leaf_category_beside_words(tmp_path: Path, model: Path, catalog: Catalog) -> None:

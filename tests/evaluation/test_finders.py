@@ -8,12 +8,11 @@ from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import VectorError
-from item_embed.evaluation import finders
-from item_embed.evaluation.baselines import METHODS
-from item_embed.evaluation.drawn import codes, drawn, query_keys, rows_as_queries, subset
-from item_embed.evaluation.finders import SimpleFinder, vector_finder
-from item_embed.evaluation.queries import QuerySet, catalog_queries, given_queries
-from item_embed.evaluation.run import evaluate_model, evaluate_simple
+from item_embed.evaluation import embedded
+from item_embed.evaluation.drawn import drawn, query_keys
+from item_embed.evaluation.finders import vector_finder
+from item_embed.evaluation.queries import QuerySet, catalog_queries, codes, given_queries, rows_as_queries, subset
+from item_embed.evaluation.run import evaluate_model
 from item_embed.evaluation.same_product import SameProductResult
 from tests.embedders import dummy
 from tests.evaluation.fakes import COLOURS, jpeg, shop, thing
@@ -40,7 +39,7 @@ def same(one: SameProductResult, other: SameProductResult) -> bool:
 def test_a_model_finds_what_an_evaluation_finds(
     catalog: Catalog, given: QuerySet, modalities: Modalities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finders, "_PART", 5)
+    monkeypatch.setattr(embedded, "_PART", 5)
     finder = vector_finder(dummy(), catalog, modalities)
     assert (finder.index == embed_catalog(dummy(), catalog, modalities).vectors).all()
     for queries in (given, catalog_queries(catalog)):
@@ -52,13 +51,6 @@ def test_vectors_save_their_making_if_they_are_one_of_each_row(catalog: Catalog)
     assert vector_finder(dummy(), catalog, vectors=made).index is made
     with pytest.raises(VectorError, match="3 vectors are not those of the 24 rows"):
         vector_finder(dummy(), catalog, vectors=made[:3])
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_simple_method_finds_what_an_evaluation_finds(catalog: Catalog, given: QuerySet, name: str) -> None:
-    finder = SimpleFinder(name, catalog)
-    for queries in (given, catalog_queries(catalog)):
-        assert same(finder.find(queries), evaluate_simple([name], catalog, queries)[0])
 
 
 def test_queries_are_drawn_by_seed_and_id(catalog: Catalog) -> None:

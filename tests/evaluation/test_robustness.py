@@ -10,7 +10,7 @@ from item_embed.errors import CatalogError, ConfigError
 from item_embed.evaluation.alterations import TITLE_ALTERATIONS, Alteration, photo_alterations
 from item_embed.evaluation.altered_titles import drop_words
 from item_embed.evaluation.drawn import query_keys
-from item_embed.evaluation.finders import SimpleFinder, vector_finder
+from item_embed.evaluation.finders import vector_finder
 from item_embed.evaluation.queries import catalog_queries, given_queries
 from item_embed.evaluation.robustness import Curve, Robustness, evaluate_robustness
 from tests.catalogs import Row, write_catalog
@@ -129,17 +129,6 @@ def test_what_a_method_does_not_see_is_not_altered(catalog: Catalog, modalities:
     finder = vector_finder(first_word_reader(), catalog, modalities)  # type: ignore[arg-type]
     found = evaluate_robustness(finder, catalog_queries(catalog), most=4)
     assert {one.alters for one in found.curves} == {kept}
-
-
-@pytest.mark.parametrize("name", ["tfidf", "simple"])
-def test_simple_methods_have_curves_too(catalog: Catalog, name: str) -> None:
-    few = {"cyrillic": TITLE_ALTERATIONS["cyrillic"]}
-    blurred = {"blurred": PHOTOS["blurred"]}
-    found = evaluate_robustness(SimpleFinder(name, catalog), catalog_queries(catalog), titles=few, photos=blurred)
-    assert found.unaltered.figures()["hit_at_1"].value == 1
-    lost = hits(curve(found, "cyrillic"))
-    assert lost[-1] == 1 if name == "simple" else lost[-1] < 0.4
-    assert [one.name for one in found.curves] == (["cyrillic", "blurred"] if name == "simple" else ["cyrillic"])
 
 
 def test_curves_are_of_the_queries_that_can_be_altered(tmp_path: Path, catalog: Catalog) -> None:

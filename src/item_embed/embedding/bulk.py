@@ -1,7 +1,7 @@
 """A whole catalogue's vectors."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,23 @@ if TYPE_CHECKING:  # the embedder brings torch, which readers of vectors do not 
     from item_embed.embedding.embedder import Embedder
 
 _PART = 4096  # rows whose photos are in memory at once
+
+
+class Embeds(Protocol):
+    """What makes vectors of photos and titles: `Embedder`, or any other method with the same two names."""
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+
+    def embed(
+        self,
+        images: Sequence[bytes | None] | None = None,
+        titles: Sequence[str | None] | None = None,
+        batch_size: int = 256,
+        on_progress: OnProgress = silent,
+    ) -> NDArray[np.float32]:
+        """Unit vectors, (n, dimension), of n products that each have an encoded photo or a title."""
 
 
 def embed_catalog(
@@ -88,7 +105,7 @@ def embed_parts(
 
 
 def embed_seen(
-    embedder: "Embedder",
+    embedder: Embeds,
     images: Sequence[bytes | None],
     titles: Sequence[str | None],
     batch_size: int = 256,

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
 from item_embed.catalog.titles import normalise_title
+from item_embed.embedding.bulk import Embeds
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import CatalogError, ConfigError
-from item_embed.evaluation.drawn import FEW, MOST_QUERIES, codes, drawn, few_remark, rows_as_queries, subset
-from item_embed.evaluation.finders import Embeds, VectorFinder, vector_finder
+from item_embed.evaluation.drawn import MOST_QUERIES, drawn
+from item_embed.evaluation.finders import VectorFinder, vector_finder
 from item_embed.evaluation.intervals import Figure, ratios
-from item_embed.evaluation.queries import QuerySet
+from item_embed.evaluation.queries import FEW, QuerySet, codes, few_remark, rows_as_queries, subset
 from item_embed.evaluation.same_product import SameProductResult
 from item_embed.hashing import hash64
 from item_embed.progress import Stages, silent_stages

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
-from item_embed.embedding.bulk import embed_seen
+from item_embed.embedding.bulk import Embeds, embed_seen
 from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import read_vectors
 from item_embed.errors import VectorError
@@ -17,7 +17,7 @@ from item_embed.progress import OnProgress, silent
 if TYPE_CHECKING:  # the embedder brings torch
     from item_embed.embedding.embedder import Embedder
 
-_PART = 2048  # queries whose photos are in memory at once
+_PART = 256  # queries whose photos are in memory at once: altered ones are not compressed
 
 
 def read_catalog_vectors(
@@ -57,14 +57,14 @@ def read_catalog_vectors(
 
 
 def embed_queries(
-    embedder: "Embedder",
+    embedder: Embeds,
     queries: QuerySet,
     modalities: Modalities = "both",
     *,
     batch_size: int = 256,
     on_progress: OnProgress = silent,
 ) -> NDArray[np.float32]:
-    """The vectors of given queries, (Q, d); zero for a query that lacks the one modality asked for."""
+    """The vectors of given queries, (Q, d); zero for a query of which the model sees nothing."""
     vectors = np.zeros((len(queries), embedder.dimension), np.float32)
     for start in range(0, len(queries), _PART):
         numbers = range(start, min(start + _PART, len(queries)))

@@ -5,10 +5,9 @@ itself is left out of what it may find. *Given*: the queries come from a file, a
 second listing of; that row and its product's others are right, and nothing is left out.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ from item_embed.catalog.titles import clean_key, clean_title
 from item_embed.errors import CatalogError, ConfigError
 
 QUERY_COLUMNS = ("query_id", "title", "image", "product_id", "item_id")
+FEW = 10  # queries below which figures say little
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,25 @@ def catalog_queries(catalog: Catalog, split: str = "all") -> QuerySet:
     Example:
         >>> queries = catalog_queries(Catalog("catalog"), "test")  # doctest: +SKIP
     """
-    listings = _listing_codes(catalog)
-    several = np.bincount(listings, minlength=1)[listings] > 1
+    rows = rows_as_queries(catalog, split)
+    several = np.bincount(rows.listings, minlength=1)[rows.listings] > 1
     if not several.any():
         raise CatalogError(
             f"{catalog.path} has no same-product labels: no two listings share a product_id; give queries of your own "
             "with --queries FILE.parquet, or prepare the catalogue with --product-column."
         )
-    rows = catalog.rows(split)
-    rows = rows[several[rows]]
-    if not len(rows):
+    chosen = np.flatnonzero(several[rows.rows])
+    if not len(chosen):
         raise CatalogError(
             f"no listing in the {split} split of {catalog.path} has another listing of its product; use --split all."
         )
+    return replace(subset(rows, chosen), remarks=few_remark(len(chosen)))
+
+
+def rows_as_queries(catalog: Catalog, split: str = "all") -> QuerySet:
+    """The rows of a split as queries that have no right answer: to be embedded, not to be judged."""
+    rows = catalog.rows(split)
+    products = codes(catalog.product_ids)
     return QuerySet(
         protocol="listings",
         split=split,
@@ -104,9 +110,8 @@ def catalog_queries(catalog: Catalog, split: str = "all") -> QuerySet:
         photo=lambda number: catalog.photo(int(rows[number])),
         rows=rows,
         leave_out=True,
-        listings=listings,
-        products=listings[rows],
-        remarks=_too_few(len(rows)),
+        listings=products,
+        products=products[rows],
     )
 
 
@@ -130,7 +135,7 @@ def given_queries(path: str | Path, catalog: Catalog) -> QuerySet:
     photos, unusable = _photos(table)
     given = table["product_id"].to_pylist()
     products = [clean_key(product) or catalog.ids[row] for product, row in zip(given, rows, strict=True)]
-    remarks = _too_few(len(rows))
+    remarks = few_remark(len(rows))
     if unusable:
         remarks = (f"{unusable:,} of the queries' photos cannot be used; those queries are asked by title.", *remarks)
     return QuerySet(
@@ -141,18 +146,38 @@ def given_queries(path: str | Path, catalog: Catalog) -> QuerySet:
         photo=photos.__getitem__,
         rows=rows,
         leave_out=False,
-        listings=_listing_codes(catalog),
+        listings=codes(catalog.product_ids),
         products=np.unique(products, return_inverse=True)[1].astype(np.int64),
         columns={name: _texts(table, name) for name in table.column_names if name not in QUERY_COLUMNS},
         remarks=remarks,
     )
 
 
-def _listing_codes(catalog: Catalog) -> NDArray[np.int64]:
-    """(N,) equal for listings of one product; each row without a product gets a code that no other has."""
-    codes: dict[Any, int] = {}
-    keys = (row if product is None else product for row, product in enumerate(catalog.product_ids))
-    return np.fromiter((codes.setdefault(key, len(codes)) for key in keys), np.int64, len(catalog))
+def subset(queries: QuerySet, numbers: NDArray[np.int64]) -> QuerySet:
+    """The queries of some numbers, (n,), in the order of the numbers."""
+    chosen = [int(number) for number in numbers]
+    return replace(
+        queries,
+        ids=[queries.ids[i] for i in chosen],
+        titles=[queries.titles[i] for i in chosen],
+        photo=lambda number: queries.photo(chosen[number]),
+        rows=queries.rows[chosen],
+        products=queries.products[chosen],
+        columns={name: [values[i] for i in chosen] for name, values in queries.columns.items()},
+    )
+
+
+def codes(values: Iterable[Hashable | None]) -> NDArray[np.int64]:
+    """(N,) equal for equal values; each None gets a code that no other has."""
+    known: dict[Hashable, int] = {}
+    keys = (("none", row) if value is None else ("some", value) for row, value in enumerate(values))
+    return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
+
+
+def few_remark(queries: int) -> tuple[str, ...]:
+    """What to say of fewer than ten queries."""
+    asked = "query" if queries == 1 else "queries"
+    return (f"Only {queries} {asked}: the figures say little.",) if queries < FEW else ()
 
 
 def _read(path: Path) -> pa.Table:
@@ -186,9 +211,3 @@ def _photos(table: pa.Table) -> tuple[list[bytes | None], int]:
 
 def _texts(table: pa.Table, name: str) -> list[str]:
     return ["" if value is None else str(value) for value in table[name].to_pylist()]
-
-
-def _too_few(queries: int) -> tuple[str, ...]:
-    return (
-        (f"Only {queries} {'query' if queries == 1 else 'queries'}: the figures say little.",) if queries < 10 else ()
-    )

@@ -17,10 +17,10 @@ from item_embed.catalog.photos.images import PhotoError, decode
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import CatalogError, ConfigError
 from item_embed.evaluation.alterations import TITLE_ALTERATIONS, Alteration, photo_alterations
-from item_embed.evaluation.drawn import FEW, MOST_QUERIES, drawn, few_remark, query_keys, subset
-from item_embed.evaluation.finders import Finder
+from item_embed.evaluation.drawn import MOST_QUERIES, drawn, query_keys
+from item_embed.evaluation.finders import VectorFinder
 from item_embed.evaluation.intervals import Figure
-from item_embed.evaluation.queries import QuerySet
+from item_embed.evaluation.queries import FEW, QuerySet, few_remark, subset
 from item_embed.evaluation.same_product import Ranking, SameProductResult, judge
 from item_embed.progress import OnProgress, silent
 
@@ -110,7 +110,7 @@ class Robustness:
 
 
 def evaluate_robustness(
-    finder: Finder,
+    finder: VectorFinder,
     queries: QuerySet,
     *,
     titles: Mapping[str, Alteration[str]] = TITLE_ALTERATIONS,
@@ -122,7 +122,7 @@ def evaluate_robustness(
     """Same-product retrieval with altered queries against the unaltered catalogue.
 
     Args:
-        finder: a model or a simple method over the catalogue.
+        finder: a model over the catalogue.
         queries: what is asked; at most `most` of them are drawn, by a hash of their ids.
         titles: alterations of titles by name.
         photos: alterations of photos by name; by default those of `photo_alterations()`, whose patches are those of a

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from item_embed.catalog.store import Catalog
 from item_embed.catalog.titles import clean_key
 from item_embed.errors import ConfigError
-from item_embed.evaluation.drawn import codes, few_remark
 from item_embed.evaluation.intervals import Figure, figures, ratios
 from item_embed.evaluation.metrics import QueryMetrics, query_metrics
+from item_embed.evaluation.queries import codes, few_remark
 from item_embed.evaluation.same_product import SameProductResult
 
 

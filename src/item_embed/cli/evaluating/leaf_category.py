@@ -46,12 +46,14 @@ def leaf_category(request: Request, catalog: "Catalog") -> None:
 def _classifiers(request: Request, catalog: "Catalog") -> "dict[str, Classifier]":
     from item_embed.evaluation.classifiers import linear_probe, nearest_neighbours, tfidf_linear
 
-    methods: dict[str, Classifier] = {}
     if request.model == "tfidf":
         request.refuse("a simple method", "vectors", "device", "batch_size", "modalities", "fine_tune", "baselines")
         return {"tfidf": tfidf_linear(catalog)}
     vectors = _vectors(request, catalog)
-    methods |= {"linear probe": linear_probe(vectors), "nearest neighbours": nearest_neighbours(vectors)}
+    methods: dict[str, Classifier] = {
+        "linear probe": linear_probe(vectors),
+        "nearest neighbours": nearest_neighbours(vectors),
+    }
     if request.fine_tune:
         from item_embed.evaluation.fine_tuning import fine_tune
 
