@@ -7,7 +7,7 @@ Letters in shapes: Q queries, q of them scored at once, N rows of the catalogue.
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,17 +81,44 @@ def simple_methods(
     """
     names = list(names)
     wanted = {part for name in names for part in METHODS[name].weights}
+    parts = simple_parts(catalog, queries, wanted, on_progress)
+    return {name: weighted(parts, METHODS[name].weights) for name in names}
+
+
+def simple_parts(
+    catalog: Catalog, queries: QuerySet, wanted: Collection[str], on_progress: OnProgress = silent
+) -> dict[str, Scorer]:
+    """The parts that simple methods are sums of.
+
+    Args:
+        catalog: the N rows to be found.
+        queries: the Q queries.
+        wanted: of `words`, `trigrams`, `pixels`, `colours`.
+        on_progress: told of the photos described.
+    """
     parts: dict[str, Scorer] = {}
     if "words" in wanted:
         parts["words"] = tfidf(catalog.titles, queries.titles, TfidfVectorizer(dtype=np.float32))
     if "trigrams" in wanted:
         trigrams = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), dtype=np.float32)
         parts["trigrams"] = tfidf(catalog.titles, queries.titles, trigrams)
-    if wanted & {"pixels", "colours"}:
+    if "pixels" in wanted or "colours" in wanted:
         rows, asked = _described(catalog, queries, on_progress)
-        parts["pixels"] = thumbnails(rows, asked)
-        parts["colours"] = histograms(rows, asked)
-    return {name: _sum([(weight, parts[part]) for part, weight in METHODS[name].weights.items()]) for name in names}
+        described = {"pixels": thumbnails(rows, asked), "colours": histograms(rows, asked)}
+        parts |= {name: scorer for name, scorer in described.items() if name in wanted}
+    return parts
+
+
+def weighted(parts: Mapping[str, Scorer], weights: Mapping[str, float]) -> Scorer:
+    """The weighted sum of parts."""
+    summed = [(np.float32(weight), parts[name]) for name, weight in weights.items()]
+
+    def score(part: slice) -> NDArray[np.float32]:
+        total = sum((weight * scorer(part) for weight, scorer in summed), np.float32(0))
+        # The last bits of a matrix product depend on a row's place: without rounding, equal photos would not tie.
+        return np.asarray(np.round(total, 5), np.float32)
+
+    return score
 
 
 def tfidf(titles: Sequence[str | None], asked: Sequence[str | None], vectorizer: TfidfVectorizer) -> Scorer:
@@ -175,12 +202,3 @@ def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scaled to length 1; zeros stay zeros."""
     length = float(np.linalg.norm(values))
     return values / np.float32(length) if length > 1e-6 else np.zeros_like(values)
-
-
-def _sum(parts: list[tuple[float, Scorer]]) -> Scorer:
-    def score(part: slice) -> NDArray[np.float32]:
-        total = sum((np.float32(weight) * scorer(part) for weight, scorer in parts), np.float32(0))
-        # The last bits of a matrix product depend on a row's place: without rounding, equal photos would not tie.
-        return np.asarray(np.round(total, 5), np.float32)
-
-    return score

@@ -1,0 +1,82 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from item_embed.catalog.store import Catalog
+from item_embed.evaluation.classifiers import linear_probe
+from item_embed.evaluation.dominance import evaluate_dominance
+from item_embed.evaluation.finders import vector_finder
+from item_embed.evaluation.leaf_category import evaluate_leaf_category
+from item_embed.evaluation.leaves import leaf_task
+from item_embed.evaluation.measured import FIGURES
+from item_embed.evaluation.measuring import Questions, measure
+from item_embed.evaluation.queries import catalog_queries
+from tests.catalogs import Row, write_catalog
+from tests.evaluation.fakes import COLOURS, Codes, Fake, jpeg, mean_colour, shop, thing
+
+
+def first_word(title: str | None) -> str | None:
+    return title and title.split()[0]
+
+
+def colour(photo: bytes | None) -> tuple[int, ...] | None:
+    return None if photo is None else tuple((mean_colour(photo) / 40).round().astype(int).tolist())
+
+
+def by(photo: float, title: float) -> Fake:
+    photos, titles = Codes(16), Codes(16)
+    return Fake(32, lambda p, t: np.concatenate([photo * photos(colour(p)), title * titles(first_word(t))]))
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return shop(tmp_path / "catalog")
+
+
+def test_each_figure_is_that_of_its_own_evaluation(catalog: Catalog) -> None:
+    queries = catalog_queries(catalog)
+    found = measure(by(1, 2), Questions(catalog, queries))
+    assert list(found) == [name for name in FIGURES if name != "accuracy"]
+    for seen, name in {"both": "", "image": "_image", "title": "_title"}.items():
+        wanted = vector_finder(by(1, 2), catalog, seen).find(queries).figures()["macro_recall_at_10"]  # type: ignore[arg-type]
+        assert found[f"macro_recall_at_10{name}"].figure() == wanted
+    dominance = evaluate_dominance(by(1, 2), catalog, queries)
+    assert found["dominance_index"].figure() == dominance.movement.figures()["index"]
+
+
+def test_a_method_of_one_side_has_that_side_alone(catalog: Catalog) -> None:
+    found = measure(by(0, 1), Questions(catalog, catalog_queries(catalog)), sees="title")
+    assert set(found) == {"hit_at_1", "macro_recall_at_10", "map_at_10", "macro_recall_at_10_title"}
+    assert found["macro_recall_at_10_title"].value == found["macro_recall_at_10"].value == 1
+
+
+def test_without_photos_there_is_no_dominance(tmp_path: Path) -> None:
+    catalog = shop(tmp_path / "untold", photos=False)
+    found = measure(by(1, 1), Questions(catalog, catalog_queries(catalog)))
+    assert "dominance_index" not in found
+    assert found["macro_recall_at_10_title"].value == 1
+
+
+def test_leaf_category_is_a_linear_probe_on_all_training_rows(tmp_path: Path) -> None:
+    rows = [
+        Row(
+            f"{leaf} {number}",
+            f"{'red' if leaf else 'blue'} thing {number}",
+            jpeg(thing(COLOURS[number % 3 + 3 * leaf])),
+            category=f"Things > {leaf}",
+            product_id=f"product {leaf} {number // 2}",
+            group=100 * leaf + number // 2,
+            split=("train", "train", "train", "validation", "test")[number // 2 % 5],
+        )
+        for leaf in range(2)
+        for number in range(20)
+    ]
+    catalog = write_catalog(tmp_path / "leaves", rows)
+    questions = Questions(catalog, catalog_queries(catalog), leaf_task(catalog))
+    found = measure(by(1, 0.1), questions)
+    finder = vector_finder(by(1, 0.1), catalog)
+    [wanted] = evaluate_leaf_category(leaf_task(catalog), {"probe": linear_probe(finder.index)}, per_leaf=())
+    assert found["accuracy"].figure() == wanted.figures()["accuracy"]
+    assert "accuracy" not in measure(by(1, 0.1), replace(questions, leaves=None))
