@@ -1,4 +1,6 @@
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -121,6 +123,8 @@ def test_what_is_saved_is_what_is_read(
             ["model.image_size=[16,16]", "objectives.patch_masking=drop"],
             "objectives.patch_masking=drop needs photos of",
         ),
+        (["objectives.itm_input=half"], "objectives.itm_input: Input should be 'masked' or 'whole' (given: 'half')"),
+        (["objectives.global_head=mlp"], "objectives.global_head: Input should be 'span', 'linear' or 'conditioned'"),
         (["objectives.mismatch_rate=0"], "itm needs mismatched pairs"),
         (["objectives.token_corruption=[0.8,0.1,0.2]"], "are not shares that add up to 1"),
         (["objectives.token_corruption=[1.2,-0.1,-0.1]"], "are not shares that add up to 1"),
@@ -142,6 +146,43 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(overrides: list[str], sen
 def test_itm_switched_off_needs_no_mismatched_pairs() -> None:
     config = RunConfig.load("tiny", ["objectives.mismatch_rate=0", "objectives.weights.itm=0"])
     assert "itm" not in config.objectives.weights.active()
+
+
+def test_a_configuration_of_before_these_settings_means_what_it_meant(tmp_path: Path) -> None:
+    config = RunConfig.load("tiny")
+    data = config.model_dump(mode="json")
+    assert [data["objectives"].pop(name) for name in ("itm_input", "global_head")] == ["masked", "span"]
+    assert RunConfig.model_validate(data) == config  # as a model's provenance holds it
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(data))
+    assert RunConfig.load(file) == config
+
+
+AXES = re.findall(
+    r"^\| [^|]+ \| (`[^|]+`) \| (`[^|]+) \|$",
+    (Path(__file__).parents[1] / "docs" / "objectives.md").read_text(encoding="utf8"),
+    re.MULTILINE,
+)
+
+
+def test_the_axes_of_an_ablation_are_these() -> None:
+    keys = {key for row, _ in AXES for key in re.findall(r"`([^`]+)`", row)}
+    assert {f"objectives.weights.{name}" for name in OBJECTIVES} < keys
+    assert {f"objectives.{name}" for name in RunConfig().objectives.model_dump()} - keys == {"objectives.weights"}
+    assert {f"model.{name}" for name in RunConfig().model.model_dump()} < keys
+    assert {"training.steps", "training.batch_size", "training.learning_rate", "training.seed"} < keys
+
+
+@pytest.mark.parametrize(("keys", "values"), AXES)
+def test_every_axis_is_set_by_key_and_value_as_documented(keys: str, values: str) -> None:
+    for key in re.findall(r"`([^`]+)`", keys):
+        *groups, name = key.split(".")
+        for value in re.findall(r"`([^`]+)`", values):
+            found: Any = RunConfig.load("tiny", [f"{key}={value}"])
+            for group in groups:
+                found = getattr(found, group)
+            expected = yaml.safe_load(value)
+            assert found.model_dump(mode="json")[name] == expected, (key, value)
 
 
 @pytest.mark.parametrize("content", [b"training: [", b"- 1\n- 2", b"\xff\xfe\x00broken", b"training: 3", b"1: 2"])

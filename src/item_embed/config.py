@@ -100,6 +100,12 @@ class ObjectiveSettings(_Settings):
     patch_target: Literal["raw", "normalized"] = Field("raw", description="pixels, or pixels normalised per patch")
     patch_loss: Literal["l1", "l2"] = "l2"
     mismatch_rate: float = Field(0.25, ge=0, lt=1, description="share of pairs shown with another row's photo")
+    itm_input: Literal["masked", "whole"] = Field(
+        "masked", description="what ITM judges; whole: pairs with nothing masked, for a second encoder pass"
+    )
+    global_head: Literal["span", "linear", "conditioned"] = Field(
+        "span", description="how GMLM and GMIM join [CLS] and position: by an MLP, a sum, or FiLM"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

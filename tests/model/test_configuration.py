@@ -25,18 +25,19 @@ def test_every_setting_of_the_architecture_arrives() -> None:
         dropout=0.25,
         background="drop",
     )
-    objectives = ObjectiveSettings(weights=ObjectiveWeights(mlm=0, gmim=0.5), patch_masking="drop")
+    weights = ObjectiveWeights(mlm=0, gmim=0.5)
+    objectives = ObjectiveSettings(weights=weights, patch_masking="drop", global_head="linear")
     config = ItemConfig.from_settings(settings, objectives, 77)
     for name, value in settings.model_dump().items():
         expected = {"vocab_size": 77, "image_size": [24, 16]}.get(name, value)
         assert getattr(config, name) == expected, name
     assert config.objectives == ["itm", "mim", "gmlm", "gmim"]
-    assert config.patch_masking == "drop"
+    assert (config.patch_masking, config.global_head) == ("drop", "linear")
 
 
 def test_a_configuration_of_before_these_settings_keeps_everything() -> None:
     config = ItemConfig()
-    assert (config.background, config.patch_masking) == ("keep", "keep")
+    assert (config.background, config.patch_masking, config.global_head) == ("keep", "keep", "span")
 
 
 def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModel
 
 from item_embed.errors import ModelError
+from item_embed.model.configuration import ItemConfig
 from item_embed.model.encoder import ItemModel
 from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.storage import MODEL_FILES, fingerprint, load_model, quiet_transformers
@@ -63,6 +64,37 @@ def test_the_heads_load_too(trained: tuple[ItemForPreTraining, Path]) -> None:
     assert list(loaded.heads) == ["itm", "mlm", "gmlm", "gmim"]
     expected = model.state_dict()
     assert all(torch.equal(expected[name], value) for name, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", ["linear", "conditioned"])
+def test_a_checkpoint_of_each_global_head_loads_as_it_was(
+    kind: str, trained: tuple[ItemForPreTraining, Path], folder: Path
+) -> None:
+    torch.manual_seed(1)
+    model = ItemForPreTraining(ItemConfig(**{**trained[0].config.to_dict(), "global_head": kind}))
+    with quiet_transformers():
+        model.save_pretrained(folder)
+    loaded = load_model(folder, ItemForPreTraining)
+    assert loaded.config.global_head == kind
+    expected = model.state_dict()
+    assert loaded.state_dict().keys() == expected.keys()
+    assert all(torch.equal(expected[name], value) for name, value in loaded.state_dict().items())
+    edit_config(folder, global_head="span")
+    with pytest.raises(ModelError, match=r"lacks weights \(heads\.gmim\.transform\.0"):
+        load_model(folder, ItemForPreTraining)
+
+
+def test_a_checkpoint_of_before_there_was_a_choice_of_global_heads_loads_as_it_was(
+    trained: tuple[ItemForPreTraining, Path], folder: Path
+) -> None:
+    file = folder / "config.json"
+    config = json.loads(file.read_text())
+    assert config.pop("global_head") == "span"
+    file.write_text(json.dumps(config))
+    expected = trained[0].state_dict()
+    loaded = load_model(folder, ItemForPreTraining).state_dict()
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(expected[name], value) for name, value in loaded.items())
 
 
 def test_an_encoder_saved_alone_loads_alone(trained: tuple[ItemForPreTraining, Path], folder: Path) -> None:

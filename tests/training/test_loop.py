@@ -66,8 +66,11 @@ def test_training_is_the_plain_loop(catalog: Catalog, tmp_path: Path) -> None:
         torch.testing.assert_close(p, q, atol=1e-4, rtol=1e-3, msg=name)
 
 
-def test_the_gradient_that_each_objective_puts_on_the_encoders_output(catalog: Catalog, tmp_path: Path) -> None:
-    config = tiny_config("training.steps=3", "training.accumulation=2")
+@pytest.mark.parametrize("judged", ["masked", "whole"])
+def test_the_gradient_that_each_objective_puts_on_the_encoders_outputs(
+    judged: str, catalog: Catalog, tmp_path: Path
+) -> None:
+    config = tiny_config("training.steps=3", "training.accumulation=2", f"objectives.itm_input={judged}")
     pretraining, data = prepared(catalog, config)
     fit(pretraining, data, config, tmp_path / "run")
 
@@ -78,7 +81,9 @@ def test_the_gradient_that_each_objective_puts_on_the_encoders_output(catalog: C
         square = 0.0
         for output in outputs:
             mean = weight * output.losses[name].total / count
-            (gradient,) = torch.autograd.grad(mean, output.hidden, retain_graph=True)
+            read = output.whole if judged == "whole" and name == "itm" else output.hidden
+            assert read is not None
+            (gradient,) = torch.autograd.grad(mean, read, retain_graph=True)
             square += gradient.square().sum().item()
         logged = records(tmp_path / "run", "train")[0]["objective_gradient_norms"][name]
         assert logged == pytest.approx(math.sqrt(square), rel=1e-4)

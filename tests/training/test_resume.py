@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from item_embed.catalog.store import Catalog
 from item_embed.errors import ConfigError, ModelError
@@ -66,6 +67,20 @@ def test_a_stopped_run_goes_on_bit_for_bit(stop_at: int, catalog: Catalog, unint
     assert records(run) == records(uninterrupted)
     assert weights(run) == weights(uninterrupted)
     assert summary.validation == records(uninterrupted)[-1]
+
+
+def test_a_run_begun_before_a_setting_existed_goes_on_bit_for_bit(
+    stopped: Path, catalog: Catalog, uninterrupted: Path
+) -> None:
+    file = stopped / "config.yaml"
+    config = yaml.safe_load(file.read_text())
+    del config["objectives"]["itm_input"], config["objectives"]["global_head"]
+    file.write_text(yaml.safe_dump(config))
+    with pytest.raises(ConfigError, match="begun with another configuration"):
+        train(catalog, stopped, *SETTINGS, "objectives.itm_input=whole", resume=True)
+    train(catalog, stopped, *SETTINGS, resume=True)
+    assert records(stopped) == records(uninterrupted)
+    assert weights(stopped) == weights(uninterrupted)
 
 
 @pytest.mark.slow

@@ -14,12 +14,13 @@ from item_embed.catalog.store import Catalog
 from item_embed.config import OBJECTIVES, RunConfig
 from item_embed.errors import CatalogError, ConfigError, ModelError
 from item_embed.model.encoder import ItemModel
+from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.processor import ItemProcessor
-from item_embed.model.storage import MODEL_FILES
+from item_embed.model.storage import MODEL_FILES, load_model
 from item_embed.model.tokenizer import load_tokenizer, train_tokenizer
 from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint
 from item_embed.training.optimiser import learning_rate, make_optimizer
-from item_embed.training.run import pretrain, training_rows
+from item_embed.training.run import pretrain, run_tokenizer, training_rows
 from tests.catalogs import Row, write_catalog
 from tests.tiny import tiny_catalog, tiny_config, tiny_model, tiny_rows, white_catalog
 from tests.training.runs import StoppedError, records, train, weights
@@ -199,6 +200,31 @@ def test_a_large_catalogues_tokenizer_is_trained_on_titles_from_all_over_it(
     assert seen == sorted(seen)  # the order of the rows
     tokenizer = load_tokenizer(tmp_path / "run" / "tokenizer" / "tokenizer.json")
     assert "[UNK]" not in tokenizer.encode("œuvre 鼎 avec u").tokens  # letters of all titles are kept
+
+
+def test_rows_and_configuration_decide_a_runs_tokenizer_and_its_folder_keeps_it(
+    catalog: Catalog, finished: Path, tmp_path: Path
+) -> None:
+    rows, _ = training_rows(catalog, None)
+    elsewhere = run_tokenizer(tmp_path / "elsewhere", catalog, rows, tiny_config())
+    assert elsewhere.to_str() == load_tokenizer(finished / "tokenizer" / "tokenizer.json").to_str()
+    kept = run_tokenizer(tmp_path / "elsewhere", catalog, rows[:1], tiny_config("model.vocab_size=64"))
+    assert kept.to_str() == elsewhere.to_str()
+    assert run_tokenizer(tmp_path / "other", catalog, rows[:1], tiny_config()).to_str() != elsewhere.to_str()
+
+
+@pytest.mark.parametrize("head", ["linear", "conditioned"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_with_another_global_head_that_judges_whole_pairs(
+    head: str, precision: str, white: Catalog, tmp_path: Path
+) -> None:
+    settings = (f"objectives.global_head={head}", "objectives.itm_input=whole", f"training.precision={precision}")
+    summary = train(white, tmp_path / "run", *settings, *DROP, "training.accumulation=2")
+    assert set(summary.validation["losses"]) == set(OBJECTIVES)
+    for line in records(tmp_path / "run", "train"):
+        assert all(norm > 0 for norm in line["objective_gradient_norms"].values())
+    assert load_model(summary.model, ItemForPreTraining).config.global_head == head
+    assert RunConfig.load(tmp_path / "run" / "config.yaml").objectives.itm_input == "whole"
 
 
 def test_accumulation_changes_losses_by_rounding_only(catalog: Catalog, finished: Path, tmp_path: Path) -> None:

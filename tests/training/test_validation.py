@@ -23,9 +23,9 @@ def data(catalog: Catalog) -> PretrainingData:
     return PretrainingData(catalog, catalog.rows("validation"), tiny_processor(catalog, config), config)
 
 
-@pytest.fixture
-def pretraining(data: PretrainingData) -> Pretraining:
-    config = tiny_config("model.dropout=0.5")
+@pytest.fixture(params=["masked", "whole"])
+def pretraining(request: pytest.FixtureRequest, data: PretrainingData) -> Pretraining:
+    config = tiny_config("model.dropout=0.5", f"objectives.itm_input={request.param}")
     return Pretraining(tiny_model(data.processor, config), config.objectives)
 
 

@@ -24,6 +24,7 @@ class ItemConfig(PretrainedConfig):
         background: `drop` where empty patches are not encoded; `ItemProcessor` finds them.
         objectives: the tasks that have a head, of `item_embed.config.OBJECTIVES`.
         patch_masking: `drop` where masked patches are not encoded in training; MIM's head is then a decoder.
+        global_head: how GMLM's and GMIM's heads join [CLS] and position: `span`, `linear` or `conditioned`.
         initializer_range: standard deviation of the normal distribution that initial weights are drawn from, cut at two
             of it on either side.
         layer_norm_eps: of every LayerNorm.
@@ -50,6 +51,7 @@ class ItemConfig(PretrainedConfig):
         background: str = "keep",
         objectives: Sequence[str] = OBJECTIVES,
         patch_masking: str = "keep",
+        global_head: str = "span",
         initializer_range: float = 0.02,
         layer_norm_eps: float = 1e-6,
         **kwargs: Any,
@@ -66,6 +68,7 @@ class ItemConfig(PretrainedConfig):
         self.background = background
         self.objectives = list(objectives)
         self.patch_masking = patch_masking
+        self.global_head = global_head
         self.initializer_range = initializer_range
         self.layer_norm_eps = layer_norm_eps
         kwargs.setdefault("tie_word_embeddings", False)  # the decoders borrow the embeddings; nothing is tied on disk
@@ -78,6 +81,7 @@ class ItemConfig(PretrainedConfig):
             **{**model.model_dump(), "vocab_size": vocab_size},
             objectives=list(objectives.weights.active()),
             patch_masking=objectives.patch_masking,
+            global_head=objectives.global_head,
         )
 
     @property

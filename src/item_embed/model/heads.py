@@ -115,16 +115,45 @@ class MIMDecoderHead(nn.Module):
         return self.decoder(self.norm(x))  # type: ignore[no-any-return]
 
 
-class GMLMHead(nn.Module):
-    """Global masked language modelling: [h_CLS; p_i] to vocabulary scores.
+class ModulatedCLS(nn.Module):
+    """[h_CLS; p] to `out((1 + scale(p)) * h_CLS + shift(p))`: FiLM (arXiv 1709.07871), then a linear map.
 
-    The span-boundary head of SpanBERT (arXiv 1907.10529) with [CLS] in place of the span's ends: two
-    linear-GELU-LayerNorm layers, then the tied decoder.
+    Every position reads h_CLS by a linear map of its own.
     """
 
     def __init__(self, config: ItemConfig) -> None:
         super().__init__()
-        self.transform = nn.Sequential(_dense(2 * config.hidden_size, config), _dense(config.hidden_size, config))
+        d = config.hidden_size
+        self.scale_shift = nn.Linear(d, 2 * d)
+        self.out = nn.Linear(d, d)
+
+    def forward(self, cls_position: Tensor) -> Tensor:
+        """(M, 2 D) -> (M, D)."""
+        cls, position = cls_position.chunk(2, dim=-1)
+        scale, shift = self.scale_shift(position).chunk(2, dim=-1)
+        return self.out((1 + scale) * cls + shift)  # type: ignore[no-any-return]
+
+
+def _global_transform(config: ItemConfig) -> nn.Module:
+    """What joins h_CLS and a position: [h_CLS; p], (M, 2 D), to what the decoder reads, (M, D).
+
+    `span` is the span-boundary head of SpanBERT (arXiv 1907.10529) with [CLS] in place of the span's ends. `linear` is
+    the least: its sum of a part for the product and a part for the position cannot say what stands where.
+    """
+    d = config.hidden_size
+    if config.global_head == "linear":
+        return nn.Linear(2 * d, d)
+    if config.global_head == "conditioned":
+        return ModulatedCLS(config)
+    return nn.Sequential(_dense(2 * d, config), _dense(d, config))
+
+
+class GMLMHead(nn.Module):
+    """Global masked language modelling: [h_CLS; p_i] to vocabulary scores, by the tied decoder."""
+
+    def __init__(self, config: ItemConfig) -> None:
+        super().__init__()
+        self.transform = _global_transform(config)
         self.decoder = TokenDecoder(config)
 
     def forward(self, cls: Tensor, position: Tensor, vocabulary: Tensor) -> Tensor:
@@ -133,11 +162,11 @@ class GMLMHead(nn.Module):
 
 
 class GMIMHead(nn.Module):
-    """Global masked image modelling: [h_CLS; p_j] to the patch's pixels; the same shape as `GMLMHead`."""
+    """Global masked image modelling: [h_CLS; p_j] to the patch's pixels, linearly after what `GMLMHead` begins with."""
 
     def __init__(self, config: ItemConfig) -> None:
         super().__init__()
-        self.transform = nn.Sequential(_dense(2 * config.hidden_size, config), _dense(config.hidden_size, config))
+        self.transform = _global_transform(config)
         self.decoder = nn.Linear(config.hidden_size, config.patch_dim)
 
     def forward(self, cls: Tensor, position: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""`PretrainingBatch`: what one encoder pass and all objectives of it read. Made from ids and photos, without labels."""
+"""`PretrainingBatch`: what the encoder and all objectives read. Made from ids and photos, without labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

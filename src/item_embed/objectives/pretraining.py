@@ -1,4 +1,4 @@
-"""The five objectives over one encoder pass, each with its inputs picked out, and their weighted sum."""
+"""The five objectives over the encoder's output, each with its inputs picked out, and their weighted sum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,15 +34,17 @@ H = TypeVar("H", bound=nn.Module)
 
 @dataclass(frozen=True)
 class PretrainingOutput:
-    """The losses of a batch, and the encoder's output that they all stand on.
+    """The losses of a batch, and the encoder's outputs that they stand on, for the gradient that each puts on them.
 
     Attributes:
         losses: by objective, those that are switched on.
-        hidden: (B, S, D), for the gradient that each objective puts on it.
+        hidden: of the masked batch, (B, S, D).
+        whole: of the J pairs that ITM judges, with nothing masked, (J, S', D); None where it judges none so.
     """
 
     losses: dict[str, Loss]
     hidden: Tensor
+    whole: Tensor | None = None
 
 
 class Pretraining(nn.Module):
@@ -50,7 +52,7 @@ class Pretraining(nn.Module):
 
     Args:
         model: the encoder with a head for each objective that has a weight.
-        settings: weights, patch target and patch loss.
+        settings: weights, patch target and patch loss, and what ITM judges.
 
     Example:
         >>> output = Pretraining(model, settings)(batch)           # doctest: +SKIP
@@ -63,7 +65,7 @@ class Pretraining(nn.Module):
         self.settings = settings
 
     def forward(self, batch: PretrainingBatch) -> PretrainingOutput:
-        """Encode once, then ask each head."""
+        """Encode once (and once more what ITM is to judge whole), then ask each head."""
         pixel_values = scale_pixels(batch.pixels)
         drops = self.model.config.patch_masking == "drop"
         output: ItemOutput = self.model(
@@ -75,12 +77,27 @@ class Pretraining(nn.Module):
             left_out=self._left_out(batch),
         )
         losses: dict[str, Loss] = {}
+        whole: ItemOutput | None = None
         if "itm" in self.model.heads:
-            judged = batch.judged_pairs
-            losses["itm"] = itm_loss(self._head("itm", ITMHead), output.cls[judged], batch.matched[judged])
+            (judged,) = batch.judged_pairs.nonzero(as_tuple=True)  # (J,)
+            if self.settings.itm_input == "whole" and len(judged):
+                whole = self._encode_whole(batch, pixel_values, judged)
+            cls = output.cls[judged] if whole is None else whole.cls
+            losses["itm"] = itm_loss(self._head("itm", ITMHead), cls, batch.matched[judged])
         losses |= self._token_losses(output, batch)
         losses |= self._patch_losses(output, batch, pixel_values)
-        return PretrainingOutput(losses, output.hidden)
+        return PretrainingOutput(losses, output.hidden, None if whole is None else whole.hidden)
+
+    def _encode_whole(self, batch: PretrainingBatch, pixel_values: Tensor, pairs: Tensor) -> ItemOutput:
+        """Encode pairs (J,), each with a title and a photo, as a product is embedded: nothing is masked."""
+        drops = self.model.config.background == "drop"
+        output: ItemOutput = self.model(
+            batch.tokens[pairs],
+            pixel_values[pairs],
+            batch.token_padding[pairs],
+            left_out=batch.background[pairs] if drops else None,
+        )
+        return output
 
     def _left_out(self, batch: PretrainingBatch) -> Tensor | None:
         """(B, P) True where a patch is not encoded; None where all are."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -111,9 +111,10 @@ class Trainer:
                 output = self.module(part.to(self.accelerator.device))
             self.means.add(output.losses)
             if measure:
+                outputs = [output.hidden] if output.whole is None else [output.hidden, output.whole]
                 for name, loss in output.losses.items():
                     term = weighted_sum({name: loss}, self.weights, counts)
-                    squares[name] += _gradient_norm(term, output.hidden) ** 2
+                    squares[name] += _gradient_norm(term, outputs) ** 2
             self.accelerator.backward(weighted_sum(output.losses, self.weights, counts))
         norm = self.accelerator.clip_grad_norm_(self.pretraining.parameters(), self.settings.max_grad_norm)
         if not math.isfinite(norm):
@@ -140,9 +141,9 @@ class Trainer:
         )
 
 
-def _gradient_norm(loss: Tensor, hidden: Tensor) -> float:
-    """The norm of the gradient that a loss puts on the encoder's output; 0 where it does not reach it."""
+def _gradient_norm(loss: Tensor, outputs: Sequence[Tensor]) -> float:
+    """The norm of the gradient that a loss puts on the encoder's outputs together; 0 where it reaches none."""
     if not loss.requires_grad:
         return 0.0
-    (gradient,) = torch.autograd.grad(loss, hidden, retain_graph=True, allow_unused=True)
-    return 0.0 if gradient is None else float(gradient.norm())
+    gradients = torch.autograd.grad(loss, outputs, retain_graph=True, allow_unused=True)
+    return math.hypot(*(float(gradient.norm()) for gradient in gradients if gradient is not None))

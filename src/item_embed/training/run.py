@@ -103,7 +103,7 @@ def pretrain(
         "exclude_groups": str(exclude_groups) if exclude_groups else None,
     }
     (_continue if resume else _begin)(run, config, facts)
-    tokenizer = _tokenizer(run, catalog, rows, config)
+    tokenizer = run_tokenizer(run, catalog, rows, config)
     torch.manual_seed(config.training.seed)
     model_config = ItemConfig.from_settings(config.model, config.objectives, tokenizer.get_vocab_size())
     model = ItemForPreTraining(model_config)
@@ -193,7 +193,25 @@ def _validation(catalog: Catalog, processor: ItemProcessor, config: RunConfig) -
     return held_out_losses(data, rows, config.training.batch_size // config.training.accumulation)
 
 
-def _tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: RunConfig) -> Tokenizer:
+def run_tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: RunConfig) -> Tokenizer:
+    """The tokenizer of a run: the one in its folder, or, before there is one, trained on titles of its rows and kept.
+
+    Training another method on the same rows with the same configuration gives it the same tokenizer.
+
+    Args:
+        run: the run's folder; the tokenizer lies in `RUN/tokenizer`.
+        catalog: the catalogue.
+        rows: those that are trained on; at most 100,000 of them, drawn, teach it words, and all of them letters.
+        config: of the run: the vocabulary's size, and the seed of the draw.
+
+    Raises:
+        ModelError: when the folder's tokenizer cannot be read.
+
+    Example:
+        >>> rows, _ = training_rows(catalog, None)                             # doctest: +SKIP
+        >>> run_tokenizer(Path("run"), catalog, rows, config).encode("Red mug").tokens  # doctest: +SKIP
+        ['[CLS]', 'red', 'mug', '[SEP]']
+    """
     file = run / "tokenizer" / TOKENIZER_FILE
     if not file.is_file():
         drawn = _drawn(rows, _TOKENIZER_ROWS, config.training.seed)
