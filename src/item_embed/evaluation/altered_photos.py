@@ -119,13 +119,22 @@ def has_flat_border(image: Image.Image) -> bool:
     return bool(_near(border, border_colour(image)).mean() >= _FLAT_SHARE)
 
 
-def background(image: Image.Image) -> NDArray[np.bool_]:
-    """(height, width) True where a pixel has nearly the border's colour and hangs together with the border."""
-    near = _near(np.asarray(image), border_colour(image))
-    reached = near.copy()
+def background(image: Image.Image, levels: int = _BACKGROUND) -> NDArray[np.bool_]:
+    """(height, width) True where a pixel has nearly the border's colour and hangs together with the border.
+
+    Args:
+        image: the photo.
+        levels: by which a pixel may differ from the border's colour, in any channel.
+    """
+    return joined_to_border(_near(np.asarray(image), border_colour(image), levels))
+
+
+def joined_to_border(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(height, width) True for the marked pixels from which marked neighbours lead to a photo's border."""
+    reached = marked.copy()
     reached[1:-1, 1:-1] = False
     while True:
-        grown = _along_rows(_along_rows(reached, near).T, near.T).T
+        grown = _along_rows(_along_rows(reached, marked).T, marked.T).T
         if (grown == reached).all():
             return grown
         reached = grown
@@ -140,8 +149,8 @@ def _along_rows(reached: NDArray[np.bool_], near: NDArray[np.bool_]) -> NDArray[
     return np.asarray(hit[runs] & near)
 
 
-def _near(pixels: NDArray[np.uint8], colour: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.asarray((np.abs(pixels - colour) <= _BACKGROUND).all(axis=-1))
+def _near(pixels: NDArray[np.uint8], colour: NDArray[np.float64], levels: int = _BACKGROUND) -> NDArray[np.bool_]:
+    return np.asarray((np.abs(pixels - colour) <= levels).all(axis=-1))
 
 
 def _border(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

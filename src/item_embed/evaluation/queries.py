@@ -1,8 +1,9 @@
 """Which listings are asked for, and which answers are right.
 
-Two protocols. *Listings*: the queries are rows of the catalogue whose product has another listing, and the query
+Three protocols. *Listings*: the queries are rows of the catalogue whose product has another listing, and the query
 itself is left out of what it may find. *Given*: the queries come from a file, and each names the row that it is a
-second listing of; that row and its product's others are right, and nothing is left out.
+second listing of; that row and its product's others are right, and nothing is left out. *Relistings*: the same, but
+the second listings are simulated; see `relisting`.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -22,6 +23,12 @@ from item_embed.errors import CatalogError, ConfigError
 
 QUERY_COLUMNS = ("query_id", "title", "image", "product_id", "item_id")
 FEW = 10  # queries below which figures say little
+SIMULATED = (
+    "Simulated relistings: each query is a listing of the catalogue whose photo and title were changed by program, so "
+    "the figures say how a method stands these changes, not how it finds the listings of real sellers."
+)
+#: Where a file of queries says in its schema's metadata that they are relistings.
+PROTOCOL_KEY = b"item_embed.protocol"
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class QuerySet:
     """Q queries against the N rows of a catalogue.
 
     Attributes:
-        protocol: `listings` or `given`.
+        protocol: `listings`, `given` or `relistings`.
         split: the split that the queries are from; `all` for given ones.
         ids: the id of each query.
         titles: its cleaned title, or None.
@@ -120,7 +127,7 @@ def given_queries(path: str | Path, catalog: Catalog) -> QuerySet:
 
     Right are the row `item_id` and the other rows of its product, as the catalogue says; averages over products go
     by the file's `product_id`, or `item_id` where that is empty. Ids, titles and photos are cleaned as `item prepare`
-    does.
+    does. A file of simulated relistings, from `relisting.write_queries`, says so, and its figures will.
 
     Raises:
         ConfigError: when the file is missing, unreadable or empty, lacks a column, or names items that the
@@ -138,8 +145,11 @@ def given_queries(path: str | Path, catalog: Catalog) -> QuerySet:
     remarks = few_remark(len(rows))
     if unusable:
         remarks = (f"{unusable:,} of the queries' photos cannot be used; those queries are asked by title.", *remarks)
+    protocol = (table.schema.metadata or {}).get(PROTOCOL_KEY, b"given").decode()
+    if protocol == "relistings":
+        remarks = (SIMULATED, *remarks)
     return QuerySet(
-        protocol="given",
+        protocol=protocol,
         split="all",
         ids=_texts(table, "query_id"),
         titles=[clean_title(title)[0] for title in table["title"].to_pylist()],

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from item_embed.catalog.store import Catalog
+from item_embed.errors import CatalogError
+from item_embed.evaluation.asked import Asked
+from tests.evaluation.fakes import shop
+from tests.evaluation.relistings import query, write_queries
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return shop(tmp_path / "catalog")
+
+
+def test_one_of_three_is_asked(catalog: Catalog, tmp_path: Path) -> None:
+    file = write_queries(tmp_path / "queries.parquet", [query("mug 0", title="mug")])
+    assert Asked(file=file).queries(catalog).ids == ["again mug 0"]
+    assert Asked(relist=2, split="all").queries(catalog).protocol == "relistings"
+    assert len(Asked(split="all").queries(catalog)) == 24
+
+
+def test_equal_queries_have_one_identity(tmp_path: Path) -> None:
+    one, other = (
+        write_queries(tmp_path / f"{title}.parquet", [query("mug 0", title=title)]) for title in ("mug", "cup")
+    )
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes(one.read_bytes())
+    assert Asked(file=one).identity() == Asked(file=copy).identity() != Asked(file=other).identity()
+    differing = [Asked(), Asked(split="all"), Asked(relist=5), Asked(relist=6), Asked(relist=5, seed=1)]
+    assert len({str(asked.identity()) for asked in differing}) == len(differing)
+
+
+def test_what_cannot_be_asked_is_said(tmp_path: Path) -> None:
+    unlabelled = shop(tmp_path / "unlabelled", labels=False)
+    with pytest.raises(CatalogError, match="no same-product labels"):
+        Asked(split="all").queries(unlabelled)
