@@ -10,6 +10,7 @@ from item_embed.cli.evaluating import same_product
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.vectors import write_vectors
 from item_embed.evaluation.intervals import Figure
+from item_embed.evaluation.report import Pictures, Word
 from tests.catalogs import Row, photo, write_catalog
 from tests.cli.evaluating import refused, run, shown
 from tests.embedders import dummy, replace_embedder
@@ -91,6 +92,52 @@ def test_given_queries_and_figures_by_a_column(model: Path, catalog: Catalog, re
     assert list(baselines["colours"]) == ["modalities", *FIGURES, "by", "model_minus_baseline"]
 
 
+def test_listings_of_the_catalogue_are_told_apart_by_category_and_by_columns_of_the_feed(
+    tmp_path: Path, model: Path
+) -> None:
+    rows = [
+        Row(
+            f"r{i}",
+            f"thing {i}",
+            photo(COLOURS[i // 6]),
+            category=("A > X", "B")[i % 2],
+            product_id=f"p{i // 2}",
+            metadata={"sku": f"s{i % 40}"},
+        )
+        for i in range(24)
+    ] + [Row(f"more{i}", f"more {i}", product_id=f"m{i // 2}", metadata={"sku": f"t{i}"}) for i in range(60)]
+    catalog = write_catalog(tmp_path / "told", rows)
+    found = shown(model, catalog.path, "--by", "category")["by"]
+    assert isinstance(found, dict)
+    assert {value: part["queries"] for value, part in found["category"].items()} == {"(none)": 60, "A": 12, "B": 12}
+    found = shown(model, catalog.path, "--by", "sku")["by"]
+    assert isinstance(found, dict)
+    assert len(found["sku"]) == 31
+    assert found["sku"]["others (54 values)"]["queries"] == 54
+    result = run(model, catalog.path, "--by", "sku")
+    assert "1*" in result.stdout
+    assert "fewer than 10 queries" in result.stdout
+
+
+def test_relistings_are_made_of_the_split_and_say_so(tmp_path: Path, model: Path, catalog: Catalog) -> None:
+    found = shown(model, catalog.path, "--relist", 5)
+    assert list(found.values())[:5] == ["same-product", "relistings", "all", 5, 12]
+    remarks = found["remarks"]
+    assert isinstance(remarks, list)
+    assert remarks[0].startswith("Simulated")
+    (model / "provenance.json").write_text(json.dumps({"catalog_fingerprint": catalog.fingerprint}))
+    found = shown(model, catalog.path, "--relist", 2, "--by", "kind", "--baselines")
+    assert (found["split"], found["queries"]) == ("test", 2)
+    assert shown(model, catalog.path, "--relist", 5, "--split", "all")["split"] == "all"
+    page = tmp_path / "page.html"
+    result = run(model, catalog.path, "--relist", 2, "--html", page)
+    assert result.exit_code == 0, result.output
+    assert "2 queries, simulated second listings of rows of the test split" in " ".join(result.stdout.split())
+    assert "2 simulated relistings among 12 listings" in result.stdout.splitlines()[-1]
+    assert "Simulated" in result.stderr
+    assert "simulated second listings" in page.read_text(encoding="utf8")
+
+
 @pytest.mark.parametrize(
     ("modalities", "methods"),
     [("title", ["tfidf", "characters"]), ("image", ["pixels", "colours", "pixels+colours"])],
@@ -145,9 +192,15 @@ def test_reconstruction_is_another_task(
             as_json=lambda: {"task": "reconstruction", "split": split},
         )
 
-    module = ModuleType("item_embed.evaluation.reconstruction")
-    module.evaluate_reconstruction = reconstruct  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    drawn = [Pictures([("a photo", photo((1, 2, 3)))], [("title", [Word("mug", "hidden")])])]
+    faked: dict[str, dict[str, object]] = {
+        "reconstruction": {"evaluate_reconstruction": reconstruct, "Masking": SimpleNamespace(of=lambda *_: None)},
+        "pictures": {"shown_rows": lambda *_, **__: [], "constructed": lambda *_: drawn},
+    }
+    for name, members in faked.items():
+        module = ModuleType(f"item_embed.evaluation.{name}")
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     assert shown(model, catalog.path, "--task", "reconstruction") == {"task": "reconstruction", "split": "test"}
     page = tmp_path / "page.html"
     result = run(model, catalog.path, "--task", "reconstruction", "--split", "validation", "--html", page)
@@ -155,6 +208,7 @@ def test_reconstruction_is_another_task(
     for text in (result.stdout, page.read_text(encoding="utf8")):
         for cell in ("gmlm top1", "0.500 [0.250, 0.750]", "0.375 [0.250, 0.500]", "gmim error", "0.625"):
             assert cell in text
+    assert '<mark class="hidden">mug</mark>' in page.read_text(encoding="utf8")
     assert "3 rows of the validation split" in result.stdout.splitlines()[-1]
 
 
@@ -165,9 +219,10 @@ def test_what_cannot_be_evaluated_is_one_sentence(
     assert "no same-product labels" in refused(model, unlabelled.path)
     assert "leave one of them out" in refused(model, catalog.path, "--queries", relistings, "--split", "test")
     assert "no column 'sort'" in refused(model, catalog.path, "--queries", relistings, "--by", "sort")
-    assert "only given queries" in refused(model, catalog.path, "--by", "kind")
+    assert "no column 'kind' for --by; there is category" in refused(model, catalog.path, "--by", "kind")
     assert "names 4 items" in refused(model, unlabelled.path, "--queries", relistings)
     assert "not a catalogue" in refused(model, tmp_path)
+    assert "leave one of them out" in refused(model, catalog.path, "--queries", relistings, "--relist", 3)
     assert "--queries has no meaning" in refused(
         model, catalog.path, "--task", "reconstruction", "--queries", relistings
     )
@@ -176,6 +231,9 @@ def test_what_cannot_be_evaluated_is_one_sentence(
 @pytest.mark.parametrize(
     ("method", "options", "said"),
     [
+        ("tfidf", ["--task", "dominance"], "tfidf is a simple method, and this is measured on a trained model"),
+        ("model", ["--task", "leaf-category", "--relist", "5"], "--relist has no meaning for --task leaf-category"),
+        ("model", ["--task", "all", "--modalities", "title"], "--modalities has no meaning for --task all"),
         ("tfidf", ["--vectors", "v.parquet"], "--vectors has no meaning for a simple method"),
         ("tfidf", ["--device", "cpu"], "--device has no meaning for a simple method"),
         ("simple", ["--batch-size", "256"], "--batch-size has no meaning for a simple method"),

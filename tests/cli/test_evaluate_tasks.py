@@ -1,4 +1,4 @@
-"""`item evaluate --task leaf-category | dominance | robustness`."""
+"""`item evaluate --task leaf-category | dominance | robustness | all`."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,6 +57,18 @@ def test_leaf_category_beside_words(tmp_path: Path, model: Path, catalog: Catalo
     assert "Taken for another leaf" in page.read_text(encoding="utf8")
 
 
+def test_leaf_category_by_a_column(model: Path, catalog: Catalog) -> None:
+    methods = shown(model, catalog.path, "--task", "leaf-category", "--by", "shape")["methods"]
+    assert isinstance(methods, dict)
+    assert {value: part["rows"] for value, part in methods["linear probe"]["by"]["shape"].items()} == {
+        "7": 12,
+        "8": 12,
+        "9": 12,
+    }
+    result = run(model, catalog.path, "--task", "leaf-category", "--by", "category")
+    assert "Leaf category, accuracy by category" in result.stdout
+
+
 def test_leaf_category_by_words_alone(catalog: Catalog) -> None:
     found = shown("tfidf", catalog.path, "--task", "leaf-category")
     assert isinstance(found["methods"], dict)
@@ -95,7 +107,8 @@ def test_robustness(tmp_path: Path, model: Path, catalog: Catalog) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--task", "leaf-category", "--by", "colour"], "--by has no meaning for --task leaf-category"),
+        (["--task", "leaf-category", "--sample", "5"], "--sample has no meaning for --task leaf-category"),
+        (["--task", "leaf-category", "--by", "colour"], "no column 'colour' for --by; there is category, shape"),
         (["--task", "dominance", "--modalities", "title"], "--modalities has no meaning for --task dominance"),
         (["--task", "robustness", "--baselines"], "--baselines has no meaning for --task robustness"),
         (["--fine-tune"], "--fine-tune has no meaning for --task same-product"),
@@ -121,3 +134,89 @@ def test_variants(model: Path, catalog: Catalog) -> None:
 def test_no_category_is_one_sentence(tmp_path: Path, model: Path) -> None:
     plain = write_catalog(tmp_path / "plain", [Row("a", "mug"), Row("b", "cup")])
     assert "categor" in refused(model, plain.path, "--task", "leaf-category")
+
+
+TASKS = ["same-product", "leaf-category", "dominance", "robustness", "reconstruction"]
+
+
+def embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many products each call embeds, from now on."""
+    sizes: list[int] = []
+    embed = DummyEmbedder.embed
+
+    def counted(self: DummyEmbedder, **arguments: object) -> object:
+        found = embed(self, **arguments)  # type: ignore[arg-type]
+        sizes.append(len(found))
+        return found
+
+    monkeypatch.setattr(DummyEmbedder, "embed", counted)
+    return sizes
+
+
+def test_all_tasks_in_one_call(tmp_path: Path, model: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = embedded(monkeypatch)
+    options = ("--task", "all", "--split", "test", "--sample", 4, "--baselines", "--by", "shape")
+    found = shown(model, catalog.path, *options)
+    assert sizes.count(120) == 3  # both, the photo alone, the title alone
+    assert list(found) == ["task", "tasks", "left_out"]
+    tasks, left_out = found["tasks"], found["left_out"]
+    assert isinstance(tasks, dict)
+    assert isinstance(left_out, dict)
+    assert list(tasks) == TASKS[:-1]
+    assert [task["task"] for task in tasks.values()] == TASKS[:-1]
+    assert list(left_out) == ["reconstruction"]
+    assert "holds no model" in left_out["reconstruction"]
+    alone = shown(model, catalog.path, "--split", "test", "--baselines", "--by", "shape")
+    assert tasks["same-product"] == alone
+    page = tmp_path / "page.html"
+    result = run(model, catalog.path, *options, "--html", page)
+    assert result.exit_code == 0, result.output
+    html = page.read_text(encoding="utf8")
+    for name in TASKS[:-1]:
+        assert f'<section id="{name}">' in html
+        assert any(line.startswith(f"{name}: ") for line in result.stdout.splitlines()[-7:])
+    assert "reconstruction <span" in html
+    assert any(line.startswith("reconstruction is left out: ") for line in result.stdout.splitlines()[-7:])
+    assert result.stdout.splitlines()[-1] == f"4 of 5 tasks measured. Page in {page}."
+
+
+def test_what_a_catalogue_does_not_allow_is_left_out(tmp_path: Path, model: Path) -> None:
+    rows = [
+        Row(f"{name}{n}", f"{name} mug {n}", photo(rgb, (20, 20 + n))) for name, rgb in COLOURS.items() for n in (0, 1)
+    ]
+    unlabelled = write_catalog(tmp_path / "plain", rows)
+    found = shown(model, unlabelled.path, "--task", "all")
+    tasks, left_out = found["tasks"], found["left_out"]
+    assert isinstance(tasks, dict)
+    assert isinstance(left_out, dict)
+    assert list(tasks) == ["dominance"]
+    assert "no same-product labels" in left_out["same-product"]
+    assert "no categories" in left_out["leaf-category"]
+    assert "no same-product labels" in left_out["robustness"]
+
+
+def test_relistings_are_asked_by_every_task_that_asks(model: Path, catalog: Catalog) -> None:
+    found = shown(model, catalog.path, "--task", "all", "--relist", 6, "--by", "kind", "--split", "test")["tasks"]
+    assert isinstance(found, dict)
+    assert [found[name]["protocol"] for name in ("same-product", "dominance", "robustness")] == ["relistings"] * 3
+    assert set(found["same-product"]["by"]["kind"]) <= {"reshot", "restaged"}
+    assert "by" not in found["leaf-category"]["methods"]["linear probe"]  # the relistings' column, not the feed's
+
+
+def test_a_simple_method_is_measured_as_far_as_it_goes(catalog: Catalog) -> None:
+    found = shown("tfidf", catalog.path, "--task", "all", "--baselines")
+    tasks, left_out = found["tasks"], found["left_out"]
+    assert isinstance(tasks, dict)
+    assert isinstance(left_out, dict)
+    assert list(tasks) == ["same-product", "leaf-category"]
+    assert all("simple method" in reason for reason in left_out.values())
+
+
+def test_nothing_to_measure_is_one_sentence_and_so_is_a_wrong_option(
+    tmp_path: Path, model: Path, catalog: Catalog
+) -> None:
+    assert "no column 'size'" in refused(model, catalog.path, "--task", "all", "--by", "size")
+    bare = write_catalog(tmp_path / "bare", [Row("a", "mug"), Row("b", "cup")])
+    said = refused(model, bare.path, "--task", "all")
+    assert "nothing of" in said
+    assert "no categories" in said

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from item_embed.errors import ConfigError
+from item_embed.evaluation.calibration import confidence_bins
 from item_embed.evaluation.classification import figures
 from item_embed.evaluation.classifiers import linear_probe, nearest_neighbours
 from item_embed.evaluation.leaf_category import LeafCategoryResult, as_json, evaluate_leaf_category
@@ -45,12 +46,30 @@ def test_a_second_run_is_the_same(results: list[LeafCategoryResult]) -> None:
     assert again.learning_curve()[1] == results[0].learning_curve()[1]
 
 
-def test_accuracy_by_top_level_adds_up(results: list[LeafCategoryResult]) -> None:
-    found = results[0].accuracy_by_top_level()
+def top_levels(result: LeafCategoryResult) -> list[str]:
+    return [LEAVES[leaf][0] for leaf in result.judged.truth]
+
+
+def test_accuracy_by_a_column_adds_up(results: list[LeafCategoryResult]) -> None:
+    found = results[0].accuracy_by(top_levels(results[0]))
     assert list(found) == ["A", "B"]
     assert sum(rows for rows, _ in found.values()) == 50
     right = sum(rows * accuracy.value for rows, accuracy in found.values())
     assert right == pytest.approx(results[0].judged.right.sum())
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_reliability_is_that_of_plain_loops(results: list[LeafCategoryResult], scaled: bool) -> None:
+    judged = results[0].judged
+    confidence = judged.scaled if scaled else judged.confidence
+    bins = confidence_bins(confidence)
+    expected = [
+        (confidence[bins == number].mean(), judged.right[bins == number].mean()) for number in sorted(set(bins))
+    ]
+    found = results[0].reliability(scaled=scaled)
+    assert len(found) > 5
+    assert np.allclose([(mean, accuracy.value) for mean, accuracy in found], expected)
+    assert all(accuracy.low is not None and accuracy.low <= accuracy.value for _, accuracy in found)
 
 
 def test_confusions_are_those_of_plain_loops(results: list[LeafCategoryResult]) -> None:
@@ -70,7 +89,8 @@ def test_confusions_are_those_of_plain_loops(results: list[LeafCategoryResult]) 
 
 
 def test_json_holds_figures_counts_and_differences(results: list[LeafCategoryResult]) -> None:
-    found = json.loads(json.dumps(as_json(results, "knn", by_top_level=True, remarks=["more."]), allow_nan=False))
+    by = "top", top_levels(results[0])
+    found = json.loads(json.dumps(as_json(results, "knn", by=by, remarks=["more."]), allow_nan=False))
     assert found["rows"] == {"train": 100, "validation": 50, "test": 50}
     assert (found["groups"], found["leaves"], found["leaves_in_test"]) == (25, 4, 4)
     assert found["remarks"] == ["a remark.", "more."]
@@ -79,13 +99,13 @@ def test_json_holds_figures_counts_and_differences(results: list[LeafCategoryRes
     assert probe["accuracy"] == results[0].figures()["accuracy"].as_json()
     assert probe["answered"] == results[0].judged.answered.sum()
     assert probe["per_leaf"]["5"]["training_rows"] == 20
-    assert probe["by_top_level"]["A"]["rows"] + probe["by_top_level"]["B"]["rows"] == 50
+    assert probe["by"]["top"]["A"]["rows"] + probe["by"]["top"]["B"]["rows"] == 50
     difference = probe["accuracy"]["value"] - knn["accuracy"]["value"]
     assert probe["minus_baseline"]["accuracy"]["value"] == pytest.approx(difference)
     assert "minus_baseline" not in knn
     plain = as_json(results)
     assert "baseline" not in plain
-    assert "by_top_level" not in plain["methods"]["knn"]
+    assert "by" not in plain["methods"]["knn"]
 
 
 def test_without_validation_rows_there_are_figures_all_the_same() -> None:

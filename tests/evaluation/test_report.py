@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,12 +10,20 @@ import pytest
 from item_embed.catalog.store import Catalog
 from item_embed.evaluation.queries import catalog_queries
 from item_embed.evaluation.report import (
+    Examples,
+    Gallery,
+    Pictures,
+    Plots,
+    Section,
     Table,
+    Word,
+    best_queries,
     by_table,
     difference_table,
     example_queries,
     figure_table,
-    loss_curves,
+    source,
+    worst_queries,
     write_report,
 )
 from item_embed.evaluation.same_product import Ranking, SameProductResult, judge
@@ -92,6 +101,46 @@ def test_a_page_of_tables_alone(tmp_path: Path) -> None:
     assert "Queries" not in html
 
 
+def section(title: str, found: SameProductResult, catalog: Catalog) -> Section:
+    words = [Word("red"), Word("mu", "hidden"), Word("g", "right", glued=True), Word("<i>", "wrong")]
+    return Section(
+        title,
+        f"{title} & more.",
+        remarks=["<few>"],
+        plots=[Plots("Lines", ["<svg id='drawn'></svg>"], "of <all>"), Plots("Map", ["<svg></svg>"], wide=True)],
+        tables=[Table("Short", ["a"], [["1"]] * 3), Table("Long", ["a"], [["1"]] * 30)],
+        galleries=[Gallery("Seen", "once", [Pictures([("a <photo>", photo((1, 2, 3)))], [("title", words)])])],
+        examples=[Examples("Best", "first", best_queries(found, catalog, count=1))],
+    )
+
+
+def test_sections_have_a_table_of_contents_and_say_what_is_left_out(tmp_path: Path, catalog: Catalog) -> None:
+    found = result(catalog, 10)
+    sections = [section("Same product", found, catalog), section("Leaf category", found, catalog)]
+    write_report(tmp_path / "page.html", "All", sections=sections, left_out={"dominance": "no <photo> there."})
+    html = (tmp_path / "page.html").read_text(encoding="utf8")
+    assert Outline(html).fetched == []
+    for said in (
+        '<a href="#leaf-category">Leaf category</a>: Leaf category &amp; more.',
+        '<section id="leaf-category">',
+        "left out: no &lt;photo&gt; there.",
+        "<li>&lt;few&gt;</li>",
+        "<svg id='drawn'></svg>",
+        "of &lt;all&gt;",
+        "<summary>30 rows</summary>",
+        'alt="a &lt;photo&gt;"',
+        '<dd>red <mark class="hidden">mu</mark><mark class="right-word">g</mark> '
+        '<mark class="wrong-word">&lt;i&gt;</mark></dd>',
+    ):
+        assert said in html
+    assert html.count("<details>") == 2
+
+
+def test_one_section_needs_no_table_of_contents(tmp_path: Path, catalog: Catalog) -> None:
+    write_report(tmp_path / "page.html", "One", sections=[section("Same product", result(catalog, 9), catalog)])
+    assert "<nav>" not in (tmp_path / "page.html").read_text(encoding="utf8")
+
+
 def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
@@ -104,7 +153,7 @@ def test_tables_show_figures_with_their_intervals(catalog: Catalog) -> None:
     assert [row[0] for row in shown.rows] == ["model", "poor"]
     assert shown.rows[0][2] == "1.000 [1.000, 1.000]"
     assert re.fullmatch(r"0\.250 \[0\.\d{3}, 0\.\d{3}\]", shown.rows[1][2])
-    assert shown.note.startswith("40 queries from the catalogue")
+    assert shown.note.startswith("40 queries, listings of the catalogue")
     difference = difference_table(good, [poor])
     assert re.fullmatch(r"\+0\.750 \[\+0\.\d{3}, \+0\.\d{3}\]", difference.rows[0][1])
 
@@ -129,6 +178,38 @@ def test_examples_mix_right_and_wrong_ones(catalog: Catalog, right_first: int, s
     assert all(query.photo and len(query.hits) == 5 for query in examples)
 
 
+def test_the_best_and_the_worst_are_those_of_plain_sorting(catalog: Catalog) -> None:
+    found = result(catalog, 21)  # query 20 is right at once, 21 of the same product only at rank 10
+    found.ranking.scores[30, 0] = 2.0
+    best, worst = best_queries(found, catalog, count=3), worst_queries(found, catalog, count=3)
+    assert [query.title for query in best] == [f"<b>thing {number}</b>" for number in (0, 2, 4)]  # one of each product
+    assert [query.title for query in worst] == [f"<b>thing {number}</b>" for number in (30, 21, 22)]
+    assert all(query.hits[0].right for query in best)
+    assert not any(query.hits[0].right for query in worst)
+    assert len(best_queries(found, catalog, count=99)) == 11
+    assert best_queries(result(catalog, 0), catalog) == []
+    assert worst_queries(result(catalog, 40), catalog) == []
+
+
+def test_pages_say_where_queries_come_from(catalog: Catalog) -> None:
+    queries = catalog_queries(catalog)
+    assert source(queries).startswith("listings of the catalogue, each left out")
+    assert source(replace(queries, split="test")).startswith("listings of the catalogue of the test split")
+    assert source(replace(queries, protocol="given")) == "given in a file"
+    relisted = replace(queries, protocol="relistings", split="test")
+    assert source(relisted) == "simulated second listings of rows of the test split"
+
+
+def test_few_queries_are_marked_and_what_was_joined_comes_last(catalog: Catalog) -> None:
+    found = result(catalog, 10)
+    found.queries.columns["kind"] = ["others (7 values)"] * 20 + ["seldom"] * 3 + ["often"] * 17
+    shown = by_table([found], "kind")
+    assert [(row[0], row[2]) for row in shown.rows] == [("often", "17"), ("seldom", "3*"), ("others (7 values)", "20")]
+    assert shown.note == "*: fewer than 10 queries: such figures say little."
+    found.queries.columns["kind"] = ["often"] * 40
+    assert not by_table([found], "kind").note
+
+
 def test_examples_are_drawn_by_seed(catalog: Catalog) -> None:
     found = result(catalog, 20)
     titles = [query.title for query in example_queries(found, catalog)]
@@ -140,18 +221,3 @@ def test_examples_say_where_the_first_right_one_is(catalog: Catalog) -> None:
     [query] = example_queries(result(catalog, 0), catalog, count=1)
     assert query.note == "The first right one is at rank 10."
     assert not any(hit.right for hit in query.hits)
-
-
-def test_there_is_a_panel_for_every_objective(tmp_path: Path) -> None:
-    curves = loss_curves(metrics_file(tmp_path / "metrics.jsonl", ("itm", "mlm", "gmim")))
-    assert [re.findall(r">(ITM|MLM|GMIM)<", svg) for svg in curves] == [["ITM"], ["MLM"], ["GMIM"]]
-    for svg in curves:
-        assert svg.startswith("<svg")
-        assert "currentColor" in svg
-        assert "held out" in svg
-    assert curves == loss_curves(tmp_path / "metrics.jsonl")
-
-
-def test_without_losses_there_are_no_panels(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text("")
-    assert loss_curves(tmp_path / "metrics.jsonl") == []

@@ -57,13 +57,14 @@ def test_a_model_is_searched_by_the_vectors_of_rows_and_queries(
         assert same(evaluate_model(dummy(), catalog, queries, modalities), expected)
 
 
-def test_a_file_of_vectors_saves_their_making(tmp_path: Path, catalog: Catalog) -> None:
+def test_vectors_save_their_making(tmp_path: Path, catalog: Catalog) -> None:
     made = embed_catalog(dummy(), catalog)
     other = made.vectors[::-1]
     write_vectors(tmp_path / "v.parquet", type(made)(made.ids, other, made.fingerprint, made.model))
     queries = catalog_queries(catalog)
     expected = evaluate_same_product(other, other[queries.rows], queries, tie_keys(catalog.ids))
-    assert same(evaluate_model(dummy(), catalog, queries, vectors=tmp_path / "v.parquet"), expected)
+    for vectors in (tmp_path / "v.parquet", other):
+        assert same(evaluate_model(dummy(), catalog, queries, vectors=vectors), expected)
     with pytest.raises(VectorError, match="--modalities both, not image"):
         evaluate_model(dummy(), catalog, queries, "image", vectors=tmp_path / "v.parquet")
 

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from item_embed.cli.evaluating.dominance import dominance
-from item_embed.cli.evaluating.leaf_category import leaf_category
-from item_embed.cli.evaluating.reconstruction import reconstruction
+from item_embed.cli.console import print_json
+from item_embed.cli.evaluating.outcome import tell, write_page
 from item_embed.cli.evaluating.request import Request, Split
-from item_embed.cli.evaluating.robustness import robustness
-from item_embed.cli.evaluating.same_product import same_product
+from item_embed.cli.evaluating.subject import Subject
+from item_embed.cli.evaluating.tasks import run_all, run_one
 from item_embed.embedding.seen import Modalities
 
 
@@ -23,6 +22,7 @@ class Task(StrEnum):
     DOMINANCE = "dominance"
     ROBUSTNESS = "robustness"
     RECONSTRUCTION = "reconstruction"
+    ALL = "all"
 
 
 def command(
@@ -35,10 +35,15 @@ def command(
     ],
     catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
     *,
-    task: Annotated[Task, typer.Option(help="What to measure; the guide describes each.")] = Task.SAME_PRODUCT,
+    task: Annotated[
+        Task, typer.Option(help="What to measure, or all that the catalogue allows; the guide describes each.")
+    ] = Task.SAME_PRODUCT,
     queries: Annotated[
         Path | None,
         typer.Option(help="Parquet file of second listings: query_id, title, image, product_id, item_id."),
+    ] = None,
+    relist: Annotated[
+        int | None, typer.Option(min=1, help="Simulate so many second listings of rows of the split, and ask for them.")
     ] = None,
     modalities: Annotated[
         Modalities | None,
@@ -64,14 +69,17 @@ def command(
         int | None,
         typer.Option(min=1, help="Queries drawn for dominance and robustness.", show_default="500"),
     ] = None,
-    by: Annotated[str | None, typer.Option(help="Also by the values of this column of --queries.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Also by the values of this column of --queries or of the feed, or by category."),
+    ] = None,
     variants: Annotated[
         str | None,
         typer.Option(help="Also how often listings of other products that share this column of the feed are found."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page with examples here as well.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of intervals, examples and masks.")] = 0,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots and pictures here as well.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of intervals, examples, relistings and masks.")] = 0,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Products embedded at once.", show_default="256")
     ] = None,
@@ -85,7 +93,11 @@ def command(
         check_output(html, "--html")
     request = Request(
         model=model,
+        as_json=as_json,
+        html=html,
+        seed=seed,
         queries=queries,
+        relist=relist,
         modalities=modalities,
         split=split,
         vectors=vectors,
@@ -94,17 +106,31 @@ def command(
         sample=sample,
         by=by,
         variants=variants,
-        as_json=as_json,
-        html=html,
-        seed=seed,
         batch_size=batch_size,
         device=device,
     )
-    tasks = {
-        Task.SAME_PRODUCT: same_product,
-        Task.LEAF_CATEGORY: leaf_category,
-        Task.DOMINANCE: dominance,
-        Task.ROBUSTNESS: robustness,
-        Task.RECONSTRUCTION: reconstruction,
-    }
-    tasks[task](request, Catalog(catalog))
+    subject = Subject(request, Catalog(catalog))
+    if task is Task.ALL:
+        _all(request, subject)
+        return
+    outcome = run_one(task.value, request, subject)
+    if as_json:
+        print_json(outcome.as_json())
+    else:
+        tell(outcome, request.page)
+    write_page(request, subject.catalog, {task.value: outcome})
+
+
+def _all(request: Request, subject: Subject) -> None:
+    outcomes, left_out = run_all(request, subject)
+    write_page(request, subject.catalog, outcomes, left_out)
+    if request.as_json:
+        objects = {name: outcome.as_json() for name, outcome in outcomes.items()}
+        print_json({"task": "all", "tasks": objects, "left_out": left_out})
+        return
+    print()
+    for name, outcome in outcomes.items():
+        print(f"{name}: {outcome.summary}")
+    for name, reason in left_out.items():
+        print(f"{name} is left out: {reason}")
+    print(f"{len(outcomes)} of {len(outcomes) + len(left_out)} tasks measured.{request.page}", flush=True)

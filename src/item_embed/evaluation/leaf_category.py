@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.errors import ConfigError
+from item_embed.evaluation.calibration import confidence_bins
 from item_embed.evaluation.classification import Judged, figures, judge
 from item_embed.evaluation.classifiers import Classifier
 from item_embed.evaluation.intervals import Figure, ratios
@@ -64,18 +65,34 @@ class LeafCategoryResult:
         """The figures after so many rows of each leaf, fewest first."""
         return {count: figures(judged, seed=seed) for count, judged in self.curve.items()}
 
-    def accuracy_by_top_level(self, seed: int = 0) -> dict[str, tuple[int, Figure]]:
-        """For each first level of the category paths: how many test rows it has, and their accuracy."""
-        levels = np.array(self.task.top_levels)[self.judged.truth]
+    def accuracy_by(self, values: Sequence[str], seed: int = 0) -> dict[str, tuple[int, Figure]]:
+        """For each of the values that test rows have, (T,): how many rows have it, and their accuracy."""
+        of_row = np.array(values)
         found = {}
-        for level in np.unique(levels):
-            part = levels == level
-            _, groups = np.unique(self.judged.groups[part], return_inverse=True)
-            right = np.bincount(groups, self.judged.right[part]).astype(np.float64)
-            rows = np.bincount(groups).astype(np.float64)
-            [accuracy] = ratios(right[:, None], rows[:, None], seed=seed)
-            found[str(level)] = (int(part.sum()), accuracy)
+        for value in np.unique(of_row):
+            part = of_row == value
+            [accuracy] = self._accuracies(part, np.zeros(int(part.sum()), np.int64), seed)
+            found[str(value)] = (int(part.sum()), accuracy)
         return found
+
+    def reliability(self, *, scaled: bool, seed: int = 0) -> list[tuple[float, Figure]]:
+        """The mean confidence and the accuracy of each bin of equal mass, least sure first, before or after scaling."""
+        confidence = self.judged.scaled if scaled else self.judged.confidence
+        _, bins = np.unique(confidence_bins(confidence), return_inverse=True)
+        means = np.bincount(bins, confidence) / np.bincount(bins)
+        everywhere = np.ones(len(bins), np.bool_)
+        return list(zip(map(float, means), self._accuracies(everywhere, bins, seed), strict=True))
+
+    def _accuracies(self, part: NDArray[np.bool_], kinds: NDArray[np.int64], seed: int) -> list[Figure]:
+        """The accuracy of each kind of some test rows, numbered from 0; groups are resampled."""
+        _, groups = np.unique(self.judged.groups[part], return_inverse=True)
+        shape = int(groups.max()) + 1, int(kinds.max()) + 1
+        places = groups * shape[1] + kinds
+        right, rows = (
+            np.bincount(places, weights, shape[0] * shape[1]).reshape(shape).astype(np.float64)
+            for weights in (self.judged.right[part], np.ones(len(places)))
+        )
+        return ratios(right, rows, seed=seed)
 
     def confusions(self, most: int = 20, examples: int = 3) -> list[Confusion]:
         """The most frequent pairs of a true leaf and the one that it was taken for, most frequent first."""
@@ -142,7 +159,7 @@ def evaluate_leaf_category(
 def as_json(
     results: Sequence[LeafCategoryResult],
     baseline: str | None = None,
-    by_top_level: bool = False,
+    by: tuple[str, Sequence[str]] | None = None,
     seed: int = 0,
     remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -151,7 +168,7 @@ def as_json(
     Args:
         results: from `evaluate_leaf_category`, at least one.
         baseline: the method that the others are compared with: each gets `minus_baseline`, the paired differences.
-        by_top_level: whether accuracy is also told by the first level of category paths.
+        by: a column, and its value for each test row, by which accuracy is told too.
         seed: of intervals.
         remarks: what else a reader should know; those of the task come first.
     """
@@ -166,7 +183,7 @@ def as_json(
         "leaves_in_test": len(np.unique(task.labels[task.test])),
         "remarks": [*task.remarks, *remarks],
         "methods": {
-            result.method: _method(result, by_top_level, seed)
+            result.method: _method(result, by, seed)
             | (
                 {}
                 if other is None or other is result
@@ -178,7 +195,7 @@ def as_json(
     }
 
 
-def _method(result: LeafCategoryResult, by_top_level: bool, seed: int) -> dict[str, Any]:
+def _method(result: LeafCategoryResult, by: tuple[str, Sequence[str]] | None, seed: int) -> dict[str, Any]:
     object_ = _judged(result.judged, result.figures(seed))
     object_["per_leaf"] = {
         str(count): _judged(result.curve[count], found) for count, found in result.learning_curve(seed).items()
@@ -187,10 +204,13 @@ def _method(result: LeafCategoryResult, by_top_level: bool, seed: int) -> dict[s
         {"truth": one.truth, "predicted": one.predicted, "count": one.count, "of": one.of}
         for one in result.confusions()
     ]
-    if by_top_level:
-        object_["by_top_level"] = {
-            level: {"rows": rows, "accuracy": accuracy.as_json()}
-            for level, (rows, accuracy) in result.accuracy_by_top_level(seed).items()
+    if by is not None:
+        column, values = by
+        object_["by"] = {
+            column: {
+                value: {"rows": rows, "accuracy": accuracy.as_json()}
+                for value, (rows, accuracy) in result.accuracy_by(values, seed).items()
+            }
         }
     return object_
 

@@ -83,16 +83,15 @@ def evaluate_reconstruction(
         ModelError: when the folder holds no pre-trained model, or none with a masked task.
         CatalogError: when the split or the training split has no rows.
     """
-    config = _config(model, seed)
-    pretraining = Pretraining(load_model(model, ItemForPreTraining), config.objectives).eval()
-    processor = ItemProcessor.from_pretrained(model)
+    masking = Masking.of(model, catalog, seed)
+    pretraining = masking.pretraining
     rows, fitting = catalog.rows(split), catalog.rows("train")
     if not len(rows) or not len(fitting):
         raise CatalogError(
             f"{catalog.path} has no rows in its {split if len(fitting) else 'train'} split to measure on."
         )
     fitting = fitting[np.argsort(hash64(seed, fitting), kind="stable")[:_FITTING_ROWS]]
-    position = _PositionOnly.fit(_blocks(catalog, fitting, processor, config), processor, config)
+    position = _PositionOnly.fit(masking, fitting)
     names = [name for name in ("mlm", "gmlm", "mim", "gmim") if name in pretraining.model.heads]
     if not names:
         raise ModelError(f"{model} was trained without a masked task; there is nothing to reconstruct with.")
@@ -100,7 +99,7 @@ def evaluate_reconstruction(
     sums: list[list[float]] = []
     counts: list[list[int]] = []
     with torch.inference_mode():
-        for done, batch in enumerate(_blocks(catalog, rows, processor, config), 1):
+        for done, batch in enumerate(masking.blocks(rows), 1):
             losses = pretraining(batch).losses
             measured = [next(iter(losses[name].metrics.values())).item() for name in names]
             right, error = position.judge(batch)
@@ -125,53 +124,89 @@ def evaluate_reconstruction(
 
 
 @dataclass(frozen=True)
+class Masking:
+    """A pre-trained model, and a catalogue's rows masked for it as reconstruction masks them.
+
+    Attributes:
+        pretraining: the model with its heads, not in training mode.
+        processor: the model's.
+        config: of its run, with every pair matched (nothing is asked of mismatched ones) and every word asked for
+            hidden: what training shows unchanged needs no reconstruction.
+        catalog: whose rows are masked.
+
+    Example:
+        >>> masking = Masking.of(Path("run/model"), Catalog("catalog"))  # doctest: +SKIP
+        >>> masking.batch(np.array([3, 4])).masked_patches.shape         # doctest: +SKIP
+        torch.Size([2, 20])
+    """
+
+    pretraining: Pretraining
+    processor: ItemProcessor
+    config: RunConfig
+    catalog: Catalog
+
+    @classmethod
+    def of(cls, model: Path, catalog: Catalog, seed: int = 0) -> "Masking":
+        """Load a model of `item pretrain`; masks are a function of the seed and the row.
+
+        Raises:
+            ModelError: when the folder holds none.
+        """
+        config = _config(model, seed)
+        pretraining = Pretraining(load_model(model, ItemForPreTraining), config.objectives).eval()
+        return cls(pretraining, ItemProcessor.from_pretrained(model), config, catalog)
+
+    def batch(self, rows: NDArray[np.int64]) -> PretrainingBatch:
+        """Rows, (n,), masked."""
+        data = PretrainingData(self.catalog, rows, self.processor, self.config)
+        return data.batch(rows, np.full(len(rows), _EPOCH))
+
+    def blocks(self, rows: NDArray[np.int64]) -> Iterator[PretrainingBatch]:
+        """Many rows, 16 at a time."""
+        data = PretrainingData(self.catalog, rows, self.processor, self.config)
+        for start in range(0, len(rows), _BLOCK):
+            chosen = rows[start : start + _BLOCK]
+            yield data.batch(chosen, np.full(len(chosen), _EPOCH))
+
+    def patches(self, batch: PretrainingBatch) -> torch.Tensor:
+        """(B, P, C) what the patches of a batch are to be constructed as."""
+        patches = patchify(scale_pixels(batch.pixels), self.config.model.patch_size)
+        return patch_targets(patches, self.config.objectives.patch_target)
+
+
+@dataclass(frozen=True)
 class _PositionOnly:
     token: NDArray[np.int64]  # (T,) the commonest of each position
     patch: torch.Tensor  # (P, C) the mean of each position
-    config: RunConfig
+    masking: Masking
 
     @classmethod
-    def fit(cls, blocks: Iterator[PretrainingBatch], processor: ItemProcessor, config: RunConfig) -> "_PositionOnly":
+    def fit(cls, masking: Masking, rows: NDArray[np.int64]) -> "_PositionOnly":
+        processor = masking.processor
         occurrences = np.zeros((processor.max_title_tokens, processor.tokenizer.get_vocab_size()), np.int64)
         total, photos = torch.zeros(()), torch.zeros(())
-        for batch in blocks:
+        for batch in masking.blocks(rows):
             title = ~batch.token_padding & ~batch.title_missing[:, None]
             title[:, 0] = False  # [CLS]; a [SEP] counts but is never masked, so never asked for
             _, position = title.nonzero(as_tuple=True)
             np.add.at(occurrences, (position.numpy(), batch.tokens[title].numpy()), 1)
             shown = ~(batch.background | batch.photo_missing[:, None])[..., None]  # (B, P, 1): what may be asked for
-            total = total + (_patches(batch, config) * shown).sum(dim=0)
+            total = total + (masking.patches(batch) * shown).sum(dim=0)
             photos = photos + shown.sum(dim=0)
         occurrences[:, processor.tokenizer.token_to_id("[SEP]")] = 0
-        return cls(occurrences.argmax(axis=1), total / photos.clamp(min=1), config)
+        return cls(occurrences.argmax(axis=1), total / photos.clamp(min=1), masking)
 
     def judge(self, batch: PretrainingBatch) -> tuple[float, float]:
         """How many masked words it gets right, and the sum of its errors on masked patches."""
         guess = torch.from_numpy(self.token[: batch.tokens.shape[1]])
         right = ((batch.tokens == guess) & batch.predicted_tokens).sum()
-        difference = (_patches(batch, self.config) - self.patch)[batch.predicted_patches]
-        distance = difference.abs() if self.config.objectives.patch_loss == "l1" else difference.square()
+        difference = (self.masking.patches(batch) - self.patch)[batch.predicted_patches]
+        distance = difference.abs() if self.masking.config.objectives.patch_loss == "l1" else difference.square()
         return float(right), float(distance.mean(dim=-1).sum())
 
 
-def _patches(batch: PretrainingBatch, config: RunConfig) -> torch.Tensor:
-    patches = patchify(scale_pixels(batch.pixels), config.model.patch_size)
-    return patch_targets(patches, config.objectives.patch_target)
-
-
-def _blocks(
-    catalog: Catalog, rows: NDArray[np.int64], processor: ItemProcessor, config: RunConfig
-) -> Iterator[PretrainingBatch]:
-    data = PretrainingData(catalog, rows, processor, config)
-    for start in range(0, len(rows), _BLOCK):
-        chosen = rows[start : start + _BLOCK]
-        yield data.batch(chosen, np.full(len(chosen), _EPOCH))
-
-
 def _config(model: Path, seed: int) -> RunConfig:
-    """The run's configuration, with every pair matched (nothing is asked of mismatched ones) and every word asked for
-    hidden: what training shows unchanged needs no reconstruction.
-    """
+    """The run's configuration with the changes of `Masking`."""
     try:
         provenance = json.loads((model / "provenance.json").read_text(encoding="utf8"))
         config = RunConfig.model_validate(provenance["config"])

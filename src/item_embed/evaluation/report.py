@@ -1,19 +1,22 @@
-"""One HTML page of an evaluation: figures, losses, and queries with what was found for them."""
+"""One HTML page of an evaluation: plots, figures, pictures, losses, and queries with what was found for them."""
 
-import io
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
+from item_embed.evaluation.columns import OTHERS
 from item_embed.evaluation.intervals import Figure
+from item_embed.evaluation.plots import loss_curves
+from item_embed.evaluation.queries import FEW, QuerySet
 from item_embed.evaluation.same_product import SameProductResult
+from item_embed.evaluation.thumbnails import data_uri, thumbnail
 from item_embed.files import whole_file
 from item_embed.search.page import PageHit, PageQuery, page, render_queries
 
@@ -22,17 +25,12 @@ if TYPE_CHECKING:  # reconstruction brings torch
 
 COLUMNS = ("hit@1", "macro recall@10", "MAP@10")
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _SHOWN_HITS = 5  # a row of the page at desk width
-_INK = "#010203"  # stands for the page's own text colour, whatever that is
-_STYLE: Any = {
-    **dict.fromkeys(("text.color", "xtick.color", "ytick.color", "axes.labelcolor", "axes.edgecolor"), _INK),
-    "svg.fonttype": "none",  # text as text, in the page's font
-    "svg.hashsalt": "item",  # equal curves give equal bytes
-    "font.family": "sans-serif",
-    "font.size": 9,
-}
-#: split -> name, colour and marker; the colours are readable on light and on dark ground
-_CURVES = {"train": ("training", "#7a9cc6", None), "validation": ("held out", "#d1603d", "o")}
+DRAWN = (
+    "Drawn by chance, half of them with a right first hit where there are as many. "
+    "Green: a listing of the product that was asked for."
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,64 @@ class Table:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Plots:
+    """Plots side by side, each an SVG of `plots`; `wide` ones have a row each."""
+
+    title: str
+    svgs: Sequence[str]
+    note: str = ""
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a line; `mark` is `hidden`, `right`, `wrong` or nothing, `glued` leaves no space before it."""
+
+    text: str
+    mark: str = ""
+    glued: bool = False
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Small photos side by side, each a caption and a JPEG or WebP, with named lines of words below."""
+
+    photos: Sequence[tuple[str, bytes]]
+    lines: Sequence[tuple[str, Sequence[Word]]]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures below each other."""
+
+    title: str
+    note: str
+    rows: Sequence[Pictures]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Queries with what was found for them."""
+
+    title: str
+    note: str
+    queries: Sequence[PageQuery]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a page says of one task: plots first, then tables, then what there is to look at."""
+
+    title: str
+    summary: str
+    remarks: Sequence[str] = ()
+    plots: Sequence[Plots] = ()
+    tables: Sequence[Table] = ()
+    galleries: Sequence[Gallery] = ()
+    examples: Sequence[Examples] = ()
+
+
 def figure_table(results: Sequence[SameProductResult], seed: int = 0) -> Table:
     """The figures of methods on the same queries, each with its 95 % interval."""
     queries = results[0].queries
@@ -52,7 +108,7 @@ def figure_table(results: Sequence[SameProductResult], seed: int = 0) -> Table:
         title="Same product",
         columns=["method", "sees", *COLUMNS],
         rows=[[r.method, r.modalities, *_cells(r.figures(seed))] for r in results],
-        note=f"{len(queries):,} queries {_source(results[0])}, {len(queries.listings):,} listings to find; "
+        note=f"{len(queries):,} queries, {source(queries)}; {len(queries.listings):,} listings to find; "
         "95 % intervals over products.",
     )
 
@@ -68,17 +124,34 @@ def difference_table(result: SameProductResult, others: Sequence[SameProductResu
 
 
 def by_table(results: Sequence[SameProductResult], column: str, seed: int = 0) -> Table:
-    """The figures of methods for each value of a column of the query file."""
+    """The figures of methods for each value of a column of the queries, the most frequent first."""
     found = [(result.method, result.figures_by(column, seed)) for result in results]
+    counts = {value: count for value, (count, _) in found[0][1].items()}
     return Table(
         title=f"Same product, by {column}",
         columns=[column, "method", "queries", *COLUMNS],
         rows=[
-            [value, method, f"{parts[value][0]:,}", *_cells(parts[value][1])]
-            for value in found[0][1]
+            [value, method, few_marked(counts[value]), *_cells(parts[value][1])]
+            for value in most_frequent(counts)
             for method, parts in found
         ],
+        note=few_note(counts, "queries"),
     )
+
+
+def most_frequent(counts: Mapping[str, int]) -> list[str]:
+    """Values by how frequent they are; what was joined comes last."""
+    return sorted(counts, key=lambda value: (value.startswith(f"{OTHERS} ("), -counts[value], value))
+
+
+def few_marked(count: int) -> str:
+    """A count, with a star where figures say little."""
+    return f"{count:,}{'*' if count < FEW else ''}"
+
+
+def few_note(counts: Mapping[str, int], what: str) -> str:
+    """What the star means, where there is one."""
+    return f"*: fewer than {FEW} {what}: such figures say little." if min(counts.values()) < FEW else ""
 
 
 def reconstruction_table(result: "Reconstruction") -> Table:
@@ -118,21 +191,38 @@ def example_queries(result: SameProductResult, catalog: Catalog, count: int = 12
     return [_example(result, catalog, int(number)) for number in sorted(chosen)]
 
 
+def best_queries(result: SameProductResult, catalog: Catalog, count: int = 4) -> list[PageQuery]:
+    """Of the queries with a right first hit those of highest AP@10, of equals those with most listings to find."""
+    order = np.lexsort((-result.queries.relevant, -result.metrics.ap_at_10))
+    return _one_of_each_product(result, catalog, order[result.right[order, 0]], count)
+
+
+def worst_queries(result: SameProductResult, catalog: Catalog, count: int = 4) -> list[PageQuery]:
+    """Of the queries with a wrong first hit those of lowest AP@10, of equals those whose first hit scores highest."""
+    order = np.lexsort((-result.ranking.scores[:, 0], result.metrics.ap_at_10))
+    return _one_of_each_product(result, catalog, order[~result.right[order, 0]], count)
+
+
 def write_report(
     path: str | Path,
     title: str,
-    tables: Sequence[Table],
+    tables: Sequence[Table] = (),
     queries: Sequence[PageQuery] = (),
     metrics_file: str | Path | None = None,
+    *,
+    sections: Sequence[Section] = (),
+    left_out: Mapping[str, str] | None = None,
 ) -> None:
     """Write one self-contained HTML page.
 
     Args:
         path: the file to write; its folder is made if missing, a file of that name is replaced.
         title: the page's heading.
-        tables: what was measured.
-        queries: examples, as `example_queries` makes them.
+        tables: what was measured, where it has no sections.
+        queries: examples, as `example_queries` makes them, where they belong to no section.
         metrics_file: `RUN/metrics.jsonl`, for the curves of the losses.
+        sections: what was measured, task by task; several of them get a table of contents.
+        left_out: by the name of a task, why it is not there.
 
     Raises:
         OutputError: when the file cannot be written.
@@ -142,59 +232,23 @@ def write_report(
     """
     curves = [] if metrics_file is None else loss_curves(metrics_file)
     body = _ENVIRONMENT.get_template("report.html").render(
+        style=Markup((_TEMPLATES / "report.css").read_text(encoding="utf8")),
+        sections=sections,
+        left_out=left_out or {},
         tables=tables,
-        curves=[Markup(curve) for curve in curves],
-        queries=Markup(render_queries(queries)) if queries else "",
-        examples_note="Drawn by chance, half of them with a right first hit where there are as many. "
-        "Green: a listing of the product that was asked for.",
+        curves=curves,
+        examples=Examples("Queries and what was found", DRAWN, queries) if queries else None,
     )
     with whole_file(path) as aside:
         aside.write_text(page(title, body), encoding="utf8")
 
 
-def loss_curves(metrics_file: str | Path) -> list[str]:
-    """The losses of a run as inline SVGs, one per objective, in the colour of the text around them.
-
-    Args:
-        metrics_file: a JSON object per line with `samples`, `split` (`train` or `validation`) and `losses`.
-    """
-    import matplotlib as mpl
-
-    with mpl.rc_context(_STYLE):
-        return [_panel(objective, splits) for objective, splits in _curves(Path(metrics_file)).items()]
-
-
-def _panel(objective: str, splits: dict[str, list[tuple[int, float]]]) -> str:
-    from matplotlib.figure import Figure as Canvas
-    from matplotlib.ticker import EngFormatter, MaxNLocator
-
-    canvas = Canvas(figsize=(4, 2.5), layout="constrained")
-    panel = canvas.subplots()
-    for split, (name, colour, marker) in _CURVES.items():
-        if split in splits:
-            samples, losses = zip(*splits[split], strict=True)
-            panel.plot(samples, losses, color=colour, marker=marker, markersize=3, linewidth=1.4, label=name)
-    panel.set_title(objective.upper(), loc="left", fontsize=10)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    panel.xaxis.set_major_formatter(EngFormatter(sep=""))
-    panel.legend(frameon=False, fontsize=8)
-    drawn = io.StringIO()
-    canvas.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    svg = drawn.getvalue().replace(_INK, "currentColor")
-    return svg[svg.index("<svg") :]
-
-
-def _curves(path: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """objective -> split -> (pairs seen, loss)."""
-    curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for line in path.read_text(encoding="utf8").splitlines(keepends=True) if path.is_file() else ():
-        if not line.endswith("\n"):  # a run that is going on is writing it
-            continue
-        record = json.loads(line)
-        for objective, loss in record.get("losses", {}).items():
-            curves.setdefault(objective, {}).setdefault(record["split"], []).append((record["samples"], loss))
-    return curves
+def _one_of_each_product(
+    result: SameProductResult, catalog: Catalog, order: NDArray[np.int64], count: int
+) -> list[PageQuery]:
+    """The first so many of the queries numbered, (n,), but one of each product: its listings often fare alike."""
+    _, first = np.unique(result.queries.products[order], return_index=True)
+    return [_example(result, catalog, int(order[place])) for place in np.sort(first)[:count]]
 
 
 def _example(result: SameProductResult, catalog: Catalog, number: int) -> PageQuery:
@@ -203,22 +257,25 @@ def _example(result: SameProductResult, catalog: Catalog, number: int) -> PageQu
     first = int(right.argmax()) + 1 if right.any() else None
     hits = [
         PageHit(
-            catalog.titles[row] or "", catalog.photo(int(row)), float(score), catalog.categories[row] or "", bool(ok)
+            catalog.titles[row] or "",
+            thumbnail(catalog.photo(int(row))),
+            float(score),
+            catalog.categories[row] or "",
+            bool(ok),
         )
         for row, score, ok in zip(ranking.rows[number], ranking.scores[number], right, strict=True)
         if row >= 0
     ]
     note = f"The first right one is at rank {first}." if first else f"None of the first {len(hits)} is right."
-    return PageQuery(queries.titles[number] or "", queries.photo(number), hits[:_SHOWN_HITS], note)
+    return PageQuery(queries.titles[number] or "", thumbnail(queries.photo(number)), hits[:_SHOWN_HITS], note)
 
 
-def _source(result: SameProductResult) -> str:
-    queries = result.queries
-    if queries.protocol == "given":
-        return "given in a file"
-    return "from the catalogue, each left out of its own hits" + (
-        "" if queries.split == "all" else f", {queries.split} split"
-    )
+def source(queries: QuerySet) -> str:
+    """Where queries come from."""
+    of_split = "" if queries.split == "all" else f" of the {queries.split} split"
+    if queries.protocol == "listings":
+        return f"listings of the catalogue{of_split}, each left out of its own hits"
+    return "given in a file" if queries.protocol == "given" else f"simulated second listings of rows{of_split}"
 
 
 def _cells(found: dict[str, Figure], form: str = ".3f") -> list[str]:
@@ -226,7 +283,15 @@ def _cells(found: dict[str, Figure], form: str = ".3f") -> list[str]:
 
 
 _ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    loader=FileSystemLoader(_TEMPLATES),
     autoescape=True,
     undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
+_ENVIRONMENT.filters |= {
+    "data_uri": data_uri,
+    "drawn": Markup,
+    "found": lambda queries: Markup(render_queries(queries)),
+    "anchor": lambda title: title.lower().replace(" ", "-"),
+}

@@ -27,7 +27,7 @@ def evaluate_model(
     queries: QuerySet,
     modalities: Modalities = "both",
     *,
-    vectors: Path | None = None,
+    vectors: Path | NDArray[np.float32] | None = None,
     batch_size: int = 256,
     stage: Stages = silent_stages,
 ) -> SameProductResult:
@@ -38,7 +38,7 @@ def evaluate_model(
         catalog: the rows to be found.
         queries: what is asked.
         modalities: what the model sees of queries and catalogue.
-        vectors: a file of the catalogue's vectors by `item embed`, which saves their making.
+        vectors: the catalogue's vectors, (N, d), or a file of them by `item embed`, which saves their making.
         batch_size: products that the model embeds at once.
         stage: told of the progress of each stage.
 
@@ -51,8 +51,10 @@ def evaluate_model(
         >>> result.figures()["macro_recall_at_10"].text()                     # doctest: +SKIP
         '0.413 [0.398, 0.428]'
     """
-    if vectors is not None:
+    if isinstance(vectors, Path):
         rows = read_catalog_vectors(vectors, catalog, embedder, modalities)
+    elif vectors is not None:
+        rows = vectors
     else:
         with stage("embedding the catalogue") as on_progress:
             rows = embed_catalog(embedder, catalog, modalities, batch_size=batch_size, on_progress=on_progress).vectors
@@ -113,7 +115,7 @@ def training_remarks(model: Path, catalog: Catalog, queries: QuerySet) -> tuple[
     trained = int((catalog.splits[queries.rows] == "train").sum())
     if not trained:
         return ()
-    mend = "--split test" if queries.protocol == "listings" else "item pretrain --exclude-groups with these queries"
+    mend = "item pretrain --exclude-groups with these queries" if queries.protocol == "given" else "--split test"
     return (
         f"{trained:,} of {len(queries):,} queries belong to rows that the model was trained on, so the figures may "
         f"flatter it; {mend} keeps them apart.",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from item_embed.evaluation.dominance import Dominance
 from item_embed.evaluation.intervals import Figure
 from item_embed.evaluation.leaf_category import LeafCategoryResult
-from item_embed.evaluation.report import COLUMNS, Table
+from item_embed.evaluation.report import COLUMNS, Table, few_marked, few_note, most_frequent, source
 from item_embed.evaluation.robustness import Robustness
 from item_embed.evaluation.variants import Variants
 
@@ -49,6 +49,21 @@ def learning_curve_table(results: Sequence[LeafCategoryResult], seed: int = 0) -
     )
 
 
+def leaf_by_table(results: Sequence[LeafCategoryResult], column: str, values: Sequence[str], seed: int = 0) -> Table:
+    """The accuracy of methods for each value of a column, the most frequent first."""
+    found = [result.accuracy_by(values, seed) for result in results]
+    counts = {value: rows for value, (rows, _) in found[0].items()}
+    return Table(
+        title=f"Leaf category, accuracy by {column}",
+        columns=[column, "test rows", *(result.method for result in results)],
+        rows=[
+            [value, few_marked(counts[value]), *(parts[value][1].text() for parts in found)]
+            for value in most_frequent(counts)
+        ],
+        note=few_note(counts, "rows"),
+    )
+
+
 def confusion_table(result: LeafCategoryResult) -> Table:
     """The most frequent mistakes."""
     return Table(
@@ -66,8 +81,8 @@ def dominance_tables(found: Dominance) -> list[Table]:
             title="Movement",
             columns=["exchanged", "cosine distance"],
             rows=[[name, moved[name].text()] for name in ("photo", "title")],
-            note=f"Index {moved['index'].text('+.3f')}: (photo - title) / (photo + title). {len(found.movement):,} "
-            "listings. It says what moves the vector, not what helps to find.",
+            note=f"{len(found.movement):,} listings: {source(found.queries)}. Index {moved['index'].text('+.3f')}: "
+            "(photo - title) / (photo + title). It says what moves the vector, not what helps to find.",
         )
     ]
     if found.retrieval:
@@ -92,7 +107,8 @@ def robustness_tables(found: Robustness) -> list[Table]:
             title="Same product, queries altered",
             columns=["alteration", "strength", "queries", *COLUMNS, "change of recall@10"],
             rows=rows,
-            note="The catalogue is as it is. Changes are paired: the same queries, altered and not.",
+            note=f"Queries: {source(found.unaltered.queries)}. The catalogue is as it is. Changes are paired: the same "
+            "queries, altered and not.",
         )
     ]
 

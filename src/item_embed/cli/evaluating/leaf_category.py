@@ -1,55 +1,47 @@
 """`--task leaf-category`: how much of a product's category its vector holds."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from item_embed.cli.console import print_json, progress, say
-from item_embed.cli.evaluating.request import Request, show
+from item_embed.cli.console import progress
+from item_embed.cli.evaluating.outcome import Outcome
+from item_embed.cli.evaluating.request import Request
+from item_embed.cli.evaluating.subject import Subject
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from item_embed.catalog.store import Catalog
     from item_embed.evaluation.classifiers import Classifier
+    from item_embed.evaluation.leaf_category import LeafCategoryResult
+    from item_embed.evaluation.report import Section, Table
 
 
-def leaf_category(request: Request, catalog: "Catalog") -> None:
+def leaf_category(request: Request, subject: Subject) -> Outcome:
     """Train classifiers on the vectors of labelled rows and judge them."""
-    request.refuse("--task leaf-category", "queries", "split", "by", "sample", "variants")
-
-    from item_embed.evaluation.leaf_category import as_json, evaluate_leaf_category
+    from item_embed.evaluation.columns import joined, values_of
+    from item_embed.evaluation.leaf_category import evaluate_leaf_category
     from item_embed.evaluation.leaves import leaf_task
-    from item_embed.evaluation.report import write_report
-    from item_embed.evaluation.tables import confusion_table, leaf_category_table, learning_curve_table
 
-    task = leaf_task(catalog)
-    for remark in task.remarks:
-        say(remark)
-    results = evaluate_leaf_category(task, _classifiers(request, catalog), seed=request.seed, stage=progress)
-    baseline = "tfidf" if request.baselines else None
-    tables = [leaf_category_table(results, request.seed), learning_curve_table(results, request.seed)]
-    tables.append(confusion_table(results[0]))
-    if request.as_json:
-        print_json(as_json(results, baseline, seed=request.seed))
-    else:
-        show(tables[:2])
-        accuracy = results[0].figures(request.seed)["accuracy"].text()
-        print(
-            f"{len(task.test):,} test rows of {len(task.leaves):,} leaves: accuracy {accuracy}.{request.page}",
-            flush=True,
-        )
-    if request.html:
-        write_report(request.html, f"{request.model} on {catalog.path.name}", tables)
+    task = leaf_task(subject.catalog)
+    by = None if request.by is None else (request.by, joined(values_of(subject.catalog, request.by, task.test)))
+    subject.say(*task.remarks)
+    results = evaluate_leaf_category(task, _classifiers(request, subject), seed=request.seed, stage=progress)
+    accuracy = results[0].figures(request.seed)["accuracy"].text()
+    return Outcome(
+        summary=f"{len(task.test):,} test rows of {len(task.leaves):,} leaves: accuracy {accuracy}"
+        f"{_ahead(request, results)}.",
+        as_json=partial(_as_json, request, results, by),
+        make_tables=partial(_tables, request, results, by),
+        make_section=partial(_section, subject, results),
+    )
 
 
-def _classifiers(request: Request, catalog: "Catalog") -> "dict[str, Classifier]":
+def _classifiers(request: Request, subject: Subject) -> "dict[str, Classifier]":
     from item_embed.evaluation.classifiers import linear_probe, nearest_neighbours, tfidf_linear
 
     if request.model == "tfidf":
-        request.refuse("a simple method", "vectors", "device", "batch_size", "modalities", "fine_tune", "baselines")
-        return {"tfidf": tfidf_linear(catalog)}
-    vectors = _vectors(request, catalog)
+        request.refuse("a simple method", "vectors", "device", "batch_size", "modalities", "fine_tune")
+        return {"tfidf": tfidf_linear(subject.catalog)}
+    modalities = request.modalities or "both"
+    vectors = subject.vectors(modalities)
     methods: dict[str, Classifier] = {
         "linear probe": linear_probe(vectors),
         "nearest neighbours": nearest_neighbours(vectors),
@@ -57,24 +49,36 @@ def _classifiers(request: Request, catalog: "Catalog") -> "dict[str, Classifier]
     if request.fine_tune:
         from item_embed.evaluation.fine_tuning import fine_tune
 
-        modalities = request.modalities or "both"
-        methods["fine-tuned"] = fine_tune(request.model, catalog, modalities, device=request.device)
+        methods["fine-tuned"] = fine_tune(request.model, subject.catalog, modalities, device=request.device)
     if request.baselines:
-        methods["tfidf"] = tfidf_linear(catalog)
+        methods["tfidf"] = tfidf_linear(subject.catalog)
     return methods
 
 
-def _vectors(request: Request, catalog: "Catalog") -> "NDArray[np.float32]":
-    from item_embed.embedding.bulk import embed_catalog
-    from item_embed.embedding.embedder import Embedder
-    from item_embed.evaluation.embedded import read_catalog_vectors
+def _ahead(request: Request, results: "list[LeafCategoryResult]") -> str:
+    """Say it where another method than the first is right more often."""
+    accuracy = {one.method: one.figures(request.seed)["accuracy"] for one in results}
+    best = max(accuracy, key=lambda method: accuracy[method].value)
+    return "" if best == results[0].method else f" by {results[0].method}; {best} is ahead with {accuracy[best].text()}"
 
-    embedder = Embedder.from_pretrained(Path(request.model), device=request.device)
-    modalities = request.modalities or "both"
-    if request.vectors is not None:
-        return read_catalog_vectors(request.vectors, catalog, embedder, modalities)
-    with progress("embedding the catalogue") as on_progress:
-        made = embed_catalog(
-            embedder, catalog, modalities, batch_size=request.batch_size or 256, on_progress=on_progress
-        )
-    return made.vectors
+
+def _as_json(request: Request, results: "list[LeafCategoryResult]", by: tuple[str, list[str]] | None) -> dict[str, Any]:
+    from item_embed.evaluation.leaf_category import as_json
+
+    return as_json(results, "tfidf" if request.baselines else None, by=by, seed=request.seed)
+
+
+def _tables(request: Request, results: "list[LeafCategoryResult]", by: tuple[str, list[str]] | None) -> "list[Table]":
+    from item_embed.evaluation.tables import confusion_table, leaf_by_table, leaf_category_table, learning_curve_table
+
+    tables = [leaf_category_table(results, request.seed), learning_curve_table(results, request.seed)]
+    if by is not None:
+        tables.append(leaf_by_table(results, *by, request.seed))
+    return [*tables, confusion_table(results[0])]
+
+
+def _section(subject: Subject, results: "list[LeafCategoryResult]", tables: "list[Table]", summary: str) -> "Section":
+    from item_embed.evaluation.sections import leaf_category_section
+
+    remarks, seed = results[0].task.remarks, subject.request.seed
+    return leaf_category_section(results, subject.catalog, tables, summary, remarks=remarks, seed=seed)

@@ -1,9 +1,9 @@
-"""What `item evaluate` was asked for, and how its tasks speak."""
+"""What `item evaluate` was asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from item_embed.cli.console import table
 from item_embed.embedding.seen import Modalities
@@ -12,6 +12,23 @@ if TYPE_CHECKING:
     from item_embed.catalog.store import Catalog
     from item_embed.evaluation.queries import QuerySet
     from item_embed.evaluation.report import Table
+
+_NOT_GIVEN = {None, False}
+#: The options that only some tasks have a use for.
+OPTIONS = (
+    "queries",
+    "relist",
+    "modalities",
+    "split",
+    "vectors",
+    "baselines",
+    "fine_tune",
+    "sample",
+    "by",
+    "variants",
+    "batch_size",
+    "device",
+)
 
 
 class Split(StrEnum):
@@ -24,31 +41,37 @@ class Split(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """The options; None where one was not given."""
+    """The options; None, or False, where one was not given."""
 
     model: str
-    queries: Path | None
-    modalities: Modalities | None
-    split: Split | None
-    vectors: Path | None
-    baselines: bool
-    fine_tune: bool
-    sample: int | None
-    by: str | None
-    variants: str | None
-    as_json: bool
-    html: Path | None
-    seed: int
-    batch_size: int | None
-    device: str | None
+    as_json: bool = False
+    html: Path | None = None
+    seed: int = 0
+    queries: Path | None = None
+    relist: int | None = None
+    modalities: Modalities | None = None
+    split: Split | None = None
+    vectors: Path | None = None
+    baselines: bool = False
+    fine_tune: bool = False
+    sample: int | None = None
+    by: str | None = None
+    variants: str | None = None
+    batch_size: int | None = None
+    device: str | None = None
 
     def refuse(self, where: str, *names: str) -> None:
         """Refuse options that would be ignored: figures are of what was asked for, or there are none."""
         from item_embed.errors import ConfigError
 
         for name in names:
-            if getattr(self, name) not in {None, False}:
+            if getattr(self, name) not in _NOT_GIVEN:
                 raise ConfigError(f"--{name.replace('_', '-')} has no meaning for {where}; leave it out.")
+
+    def without(self, *names: str) -> "Request":
+        """The same request as if some of `OPTIONS` had not been given."""
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(self)}
+        return replace(self, **{name: defaults[name] for name in names})
 
     @property
     def page(self) -> str:
@@ -57,12 +80,19 @@ class Request:
 
 
 def queries_of(request: Request, catalog: "Catalog", default: str) -> "QuerySet":
-    """The queries asked for: those of a file, or listings of the catalogue, by default of one split."""
+    """The queries asked for: those of a file, simulated relistings of a split (by default `default`), its listings."""
     from item_embed.errors import ConfigError
     from item_embed.evaluation.queries import catalog_queries, given_queries
 
+    split = request.split or default
     if request.queries is None:
-        return catalog_queries(catalog, request.split or default)
+        if request.relist is None:
+            return catalog_queries(catalog, split)
+        from item_embed.evaluation.relisting import relisted_queries
+
+        return relisted_queries(catalog, request.relist, split=split, seed=request.seed)
+    if request.relist is not None:
+        raise ConfigError("--relist makes queries and --queries brings its own; leave one of them out.")
     if request.split is not None:
         raise ConfigError(
             "--split chooses queries among the catalogue's rows and --queries brings its own; leave one of them out."

@@ -1,61 +1,45 @@
 """`--task same-product`: is the same product found?"""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from item_embed.cli.console import print_json, progress, say
-from item_embed.cli.evaluating.request import Request, queries_of, show
+from item_embed.cli.console import progress
+from item_embed.cli.evaluating.outcome import Outcome, counted
+from item_embed.cli.evaluating.request import Request
+from item_embed.cli.evaluating.subject import Subject
 from item_embed.embedding.seen import Modalities
 
 if TYPE_CHECKING:
-    from item_embed.catalog.store import Catalog
     from item_embed.evaluation.queries import QuerySet
-    from item_embed.evaluation.report import Table
+    from item_embed.evaluation.report import Section, Table
     from item_embed.evaluation.same_product import SameProductResult
+    from item_embed.evaluation.variants import Variants
 
 
-def same_product(request: Request, catalog: "Catalog") -> None:
+def same_product(request: Request, subject: Subject) -> Outcome:
     """Search for every query, by the model or a simple method, and compare."""
     from item_embed.evaluation.baselines import METHODS
-    from item_embed.evaluation.run import default_split, evaluate_simple, training_remarks
-    from item_embed.evaluation.same_product import as_json, column_of
-    from item_embed.evaluation.tables import variant_table
+    from item_embed.evaluation.columns import told_apart
+    from item_embed.evaluation.run import training_remarks
     from item_embed.evaluation.variants import evaluate_variants
 
-    request.refuse("--task same-product", "fine_tune", "sample")
-    is_simple = request.model in METHODS
-    if is_simple:
+    if subject.is_simple:
         _check_simple(request, METHODS[request.model].modalities)
-    queries = queries_of(request, catalog, "all" if is_simple else default_split(Path(request.model), catalog))
+    queries = subject.queries
     if request.by is not None:
-        column_of(queries, request.by)  # refuse a wrong name before the work, not after it
-    remarks = () if is_simple else training_remarks(Path(request.model), catalog, queries)
-    for remark in (*queries.remarks, *remarks):
-        say(remark)
-    if is_simple:
-        compared = [name for name in METHODS if request.baselines and name != request.model]
-        result, *others = evaluate_simple([request.model, *compared], catalog, queries, progress)
-    else:
-        result = _model(request, catalog, queries)
-        fitting = [name for name, method in METHODS.items() if result.modalities in ("both", method.modalities)]
-        others = evaluate_simple(fitting, catalog, queries, progress) if request.baselines else []
-    variants = None if request.variants is None else evaluate_variants(result, catalog, request.variants)
-    tables = _tables(request, result, others) if request.html or not request.as_json else []
-    if variants is not None:
-        tables.append(variant_table(variants, request.seed))
-    if request.as_json:
-        more = {} if variants is None else {"variants": variants.as_json(request.seed)}
-        print_json(as_json(result, others, request.by, request.seed, remarks) | more)
-    else:
-        show(tables)
-        found = result.figures(request.seed)["macro_recall_at_10"].text()
-        of = f"{len(queries):,} queries among {len(catalog):,} listings"
-        print(
-            f"{of}: {result.method} has macro recall@10 {found}{_ahead(request, result, others)}.{request.page}",
-            flush=True,
-        )
-    if request.html:
-        _write_page(request.html, request, catalog, result, tables)
+        queries = told_apart(queries, subject.catalog, request.by)
+    remarks = () if subject.is_simple else training_remarks(subject.folder, subject.catalog, queries)
+    subject.say(*queries.remarks, *remarks)
+    results = (_simple if subject.is_simple else _model)(request, subject, queries)
+    variants = None if request.variants is None else evaluate_variants(results[0], subject.catalog, request.variants)
+    found = results[0].figures(request.seed)["macro_recall_at_10"].text()
+    return Outcome(
+        summary=f"{counted(queries)} among {len(subject.catalog):,} listings: {results[0].method} has macro "
+        f"recall@10 {found}{_ahead(request, results)}.",
+        as_json=partial(_as_json, request, results, variants, remarks),
+        make_tables=partial(_tables, request, results, variants),
+        make_section=partial(_section, subject, results, remarks),
+    )
 
 
 def _check_simple(request: Request, seen: Modalities) -> None:
@@ -68,45 +52,72 @@ def _check_simple(request: Request, seen: Modalities) -> None:
         )
 
 
-def _ahead(request: Request, result: "SameProductResult", others: "list[SameProductResult]") -> str:
-    """Say it where another method finds more."""
-    recall = {one.method: one.figures(request.seed)["macro_recall_at_10"] for one in (result, *others)}
-    best = max(recall, key=lambda method: recall[method].value)
-    return "" if recall[best].value == recall[result.method].value else f"; {best} is ahead with {recall[best].text()}"
+def _simple(request: Request, subject: Subject, queries: "QuerySet") -> "list[SameProductResult]":
+    from item_embed.evaluation.baselines import METHODS
+    from item_embed.evaluation.run import evaluate_simple
+
+    compared = [name for name in METHODS if request.baselines and name != request.model]
+    return evaluate_simple([request.model, *compared], subject.catalog, queries, progress)
 
 
-def _model(request: Request, catalog: "Catalog", queries: "QuerySet") -> "SameProductResult":
-    from item_embed.embedding.embedder import Embedder
-    from item_embed.evaluation.run import evaluate_model
+def _model(request: Request, subject: Subject, queries: "QuerySet") -> "list[SameProductResult]":
+    from item_embed.evaluation.baselines import METHODS
+    from item_embed.evaluation.run import evaluate_model, evaluate_simple
 
-    return evaluate_model(
-        Embedder.from_pretrained(Path(request.model), device=request.device),
-        catalog,
+    seen = request.modalities or "both"
+    result = evaluate_model(
+        subject.embedder,
+        subject.catalog,
         queries,
-        request.modalities or "both",
-        vectors=request.vectors,
-        batch_size=request.batch_size or 256,
+        seen,
+        vectors=subject.vectors(seen),
+        batch_size=subject.batch_size,
         stage=progress,
     )
+    fitting = [name for name, method in METHODS.items() if seen in ("both", method.modalities)]
+    return [result, *(evaluate_simple(fitting, subject.catalog, queries, progress) if request.baselines else [])]
 
 
-def _tables(request: Request, result: "SameProductResult", others: "list[SameProductResult]") -> "list[Table]":
+def _ahead(request: Request, results: "list[SameProductResult]") -> str:
+    """Say it where another method finds more."""
+    recall = {one.method: one.figures(request.seed)["macro_recall_at_10"] for one in results}
+    best = max(recall, key=lambda method: recall[method].value)
+    first = recall[results[0].method]
+    return "" if recall[best].value == first.value else f"; {best} is ahead with {recall[best].text()}"
+
+
+def _as_json(
+    request: Request, results: "list[SameProductResult]", variants: "Variants | None", remarks: tuple[str, ...]
+) -> dict[str, Any]:
+    from item_embed.evaluation.same_product import as_json
+
+    more = {} if variants is None else {"variants": variants.as_json(request.seed)}
+    return as_json(results[0], results[1:], request.by, request.seed, remarks) | more
+
+
+def _tables(request: Request, results: "list[SameProductResult]", variants: "Variants | None") -> "list[Table]":
     from item_embed.evaluation.report import by_table, difference_table, figure_table
+    from item_embed.evaluation.tables import variant_table
 
-    tables = [figure_table([result, *others], request.seed)]
-    if others:
-        tables.append(difference_table(result, others, request.seed))
+    tables = [figure_table(results, request.seed)]
+    if len(results) > 1:
+        tables.append(difference_table(results[0], results[1:], request.seed))
     if request.by is not None:
-        tables.append(by_table([result, *others], request.by, request.seed))
+        tables.append(by_table(results, request.by, request.seed))
+    if variants is not None:
+        tables.append(variant_table(variants, request.seed))
     return tables
 
 
-def _write_page(
-    path: Path, request: Request, catalog: "Catalog", result: "SameProductResult", tables: "list[Table]"
-) -> None:
-    from item_embed.evaluation.report import example_queries, write_report
+def _section(
+    subject: Subject,
+    results: "list[SameProductResult]",
+    remarks: tuple[str, ...],
+    tables: "list[Table]",
+    summary: str,
+) -> "Section":
+    from item_embed.evaluation.sections import same_product_section
 
-    log = Path(request.model).parent / "metrics.jsonl"  # a model lies in its run's folder
-    examples = example_queries(result, catalog, seed=request.seed)
-    title = f"{request.model} on {catalog.path.name}"
-    write_report(path, title, tables, examples, log if log.is_file() else None)
+    by, seed = subject.request.by, subject.request.seed
+    said = (*results[0].queries.remarks, *remarks)
+    return same_product_section(results, subject.catalog, tables, summary, by=by, remarks=said, seed=seed)
