@@ -14,8 +14,12 @@ SURFACE = {
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --json",
     "index": "VECTORS CATALOG --out --json",
     "search": "INDEX --image --title -k --model --html --json",
-    "evaluate": "MODEL CATALOG --task --queries --modalities --split --vectors --baselines --fine-tune --sample "
-    "--by --variants --json --html --seed --batch-size --device",
+    "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --fine-tune "
+    "--sample --by --variants --json --html --seed --batch-size --device",
+    "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "
+    "--table --json --html --batch-size --device",
+    "ablate": "GRID CATALOG --out --queries --relist --split --leaf-category --jobs --dry-run --table --json "
+    "--batch-size",
 }
 
 

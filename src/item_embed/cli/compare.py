@@ -1,0 +1,111 @@
+"""`item compare`: the paper's table on the user's catalogue."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from item_embed.cli.console import print_json, progress, say
+from item_embed.cli.evaluating.request import Split, show
+
+if TYPE_CHECKING:
+    from item_embed.evaluation.comparison.running import Comparison
+    from item_embed.evaluation.comparison.setup import Setup
+
+_METHODS = ["simple", "tfidf", "resnet50", "roberta", "clip", "concatenation", "supervised", "item-local", "item"]
+
+
+def command(
+    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
+    methods: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[METHOD|KEY=VALUE]...",
+            help="Methods, such as simple, clip, item:objectives.weights.gmim=0 or frozen:NAME, and settings of all.",
+            show_default=" ".join(_METHODS),
+        ),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the comparison; begun before, it goes on.")],
+    config: Annotated[
+        str, typer.Option(help="tiny, small, base, paper, or a YAML file: the size all are matched with.")
+    ] = "tiny",
+    queries: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file of second listings; their groups are left out of training."),
+    ] = None,
+    relist: Annotated[
+        int | None, typer.Option(min=1, help="Make so many second listings of held-out rows and ask for those.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Where queries come from, without --queries.")] = Split.TEST,
+    reference: Annotated[
+        str | None, typer.Option(help="The method that others are compared with.", show_default="item, or the last")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Train each method so often, with other seeds.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Methods trained side by side, each with one thread.")] = 1,
+    leaf_category: Annotated[
+        bool, typer.Option("--leaf-category/--no-leaf-category", help="Also predict categories, where there are any.")
+    ] = True,
+    only_table: Annotated[
+        bool, typer.Option("--table", help="Print what is there; train and measure nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page here as well.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Products embedded at once.")] = 256,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
+) -> None:
+    """Train methods of matched size on a catalogue and compare them, with paired differences."""
+    from item_embed.errors import ConfigError
+    from item_embed.files import check_output
+
+    if html and not html.is_file():  # a page may be replaced
+        check_output(html, "--html")
+    if queries is not None and relist is not None:
+        raise ConfigError("--queries brings its own queries and --relist makes some; leave one of them out.")
+    if queries is not None and split is not Split.TEST:
+        raise ConfigError("--split chooses rows of the catalogue and --queries brings its own; leave one of them out.")
+    given = methods or []
+    settings = [one for one in given if "=" in one and ":" not in one.split("=")[0]]
+    names = [one for one in given if one not in settings] or _METHODS
+    chosen = reference or ("item" if "item" in names else names[-1])
+    if chosen not in names:
+        raise ConfigError(f"--reference {chosen} is none of the methods compared: {', '.join(names)}.")
+
+    from item_embed.catalog.store import Catalog
+    from item_embed.config import RunConfig
+    from item_embed.evaluation.asked import Asked
+    from item_embed.evaluation.comparison.running import compare, gather, is_trained
+    from item_embed.evaluation.comparison.setup import Setup
+    from item_embed.training.optimiser import keep_few_kernels
+
+    if split is Split.ALL and (trained := next(filter(is_trained, names), None)):
+        raise ConfigError(f"--split all would ask for rows that {trained} is trained on; give validation or test.")
+    keep_few_kernels()
+    setup = Setup(
+        out=out,
+        path=Catalog(catalog).path,
+        config=RunConfig.load(config, settings),
+        asked=Asked(queries, relist, split.value),
+        leaf_category=leaf_category,
+        batch_size=batch_size,
+        device=device,
+    )
+    found = gather(setup, names, seeds) if only_table else compare(setup, names, seeds, jobs=jobs, stage=progress)
+    _tell(setup, found, chosen, as_json=as_json, html=html)
+
+
+def _tell(setup: "Setup", found: "Comparison", reference: str, *, as_json: bool, html: Path | None) -> None:
+    from item_embed.evaluation.comparison.tables import comparison_json, comparison_tables, summary
+    from item_embed.evaluation.report import write_report
+
+    for remark in found.questions.queries.remarks:
+        say(remark)
+    tables = comparison_tables(found, reference)
+    if as_json:
+        print_json(comparison_json(found, reference))
+    else:
+        show(tables)
+        page = f" Page in {html}." if html else ""
+        print(f"{len(found.entries)} methods: {summary(found)}{page}", flush=True)
+    if html:
+        write_report(html, f"Methods compared on {setup.path.name}", tables)

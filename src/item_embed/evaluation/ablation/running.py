@@ -1,0 +1,299 @@
+"""The runs of an ablation, one after the other or side by side; what is there is not made again.
+
+    OUT/grid.yaml, setup.json   the grid as it was run last; the catalogue and the queries of all runs
+    OUT/runs/NAME/              a run as `item pretrain` leaves it; then done.json, measured.parquet, or failed.json
+
+A finished run keeps its model and its log. Its checkpoints, which nothing can go on from, are removed.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from item_embed.catalog.store import Catalog
+from item_embed.config import RunConfig
+from item_embed.embedding.embedder import Embedder
+from item_embed.errors import CatalogError, ConfigError, ModelError
+from item_embed.evaluation.ablation.plan import Run
+from item_embed.evaluation.asked import Asked
+from item_embed.evaluation.learners.fitting import Clock, Spent
+from item_embed.evaluation.learners.trained import is_done, write_done
+from item_embed.evaluation.leaves import LeafTask, leaf_task
+from item_embed.evaluation.measured import read_measured, write_measured
+from item_embed.evaluation.measuring import Questions, measure
+from item_embed.files import whole_file
+from item_embed.parallel import WorkerError, ordered_map
+from item_embed.progress import Stages, silent_stages
+from item_embed.training.checkpoints import latest_checkpoint
+from item_embed.training.run import pretrain
+
+_GRID, _SETUP = "grid.yaml", "setup.json"
+_SPENT, _MEASURED, _FAILED = "spent.json", "measured.parquet", "failed.json"
+
+
+class State(StrEnum):
+    """How far a run is."""
+
+    MISSING = "to do"
+    BEGUN = "begun"
+    FAILED = "failed"
+    TRAINED = "trained"
+    MEASURED = "measured"
+
+
+@dataclass(frozen=True)
+class About:
+    """What all figures of an ablation are of.
+
+    Attributes:
+        catalog: path of the catalogue.
+        protocol: of the queries; see `queries.QuerySet`.
+        queries: how many.
+        listings: to find.
+        leaf_rows: labelled rows that leaf category is judged on; 0 where it is not measured.
+        remarks: what a reader of the figures should know.
+    """
+
+    catalog: str
+    protocol: str
+    queries: int
+    listings: int
+    leaf_rows: int
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """An ablation's folder, and what all its runs are trained on and asked.
+
+    Attributes:
+        out: the folder.
+        path: of the catalogue.
+        asked: the same-product queries; the groups of those of a file are left out of training.
+        leaf_category: whether leaf category is measured where the catalogue has labels.
+        batch_size: products embedded at once.
+
+    Example:
+        >>> ablation = Ablation(Path("ablation"), Path("catalog"), Asked())        # doctest: +SKIP
+        >>> ablation.begin(Path("grid.yaml"))                                      # doctest: +SKIP
+        >>> list(make_runs(ablation, make_plan(read_grid(Path("grid.yaml"))).runs))  # doctest: +SKIP
+    """
+
+    out: Path
+    path: Path
+    asked: Asked
+    leaf_category: bool = True
+    batch_size: int = 256
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The catalogue."""
+        return Catalog(self.path)
+
+    @cached_property
+    def questions(self) -> Questions:
+        """What every run is asked."""
+        leaves = self._leaves[0]
+        return Questions(self.catalog, self.asked.queries(self.catalog), leaves, self.asked.seed)
+
+    @cached_property
+    def _leaves(self) -> tuple[LeafTask | None, tuple[str, ...]]:
+        if not self.leaf_category:
+            return None, ()
+        try:
+            task = leaf_task(self.catalog)
+        except CatalogError as error:  # no labels, or one leaf: the other figures are there all the same
+            return None, (f"Leaf category is not measured: {error}",)
+        return task, task.remarks
+
+    @property
+    def about(self) -> About:
+        """What its figures are of."""
+        queries, (leaves, remarks) = self.questions.queries, self._leaves
+        return About(
+            catalog=str(self.path),
+            protocol=queries.protocol,
+            queries=len(queries),
+            listings=len(self.catalog),
+            leaf_rows=0 if leaves is None else len(leaves.test),
+            remarks=(*queries.remarks, *remarks),
+        )
+
+    def folder(self, run: Run) -> Path:
+        """Of a run; its name may have changed with the grid, its configuration not."""
+        runs = self.out / "runs"
+        found = sorted(runs.glob(f"*-{run.name.rpartition('-')[2]}"))
+        return found[0] if found else runs / run.name
+
+    def check(self) -> None:
+        """Refuse a folder that holds something else, or was begun with another catalogue or other queries.
+
+        Raises:
+            ConfigError: saying which, and the mend.
+        """
+        if not (self.out / _SETUP).is_file():
+            if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+                raise ConfigError(f"{self.out} exists and holds no ablation; choose another --out.")
+            return
+        begun = _read_setup(self.out)
+        if begun["catalogue"] != self.catalog.fingerprint:
+            raise ConfigError(
+                f"{self.out} was begun with another catalogue ({begun['about']['catalog']}, or what it held then) than "
+                f"{self.path}; go on with that one, or choose another --out."
+            )
+        if begun["queries"] != self.asked.identity():
+            raise ConfigError(
+                f"{self.out} was begun with other queries, and figures of different queries cannot be compared; go on "
+                "with those, or choose another --out."
+            )
+
+    def begin(self, grid: Path) -> None:
+        """Write down what this ablation is of; what has been made before stays.
+
+        Raises:
+            ConfigError: as `check` does.
+            CatalogError: when the catalogue holds no such queries.
+        """
+        self.check()
+        about = asdict(self.about)
+        setup = {"catalogue": self.catalog.fingerprint, "queries": self.asked.identity(), "about": about}
+        with whole_file(self.out / _SETUP) as aside:
+            aside.write_text(json.dumps(setup, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+        with whole_file(self.out / _GRID) as aside:
+            aside.write_bytes(grid.read_bytes())
+
+
+def read_about(out: Path) -> About:
+    """What the figures of an ablation are of, by its folder alone.
+
+    Raises:
+        ConfigError: when the folder holds no ablation.
+    """
+    if not (out / _SETUP).is_file():
+        raise ConfigError(f"{out} holds no ablation yet; run it without --table first.")
+    about = _read_setup(out)["about"]
+    return About(**about | {"remarks": tuple(about["remarks"])})
+
+
+def make_runs(
+    ablation: Ablation, runs: Sequence[Run], *, jobs: int = 1, stage: Stages = silent_stages
+) -> Iterator[tuple[Run, str | None]]:
+    """Train and measure the runs that are not measured yet.
+
+    A run that fails (training diverges, memory runs out) gives its reason, and is tried again another time; the others
+    go on.
+
+    Args:
+        ablation: what all are trained on and asked; begun.
+        runs: of a plan.
+        jobs: runs side by side, each in a process with one thread; 1: in this one with all cores.
+        stage: told of the progress of each stage.
+
+    Yields:
+        Each run that was made, with the reason if it failed.
+    """
+    missing = [run for run in runs if state(ablation, run)[0] is not State.MEASURED]
+    if jobs == 1:
+        for number, run in enumerate(missing, 1):
+            named = f"run {number} of {len(missing)}, {run.label}, seed {run.seed}"
+            yield run, _attempt(ablation, run, _named(stage, named))
+        return
+    fresh = replace(ablation)  # without what was read: processes read for themselves
+    with stage("training and measuring runs") as on_progress:
+        on_progress(0, len(missing))
+        reasons = ordered_map(partial(_attempt, fresh), missing, jobs, ahead=max(1, len(missing)))
+        try:
+            for done, (run, reason) in enumerate(zip(missing, reasons, strict=True), 1):
+                on_progress(done, len(missing))
+                yield run, reason
+        except WorkerError:
+            raise ModelError(
+                "the process of a run was ended from outside, as happens where memory runs out; the same command goes "
+                "on, better with fewer --jobs."
+            ) from None
+
+
+def state(ablation: Ablation, run: Run) -> tuple[State, int]:
+    """How far a run is, and the step that its training would go on from."""
+    folder = ablation.folder(run)
+    if is_done(folder):
+        measured = (folder / _MEASURED).is_file() and (
+            ablation.questions.leaves is None or "accuracy" in read_measured(folder / _MEASURED)
+        )
+        return State.MEASURED if measured else State.TRAINED, run.config.training.steps
+    kept = latest_checkpoint(folder / "checkpoints")
+    steps = 0 if kept is None else int(kept.name.rpartition("-")[2])
+    if (folder / _FAILED).is_file():
+        return State.FAILED, steps
+    return State.BEGUN if (folder / "config.yaml").is_file() else State.MISSING, steps
+
+
+def _named(stage: Stages, name: str) -> Stages:
+    """Stages that say what they are of."""
+    return lambda label: stage(f"{name}: {label}")
+
+
+def _attempt(ablation: Ablation, run: Run, stage: Stages = silent_stages) -> str | None:
+    """Train and measure a run; the reason where that fails."""
+    folder = ablation.folder(run)
+    (folder / _FAILED).unlink(missing_ok=True)
+    try:
+        if not is_done(folder):
+            _train(ablation, run, folder, stage)
+        embedder = Embedder.from_pretrained(folder / "model")
+        measured = measure(embedder, ablation.questions, batch_size=ablation.batch_size, stage=stage)
+    except (ModelError, RuntimeError, MemoryError) as error:
+        reason = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}".splitlines()[0]
+        with whole_file(folder / _FAILED) as aside:
+            aside.write_text(json.dumps({"reason": reason}, ensure_ascii=False) + "\n", encoding="utf8")
+        return reason
+    write_measured(folder / _MEASURED, measured)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return None
+
+
+def _train(ablation: Ablation, run: Run, folder: Path, stage: Stages) -> None:
+    begun = (folder / "config.yaml").is_file()
+    # What decides the model is equal; how often it is written down stays as the run was begun.
+    config = RunConfig.load(folder / "config.yaml") if begun else run.config
+    clock = Clock(_spent(folder))
+
+    with stage("training") as on_progress:
+
+        def tell(step: int, total: int | None) -> None:
+            if step % config.training.checkpoint_every == 0:  # a killed run goes on from here
+                _keep(folder, clock.spent())
+            on_progress(step, total)
+
+        summary = pretrain(
+            ablation.catalog,
+            folder,
+            config,
+            exclude_groups=ablation.asked.file,
+            resume=begun,
+            on_progress=tell,
+        )
+    write_done(folder, summary.parameters, config.training, clock.spent())
+
+
+def _keep(folder: Path, spent: Spent) -> None:
+    with whole_file(folder / _SPENT) as aside:
+        aside.write_text(json.dumps(vars(spent)), encoding="utf8")
+
+
+def _spent(folder: Path) -> Spent:
+    file = folder / _SPENT
+    return Spent(**json.loads(file.read_text(encoding="utf8"))) if file.is_file() else Spent()
+
+
+def _read_setup(out: Path) -> dict[str, Any]:
+    try:
+        setup = json.loads((out / _SETUP).read_text(encoding="utf8"))
+        return {name: setup[name] for name in ("catalogue", "queries", "about")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{out / _SETUP} cannot be read ({error}); choose another --out.") from None

@@ -1,0 +1,188 @@
+"""The methods of a comparison, one after the other or side by side; what is done is not done again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from item_embed.embedding.seen import Modalities
+from item_embed.errors import ItemError
+from item_embed.evaluation.baselines import METHODS, simple_parts, weighted
+from item_embed.evaluation.classifiers import tfidf_linear
+from item_embed.evaluation.comparison.entry import Entry, Facts, read_entry, write_entry
+from item_embed.evaluation.comparison.setup import Setup
+from item_embed.evaluation.learners.choosing import learner
+from item_embed.evaluation.measured import Sums, alone, retrieval_sums
+from item_embed.evaluation.measuring import Questions, classified, measure
+from item_embed.evaluation.same_product import Scorer, evaluate_scorer
+from item_embed.evaluation.simple_weights import fit_simple_weights
+from item_embed.hashing import text_hash
+from item_embed.parallel import ordered_map
+from item_embed.progress import Stages, silent_stages
+from item_embed.search.exact import tie_keys
+
+#: What each side of a product is to the simple sum.
+_SIDES: dict[Modalities, tuple[str, ...]] = {"image": ("pixels", "colours"), "title": ("words",)}
+
+
+_LONG_NAME = 100  # letters of a folder's name, of which file systems take 255 bytes
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came out so far.
+
+    Attributes:
+        questions: what every method was asked.
+        entries: of each method those of its seeds, in the order asked for.
+        left_out: the methods that could not be trained or measured, and why.
+    """
+
+    questions: Questions
+    entries: dict[str, list[Entry]]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Job:
+    setup: Setup
+    method: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps what it learns: one folder, even of a name such as `frozen:folder/model`, however long."""
+        name = quote(self.method, safe="+=,:")
+        if len(name) > _LONG_NAME:
+            name = f"{name[:_LONG_NAME]}-{text_hash(name):016x}"
+        return self.setup.out / "methods" / f"{name}-{self.seed}"
+
+
+def compare(
+    setup: Setup, methods: Sequence[str], seeds: int = 1, *, jobs: int = 1, stage: Stages = silent_stages
+) -> Comparison:
+    """Train and measure the methods that are not measured yet, and gather all.
+
+    A method that cannot learn from this catalogue, or diverges, is left out with its reason; the others go on.
+
+    Args:
+        setup: what all methods share.
+        methods: names; see `learners.choosing.learner` and `baselines.METHODS`.
+        seeds: how often each learner is trained; a method that draws nothing is measured once.
+        jobs: methods trained side by side, each in a process with one thread; 1: in this one with all cores.
+        stage: told of the progress of each stage.
+
+    Raises:
+        ConfigError: when a name is not known, or the folder holds another comparison.
+
+    Example:
+        >>> setup = Setup(Path("comparison"), Path("catalog"), RunConfig.load("tiny"), Asked())   # doctest: +SKIP
+        >>> found = compare(setup, ["simple", "clip", "item"])                                    # doctest: +SKIP
+    """
+    wanted = list(_jobs(setup, methods, seeds))
+    setup.begin()
+    left_out: dict[str, str] = {}
+    missing = [job for job in wanted if read_entry(job.folder) is None]
+    if any(is_trained(job.method) for job in missing):
+        setup.material(setup.config.training.seed)  # the tokenizer, before processes that would all make it
+    for job, reason in _attempts(missing, jobs, stage):
+        if reason:
+            left_out[job.method] = reason
+    return gather(setup, methods, seeds, left_out)
+
+
+def gather(setup: Setup, methods: Sequence[str], seeds: int, left_out: dict[str, str] | None = None) -> Comparison:
+    """What is measured already, without training or measuring anything."""
+    entries: dict[str, list[Entry]] = {}
+    for job in _jobs(setup, methods, seeds):
+        entry = read_entry(job.folder)
+        if entry is not None:
+            entries.setdefault(job.method, []).append(entry)
+    return Comparison(setup.questions, entries, left_out or {})
+
+
+def is_trained(method: str) -> bool:
+    """Whether a method learns from the catalogue's rows, which can then not be asked for.
+
+    Raises:
+        ConfigError: when there is no such method.
+    """
+    return method not in METHODS and learner(method).trains
+
+
+def _jobs(setup: Setup, methods: Sequence[str], seeds: int) -> Iterator[_Job]:
+    first = setup.config.training.seed
+    for method in dict.fromkeys(methods):
+        for seed in range(first, first + (seeds if is_trained(method) else 1)):
+            yield _Job(setup, method, seed)
+
+
+def _attempts(missing: Sequence[_Job], jobs: int, stage: Stages) -> Iterator[tuple[_Job, str | None]]:
+    """Every job with the reason why it was not possible; with one at a time, each tells its own stages."""
+    if jobs == 1:
+        yield from ((job, _attempt(job, stage)) for job in missing)
+        return
+    with stage("training and measuring methods") as on_progress:
+        results = zip(missing, ordered_map(_attempt, missing, jobs, ahead=1), strict=True)
+        for done, attempted in enumerate(results, 1):
+            on_progress(done, len(missing))
+            yield attempted
+
+
+def _attempt(job: _Job, stage: Stages = silent_stages) -> str | None:
+    """Train and measure; the reason where that is not possible."""
+    try:
+        entry = _simple(job, stage) if job.method in METHODS else _learnt(job, stage)
+    except ItemError as error:
+        return str(error)
+    write_entry(job.folder, entry)
+    return None
+
+
+def _learnt(job: _Job, stage: Stages) -> Entry:
+    setup, method = job.setup, learner(job.method)
+    with stage(f"training {job.method}") as on_progress:
+        fitted = method.fit(setup.material(job.seed), job.folder, setup.device, on_progress)
+    measured = measure(fitted.embeds, setup.questions, sees=method.sees, batch_size=setup.batch_size, stage=stage)
+    facts = Facts(method.sees, method.labels, fitted.parameters, fitted.samples, fitted.minutes, fitted.cpu_minutes)
+    return Entry(job.method, job.seed, facts, measured)
+
+
+def _simple(job: _Job, stage: Stages) -> Entry:
+    """A simple method; the weights of the simple sum are fitted on validation queries."""
+    questions, method = job.setup.questions, METHODS[job.method]
+    catalog, queries = questions.catalog, questions.queries
+    weights, note = dict(method.weights), ""
+    if job.method == "simple":
+        with stage("fitting the weights of the simple sum") as on_progress:
+            fitted = fit_simple_weights(catalog, questions.seed, on_progress)
+        weights = dict(fitted.weights)
+        shown = ", ".join(f"{weight:g} {name}" for name, weight in weights.items())
+        note = f"{shown}, fitted on {fitted.fitted_on}"
+    with stage("describing photos") as on_progress:
+        parts = simple_parts(catalog, queries, weights, on_progress)
+    found = _ranked(job, parts, weights, stage)
+    if method.modalities == "both":
+        for side, names in _SIDES.items():
+            own = {name: weight for name, weight in weights.items() if name in names}
+            found[alone(side)] = _ranked(job, parts, own, stage)["macro_recall_at_10"]
+    else:
+        found[alone(method.modalities)] = found["macro_recall_at_10"]
+    if job.method == "tfidf" and questions.leaves is not None:
+        with stage("classifying"):
+            found["accuracy"] = classified(tfidf_linear(catalog), questions.leaves)
+    return Entry(job.method, job.seed, Facts(method.modalities, note=note), found)
+
+
+def _ranked(job: _Job, parts: Mapping[str, Scorer], weights: Mapping[str, float], stage: Stages) -> dict[str, Sums]:
+    queries = job.setup.questions.queries
+    with stage(f"searching by {job.method}") as on_progress:
+        result = evaluate_scorer(
+            weighted(parts, weights),
+            queries,
+            tie_keys(job.setup.catalog.ids),
+            method=job.method,
+            modalities=METHODS[job.method].modalities,
+            on_progress=on_progress,
+        )
+    return retrieval_sums(result.metrics, queries.products)

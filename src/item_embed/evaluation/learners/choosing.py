@@ -1,0 +1,68 @@
+"""Learners by the name that they have on the command line."""
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from item_embed.errors import ConfigError
+
+if TYPE_CHECKING:  # the learners bring torch
+    from item_embed.evaluation.learners.learner import Learner
+
+#: Every name there is, besides `item:KEY=VALUE,...` and `frozen:NAME`.
+NAMES = (
+    "phash",
+    "resnet50",
+    "resnet50-categories",
+    "roberta",
+    "roberta-categories",
+    "clip",
+    "concatenation",
+    "supervised",
+    "item",
+    "item-local",
+    "item-global",
+)
+PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER")
+
+
+def learner(name: str) -> "Learner":
+    """The learner of a name.
+
+    Raises:
+        ConfigError: when there is none, listing those that there are.
+
+    Example:
+        >>> learner("clip").sees
+        'both'
+    """
+    from item_embed.evaluation.learners import (
+        clip,
+        concatenation,
+        frozen,
+        hashes,
+        item,
+        resnet,
+        roberta,
+        supervised,
+    )
+
+    if name.startswith(frozen.PREFIX):
+        return frozen.Frozen.named(name)
+    if name in item.VARIANTS or name.startswith(item.PREFIX):
+        return item.Item.named(name)
+    kinds = (
+        hashes.PerceptualHash,
+        resnet.ResNet,
+        resnet.ResNetOnCategories,
+        roberta.Roberta,
+        roberta.RobertaOnCategories,
+        clip.Clip,
+        concatenation.Concatenation,
+        supervised.Supervised,
+    )
+    for kind in kinds:
+        if kind.name == name:
+            return kind()
+    close = get_close_matches(name, NAMES, n=1)
+    meant = f"; do you mean {close[0]}?" if close else ""
+    raise ConfigError(f"there is no method {name!r}{meant or ':'} There are {', '.join((*NAMES, *PATTERNS))}.")

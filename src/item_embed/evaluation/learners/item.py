@@ -1,0 +1,136 @@
+"""ITEm itself, and itself with other settings, as a learner like the others."""
+
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from item_embed.config import RunConfig
+from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.seen import Modalities
+from item_embed.errors import ConfigError
+from item_embed.evaluation.learners.fitting import Clock, Spent
+from item_embed.evaluation.learners.learner import Fitted, Material
+from item_embed.evaluation.learners.trained import find_device, is_done, read_done, rows_hash, write_done
+from item_embed.files import whole_file
+from item_embed.progress import OnProgress, silent
+from item_embed.training.run import pretrain, training_rows
+
+#: Variants that have a name of their own: the tasks of each output alone, and those of [CLS] alone.
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "item": (),
+    "item-local": ("objectives.weights.gmlm=0", "objectives.weights.gmim=0"),
+    "item-global": ("objectives.weights.mlm=0", "objectives.weights.mim=0"),
+}
+PREFIX = "item:"
+_BETWEEN_SETTINGS = re.compile(r",(?=[\w.]+=)")  # a value may hold commas: [0.8, 0.1, 0.1]
+_SPENT = "spent.json"
+
+
+@dataclass(frozen=True)
+class Item:
+    """`item`, `item-local`, `item-global` or `item:KEY=VALUE,...`: `item pretrain` with some settings changed.
+
+    The folder is the run's, so `FOLDER/model` is a model folder like any other. Minutes are those of the whole run,
+    its validation included.
+
+    Attributes:
+        name: on the command line.
+        settings: `KEY=VALUE` each.
+    """
+
+    name: str
+    settings: tuple[str, ...]
+    sees: Modalities = "both"
+    labels: bool = False
+    trains: bool = True
+
+    @classmethod
+    def named(cls, name: str) -> "Item":
+        """The variant of a name.
+
+        Raises:
+            ConfigError: when it holds something else than settings.
+
+        Example:
+            >>> Item.named("item:model.patch_size=8,objectives.token_corruption=[1,0,0]").settings
+            ('model.patch_size=8', 'objectives.token_corruption=[1,0,0]')
+        """
+        if name in VARIANTS:
+            return cls(name, VARIANTS[name])
+        settings = tuple(_BETWEEN_SETTINGS.split(name.removeprefix(PREFIX)))
+        if any("=" not in setting for setting in settings):
+            raise ConfigError(f"{name!r} is no method: write item:KEY=VALUE, such as item:objectives.weights.gmim=0.")
+        return cls(name, settings)
+
+    def fit(
+        self, material: Material, folder: Path, device: str | None = None, on_progress: OnProgress = silent
+    ) -> Fitted:
+        """See `Learner.fit`; a GPU is used where there is one, and `device` is where vectors are made.
+
+        Raises:
+            ConfigError: when a setting is unknown or out of range, the folder holds another run, or there is no such
+                device.
+        """
+        chosen = find_device(device)
+        config = self.changed(material.config)
+        if is_done(folder):
+            _check(folder, config, material)
+        else:
+            _pretrain(material, folder, config, on_progress)
+        return read_done(folder, Embedder.from_pretrained(folder / "model", str(chosen)))
+
+    def changed(self, config: RunConfig) -> RunConfig:
+        """A configuration with the settings of this variant.
+
+        Raises:
+            ConfigError: naming the setting that is unknown or out of range.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "config.yaml"
+            config.save(file)
+            try:
+                return RunConfig.load(file, self.settings)
+            except ConfigError as error:
+                raise ConfigError(str(error).replace(f"configuration {file}", f"the method {self.name}")) from None
+
+
+def _pretrain(material: Material, folder: Path, config: RunConfig, on_progress: OnProgress) -> None:
+    rows, _ = training_rows(material.catalog, material.exclude_groups)
+    if not np.array_equal(rows, material.rows):
+        raise ValueError("the rows to learn from are not the training split less the groups of exclude_groups")
+    begun = (folder / "config.yaml").is_file()
+    clock = Clock(_spent(folder) if begun else Spent())
+
+    def tell(step: int, total: int | None) -> None:
+        if step % config.training.checkpoint_every == 0:  # a killed run goes on from here
+            _keep(folder, clock.spent())
+        on_progress(step, total)
+
+    summary = pretrain(
+        material.catalog, folder, config, exclude_groups=material.exclude_groups, resume=begun, on_progress=tell
+    )
+    write_done(folder, summary.parameters, config.training, clock.spent())
+
+
+def _keep(folder: Path, spent: Spent) -> None:
+    with whole_file(folder / _SPENT) as aside:
+        aside.write_text(json.dumps(vars(spent)), encoding="utf8")
+
+
+def _spent(folder: Path) -> Spent:
+    file = folder / _SPENT
+    return Spent(**json.loads(file.read_text(encoding="utf8"))) if file.is_file() else Spent()
+
+
+def _check(folder: Path, config: RunConfig, material: Material) -> None:
+    """Refuse a finished run of other settings or rows, as `pretrain` refuses to go on with one."""
+    begun = json.loads((folder / "run.json").read_text(encoding="utf8"))
+    same_rows = begun["catalog_fingerprint"] == material.catalog.fingerprint and begun["rows_sha256"] == rows_hash(
+        material
+    )
+    if not same_rows or RunConfig.load(folder / "config.yaml") != config:
+        raise ConfigError(f"{folder} holds a run of other rows or settings: remove it, or choose another folder.")

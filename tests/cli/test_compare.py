@@ -1,0 +1,91 @@
+"""`item compare`, its learners replaced by ones that learn nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from item_embed.cli import compare
+from item_embed.cli.main import guarded
+from item_embed.evaluation.comparison import running
+from tests.evaluation.comparison.learners import fake_learner, labelled_shop
+from tests.evaluation.relistings import query, write_queries
+
+SMALL = ["training.steps=4", "training.warmup_steps=1"]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(running, "learner", fake_learner)
+    return labelled_shop(tmp_path / "catalog").path
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.command()(guarded(compare.command))
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+def refused(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "unexpected" not in last
+    return last
+
+
+def test_a_comparison_is_told_and_goes_on(tmp_path: Path, catalog: Path) -> None:
+    out, page = tmp_path / "out", tmp_path / "page.html"
+    result = run(catalog, "tfidf", "good", *SMALL, "--out", out, "--html", page)
+    assert result.exit_code == 0, result.output
+    assert "good minus each other method" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("2 methods: ")
+    assert "good minus each other method" in page.read_text(encoding="utf8")
+    again = run(catalog, "tfidf", "good", "noisy", *SMALL, "--out", out, "--reference", "good", "--json")
+    told = json.loads(again.stdout)
+    assert list(told["methods"]) == ["tfidf", "good", "noisy"]
+    assert (out / "methods" / "good-0" / "fitted").read_text(encoding="utf8") == "once\n"
+
+
+def test_table_trains_nothing(tmp_path: Path, catalog: Path) -> None:
+    out = tmp_path / "out"
+    result = run(catalog, "good", "noisy", *SMALL, "--out", out, "--table")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "0 methods: nothing is measured yet."
+    assert not out.exists()
+
+
+def test_all_rows_are_asked_for_where_nothing_is_trained(tmp_path: Path, catalog: Path) -> None:
+    result = run(catalog, "still", "tfidf", "--split", "all", "--out", tmp_path / "out", "--json")
+    assert json.loads(result.stdout)["queries"] == 48
+
+
+def test_given_and_made_queries(tmp_path: Path, catalog: Path) -> None:
+    file = write_queries(tmp_path / "queries.parquet", [query("mug 0", title="Mug new 0")])
+    given = run(catalog, "good", *SMALL, "--out", tmp_path / "given", "--queries", file, "--json")
+    assert (json.loads(given.stdout)["protocol"], json.loads(given.stdout)["queries"]) == ("given", 1)
+    assert "1 query: the figures say little" in given.stderr
+    made = run(catalog, "good", *SMALL, "--out", tmp_path / "made", "--relist", 3, "--json")
+    assert json.loads(made.stdout)["protocol"] == "relistings"
+    table = run(catalog, "good", *SMALL, "--out", tmp_path / "made", "--relist", 3)
+    assert "simulated relistings" in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--queries", "q.parquet", "--relist", 3], "leave one of them out"),
+        (["--queries", "q.parquet", "--split", "validation"], "leave one of them out"),
+        (["still", "good", "--split", "all"], "rows that good is trained on; give validation or test"),
+        (["good", "--reference", "clip"], "--reference clip is none of the methods compared: good."),
+        (["gud"], "no method 'gud'"),
+        (["good", "training.stepz=3"], "no setting training.stepz"),
+        (["--config", "huge"], "no configuration huge"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, catalog: Path, arguments: list[object], sentence: str) -> None:
+    assert sentence in refused(catalog, *arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,83 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from item_embed.catalog.store import Catalog
+from item_embed.errors import ConfigError
+from item_embed.evaluation.asked import Asked
+from item_embed.evaluation.comparison.setup import Setup, encoder_parameters
+from tests.evaluation.comparison.learners import labelled_shop
+from tests.evaluation.fakes import shop
+from tests.evaluation.relistings import query, write_queries
+from tests.tiny import tiny_config, tiny_model, tiny_processor
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    catalog = labelled_shop(tmp_path / "catalog")
+    return Setup(tmp_path / "out", catalog.path, tiny_config(), Asked())
+
+
+def test_parameters_are_those_of_the_encoder(tmp_path: Path) -> None:
+    catalog = labelled_shop(tmp_path / "catalog")
+    processor = tiny_processor(catalog, tiny_config())
+    encoder = tiny_model(processor, tiny_config()).item
+    vocabulary = processor.tokenizer.get_vocab_size()
+    assert encoder_parameters(tiny_config(), vocabulary) == sum(p.numel() for p in encoder.parameters())
+
+
+def test_the_groups_of_given_queries_are_not_learnt_from(setup: Setup, tmp_path: Path) -> None:
+    file = write_queries(tmp_path / "queries.parquet", [query("mug 0", title="mug")])
+    whole, less = setup.material(0), replace(setup, asked=Asked(file=file), out=tmp_path / "other").material(0)
+    learnt = {setup.catalog.ids[row] for row in whole.rows} - {setup.catalog.ids[row] for row in less.rows}
+    assert learnt == {f"mug {listing}" for listing in range(4)}
+    assert (whole.exclude_groups, less.exclude_groups) == (None, file)
+
+
+def test_a_seed_changes_the_seed_alone(setup: Setup) -> None:
+    one, other = setup.material(0), setup.material(5)
+    assert other.config.training.seed == 5
+    assert other.config.model_copy(update={"training": one.config.training}) == one.config
+    assert one.tokenizer.to_str() == other.tokenizer.to_str()
+
+
+def test_without_labels_leaves_are_not_asked_for(setup: Setup, tmp_path: Path) -> None:
+    assert setup.questions.leaves is not None
+    assert replace(setup, leaf_category=False).questions.leaves is None
+    assert replace(setup, path=shop(tmp_path / "unlabelled").path).questions.leaves is None
+
+
+def test_a_comparison_goes_on_with_the_same_alone(setup: Setup, tmp_path: Path) -> None:
+    setup.begin()
+    setup.begin()
+    other = tiny_config("training.steps=7")
+    with pytest.raises(ConfigError, match="begun with another configuration: go on with the same"):
+        replace(setup, config=other).begin()
+    with pytest.raises(ConfigError, match="another queries"):
+        replace(setup, asked=Asked(relist=3)).begin()
+    with pytest.raises(ConfigError, match="another catalogue and another queries"):
+        replace(setup, path=shop(tmp_path / "shop").path, asked=Asked(relist=3)).begin()
+
+
+def test_a_folder_of_something_else_is_refused(setup: Setup) -> None:
+    setup.out.mkdir()
+    (setup.out / "letter.txt").write_text("dear all", encoding="utf8")
+    with pytest.raises(ConfigError, match="holds no comparison: choose another --out"):
+        setup.begin()
+
+
+def test_the_catalogue_is_opened_once(setup: Setup) -> None:
+    assert isinstance(setup.catalog, Catalog)
+    assert setup.questions.catalog is setup.catalog
+
+
+def test_relistings_are_made_once(setup: Setup) -> None:
+    relisted = replace(setup, asked=Asked(relist=3))
+    made = relisted.questions.queries
+    relisted.begin()
+    kept = replace(relisted).questions.queries
+    assert (kept.protocol, kept.ids, kept.titles, kept.remarks) == (made.protocol, made.ids, made.titles, made.remarks)
+    assert [kept.photo(number) for number in range(3)] == [made.photo(number) for number in range(3)]
+    (setup.out / "setup.json").unlink()  # as if it had been killed between the two
+    relisted.begin()

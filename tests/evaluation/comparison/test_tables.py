@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from item_embed.evaluation.asked import Asked
+from item_embed.evaluation.comparison import running
+from item_embed.evaluation.comparison.running import Comparison, compare
+from item_embed.evaluation.comparison.setup import Setup
+from item_embed.evaluation.comparison.tables import comparison_json, comparison_tables, summary
+from item_embed.evaluation.measured import mean
+from tests.evaluation.comparison.learners import fake_learner, labelled_shop
+from tests.tiny import tiny_config
+
+
+@pytest.fixture
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Comparison:
+    monkeypatch.setattr(running, "learner", fake_learner)
+    catalog = labelled_shop(tmp_path / "catalog")
+    setup = Setup(tmp_path / "out", catalog.path, tiny_config(), Asked())
+    return compare(setup, ["tfidf", "noisy", "good", "diverging"], seeds=2)
+
+
+def test_sizes_and_seeds_are_columns(found: Comparison) -> None:
+    methods = comparison_tables(found, "good")[0]
+    rows = {row[0]: dict(zip(methods.columns, row, strict=True)) for row in methods.rows}
+    assert rows["good"]["samples"] == "64"
+    assert (rows["good"]["minutes"], rows["good"]["CPU minutes"], rows["good"]["seeds"]) == ("0.5", "1.0", "2")
+    assert rows["tfidf"]["learns from"] == "nothing trained"
+    assert rows["tfidf"]["parameters, million"] == ""
+
+
+def test_figures_are_means_over_seeds_with_their_range(found: Comparison) -> None:
+    figures = comparison_tables(found, "good")[1]
+    rows = {row[0]: dict(zip(figures.columns, row, strict=True)) for row in figures.rows}
+    values = [entry.measured["hit_at_1"] for entry in found.entries["noisy"]]
+    low, high = sorted(one.value for one in values)
+    assert rows["noisy"]["hit@1"] == f"{mean(values).figure().text()} ({low:.3f} to {high:.3f})"
+    assert "(" not in rows["tfidf"]["hit@1"]
+
+
+def test_differences_are_paired_and_marked_where_they_decide_nothing(found: Comparison) -> None:
+    differences = comparison_tables(found, "good")[2]
+    rows = {row[0]: dict(zip(differences.columns, row, strict=True)) for row in differences.rows}
+    assert set(rows) == {"tfidf", "noisy"}
+    good, noisy = (mean([e.measured["map_at_10"] for e in found.entries[name]]) for name in ("good", "noisy"))
+    assert rows["noisy"]["MAP@10"] == good.minus(noisy).text("+.3f")
+    assert good.minus(noisy).low > 0  # type: ignore[operator]
+    same = good.minus(mean([e.measured["map_at_10"] for e in found.entries["tfidf"]]))
+    assert rows["tfidf"]["MAP@10"].endswith(" n.s.") == (same.low is not None and same.low <= 0)
+
+
+def test_what_is_left_out_is_said(found: Comparison) -> None:
+    last = comparison_tables(found, "good")[-1]
+    assert list(last.rows[0]) == ["diverging", "training stopped at step 3: the loss is not a number any more."]
+
+
+def test_json_holds_the_same(found: Comparison) -> None:
+    told = comparison_json(found, "good")
+    assert (told["task"], told["queries"], told["reference"]) == ("compare", 16, "good")
+    noisy = told["methods"]["noisy"]
+    assert noisy["seeds"] == [0, 1]
+    assert sum(noisy["hit_at_1"]["by_seed"]) / 2 == pytest.approx(noisy["hit_at_1"]["value"])
+    assert noisy["reference_minus_method"]["hit_at_1"]["value"] == pytest.approx(
+        told["methods"]["good"]["hit_at_1"]["value"] - noisy["hit_at_1"]["value"]
+    )
+    assert "reference_minus_method" not in told["methods"]["good"]
+    assert list(told["left_out"]) == ["diverging"]
+
+
+def test_the_summary_names_the_best(found: Comparison) -> None:
+    assert summary(found).startswith(("good has the highest macro recall@10, 1.000", "tfidf has the highest"))
+    assert summary(Comparison(found.questions, {})) == "nothing is measured yet."
