@@ -9,10 +9,10 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
-from item_embed.catalog.titles import normalise_title
 from item_embed.errors import CatalogError, ConfigError
-from item_embed.evaluation.dominance import Dominance, Movement, evaluate_dominance, swap_partners
+from item_embed.evaluation.dominance import Dominance, Movement, evaluate_dominance
 from item_embed.evaluation.queries import catalog_queries, given_queries
+from item_embed.evaluation.swapping import swap_partners
 from tests.catalogs import Row, write_catalog
 from tests.evaluation.fakes import COLOURS, Codes, Fake, jpeg, mean_colour, shop, thing
 from tests.evaluation.relistings import query, write_queries
@@ -105,37 +105,6 @@ def test_figures_of_movement_are_those_of_plain_sums(photo: NDArray[np.float64],
         assert -1 <= figures["index"].low <= figures["index"].value + 1e-9
         assert figures["index"].high <= 1
     assert json.dumps([figure.as_json() for figure in figures.values()], allow_nan=False)
-
-
-def test_partners_are_of_another_product_group_title_and_photo(tmp_path: Path) -> None:
-    photos = [jpeg(thing(c)) for c in COLOURS]
-    rows = [
-        Row(f"r{i}", f"Thing, {i % 5}", photos[i % 7], product_id=f"p{i % 6}" if i % 4 else None, group=i % 8)
-        for i in range(60)
-    ]
-    rows += [Row("no photo", "lonely"), Row("no title", None, photos[11])]
-    catalog = write_catalog(tmp_path / "c", rows)
-    queries = catalog_queries(catalog)
-    for seed in range(3):
-        partners = swap_partners(catalog, queries, seed)
-        assert (partners >= 0).all()
-        for row, partner in zip(queries.rows, partners, strict=True):
-            own, other = rows[row], rows[partner]
-            assert own.product_id != other.product_id or own.product_id is None
-            assert own.group != other.group
-            assert normalise_title(own.title or "") != normalise_title(other.title or "")
-            assert own.image != other.image
-            assert other.image is not None
-    assert (swap_partners(catalog, queries, 0) == swap_partners(catalog, queries, 0)).all()
-    assert (swap_partners(catalog, queries, 0) != swap_partners(catalog, queries, 1)).any()
-
-
-def test_a_given_query_is_not_given_its_own_title(tmp_path: Path, catalog: Catalog) -> None:
-    asked = [query("mug 0", title=catalog.titles[row], image=catalog.photo(0)) for row in range(2, 24)]
-    queries = given_queries(write_queries(tmp_path / "q.parquet", asked), catalog)
-    titles = [catalog.titles[row] for row in swap_partners(catalog, queries)]
-    assert len(set(titles)) <= 2  # one partner for the row, and the next for the query whose title it has
-    assert all(title != own for title, own in zip(titles, queries.titles, strict=True))
 
 
 def test_json_is_the_documented_object(catalog: Catalog) -> None:

@@ -1,8 +1,9 @@
 """Dominance: does the vector hang on the photo, or on the title?
 
-Two measurements. *Retrieval* of the same product by each alone, by both, and by both with one of them taken from
-another product. *Movement*: how far a listing's vector goes when its photo, or its title, is exchanged for another
-product's, as the mean cosine distance. The index of dominance is
+Three measurements. *Retrieval* of the same product by each alone, by both, and by both with one of them taken from
+another product. *Category*: the leaf that a linear probe predicts, likewise. *Movement*: how far a listing's vector
+goes when its photo, or its title, is exchanged for another product's, as the mean cosine distance. The index of
+dominance is
 
     (movement by the photo - movement by the title) / (movement by the photo + movement by the title)
 
@@ -11,27 +12,29 @@ definition where neither moves it.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
-from item_embed.catalog.titles import normalise_title
 from item_embed.embedding.bulk import Embeds
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import CatalogError, ConfigError
+from item_embed.evaluation.classification import Judged
+from item_embed.evaluation.classification import figures as judged_figures
 from item_embed.evaluation.drawn import MOST_QUERIES, drawn
 from item_embed.evaluation.finders import VectorFinder, vector_finder
 from item_embed.evaluation.intervals import Figure, ratios
-from item_embed.evaluation.queries import FEW, QuerySet, codes, few_remark, rows_as_queries, subset
+from item_embed.evaluation.leaves import LeafTask
+from item_embed.evaluation.queries import FEW, QuerySet, few_remark, rows_as_queries, subset
 from item_embed.evaluation.same_product import SameProductResult
-from item_embed.hashing import hash64
+from item_embed.evaluation.swapped_categories import classify_swapped
+from item_embed.evaluation.swapping import have_both, swap_partners, swapped
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.exact import tie_keys
 
-_SWAP = 401  # a stream that nothing else uses
 _ALONE: tuple[Modalities, ...] = ("image", "title")
 
 
@@ -85,6 +88,7 @@ class Dominance:
         movement: how far their vectors go.
         retrieval: what is found by `image`, `title`, `both`, `photo_swapped` and `title_swapped`, for the same
             queries; empty where no product has a second listing.
+        categories: how test rows are classified by the same five; empty where leaves were not asked for.
         seed: of the draws and the intervals.
         remarks: what a reader should know of the figures.
     """
@@ -93,6 +97,7 @@ class Dominance:
     queries: QuerySet
     movement: Movement
     retrieval: dict[str, SameProductResult]
+    categories: dict[str, Judged]
     seed: int
     remarks: tuple[str, ...]
 
@@ -119,6 +124,10 @@ class Dominance:
                 }
                 for name, result in self.retrieval.items()
             },
+            "leaf_category": {
+                name: {"rows": len(judged), "accuracy": judged_figures(judged, seed=self.seed)["accuracy"].as_json()}
+                for name, judged in self.categories.items()
+            },
         }
 
 
@@ -128,6 +137,7 @@ def evaluate_dominance(
     queries: QuerySet | None,
     *,
     split: str = "all",
+    leaves: LeafTask | None = None,
     vectors: Mapping[Modalities, NDArray[np.float32]] | None = None,
     most: int = MOST_QUERIES,
     method: str = "model",
@@ -144,6 +154,7 @@ def evaluate_dominance(
         catalog: the N rows to be found, and to exchange with.
         queries: what is asked; None where there are no labels: then movement alone is measured, on rows of `split`.
         split: the rows measured on where there are no queries.
+        leaves: the labelled rows; where given, categories are predicted too, of at most `most` test rows.
         vectors: (N, d) vectors of the catalogue, by what the model saw of it; what is not there is made.
         most: how many queries or rows are measured on, drawn by a hash of their ids.
         method: the name of the model.
@@ -163,7 +174,7 @@ def evaluate_dominance(
     if most < 1:
         raise ConfigError(f"dominance needs at least one listing, not {most}.")
     given = rows_as_queries(catalog, split) if queries is None else queries
-    whole = subset(given, np.flatnonzero(_whole(given, catalog)))
+    whole = subset(given, np.flatnonzero(have_both(given, catalog)))
     if not len(whole):
         raise CatalogError(
             f"no listing asked for in {catalog.path} has both a photo and a title; dominance compares the two."
@@ -177,11 +188,7 @@ def evaluate_dominance(
     remarks = [*given.remarks, *_remarks(given, whole, asked, partners, has_labels=queries is not None)]
     asked, partners = subset(asked, np.flatnonzero(partners >= 0)), partners[partners >= 0]
 
-    shown = {
-        "both": asked,
-        "photo_swapped": replace(asked, photo=lambda number: catalog.photo(int(partners[number]))),
-        "title_swapped": replace(asked, titles=[catalog.titles[row] for row in partners]),
-    }
+    shown = swapped(catalog, asked, partners)
     without_index = VectorFinder(
         embeds, np.zeros((0, embeds.dimension), np.float32), tie_keys(catalog.ids), "both", method, batch_size
     )
@@ -203,55 +210,16 @@ def evaluate_dominance(
             )
 
     retrieval: dict[str, SameProductResult] = {}
+    categories: dict[str, Judged] = {}
     if queries is not None:
         retrieval = {seen: finder(seen).find(asked) for seen in _ALONE}
+    if queries is not None or leaves is not None:
         both = finder("both")
-        retrieval |= {name: both.judge(found[name], listings) for name, listings in shown.items()}
-    return Dominance(method, asked, movement, retrieval, seed, tuple(remarks))
-
-
-def swap_partners(catalog: Catalog, queries: QuerySet, seed: int = 0) -> NDArray[np.int64]:
-    """The row whose photo, or title, each query is given instead of its own.
-
-    It is drawn by a hash of the seed and the query's row among the rows that have both a photo and a title, and are
-    of another product and another group, with another title and another photo.
-
-    Args:
-        catalog: N rows.
-        queries: Q queries.
-        seed: of the draw.
-
-    Returns:
-        (Q,) rows; -1 for a query for which there is none.
-
-    Example:
-        >>> partners = swap_partners(catalog, queries)  # doctest: +SKIP
-    """
-    titles = [None if title is None else normalise_title(title) for title in catalog.titles]
-    kinds = [codes(catalog.product_ids), catalog.groups, codes(titles), catalog.photo_pixels]
-    usable = catalog.has_photo & np.array([title is not None for title in titles], np.bool_)
-    partners = np.full(len(queries), -1, np.int64)
-    drawn_numbers = hash64(seed, _SWAP, queries.rows)
-    for number, row in enumerate(queries.rows):
-        differs = usable.copy()
-        for kind in kinds:
-            differs &= kind != kind[row]
-        candidates = np.flatnonzero(differs)
-        own = normalise_title(queries.titles[number] or "")  # a given query's title need not be its row's
-        for attempt in range(len(candidates)):
-            partner = candidates[(int(drawn_numbers[number]) + attempt) % len(candidates)]
-            if titles[partner] != own:
-                partners[number] = partner
-                break
-    return partners
-
-
-def _whole(queries: QuerySet, catalog: Catalog) -> NDArray[np.bool_]:
-    """(Q,) which queries have a photo and a title."""
-    titled = np.array([title is not None for title in queries.titles], np.bool_)
-    if queries.protocol == "listings":  # the catalogue knows without reading photos
-        return titled & catalog.has_photo[queries.rows]
-    return titled & np.array([queries.photo(number) is not None for number in range(len(queries))], np.bool_)
+        if queries is not None:
+            retrieval |= {name: both.judge(found[name], listings) for name, listings in shown.items()}
+        if leaves is not None:
+            categories = classify_swapped(both, catalog, leaves, most=most, seed=seed, stage=stage)
+    return Dominance(method, asked, movement, retrieval, categories, seed, tuple(remarks))
 
 
 def _distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from item_embed.catalog.store import Catalog
+from item_embed.evaluation.classification import figures
 from item_embed.evaluation.dominance import Dominance
 from item_embed.evaluation.intervals import Figure
 from item_embed.evaluation.leaf_category import LeafCategoryResult
@@ -126,6 +127,11 @@ def dominance_section(found: Dominance, tables: Sequence[Table], summary: str) -
         recall = {name: one.figures(found.seed)["macro_recall_at_10"] for name, one in found.retrieval.items()}
         order = sorted(recall, key=lambda name: name != "both")
         svgs.append(dot_plot("Macro recall@10 by what queries show", [(n.replace("_", " "), recall[n]) for n in order]))
+    if found.categories:
+        accuracy = {name: figures(one, seed=found.seed)["accuracy"] for name, one in found.categories.items()}
+        order = sorted(accuracy, key=lambda name: name != "both")
+        rows = [(name.replace("_", " "), accuracy[name]) for name in order]
+        svgs.append(dot_plot("Leaf accuracy by what test rows show", rows))
     return Section("Dominance", summary, found.remarks, [Plots("Photo or title", svgs, _INTERVALS)], tables)
 
 

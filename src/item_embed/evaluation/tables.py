@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from item_embed.evaluation.classification import figures
 from item_embed.evaluation.dominance import Dominance
 from item_embed.evaluation.intervals import Figure
 from item_embed.evaluation.leaf_category import LeafCategoryResult
@@ -88,6 +89,16 @@ def dominance_tables(found: Dominance) -> list[Table]:
     if found.retrieval:
         rows = [[name.replace("_", " "), *_retrieval(r.figures(found.seed))] for name, r in found.retrieval.items()]
         tables.append(Table(title="Same product", columns=["query sees", *COLUMNS], rows=rows))
+    if found.categories:
+        both = found.categories["both"]
+        accuracy = {name: figures(one, seed=found.seed)["accuracy"] for name, one in found.categories.items()}
+        change = {name: figures(one, minus=both, seed=found.seed)["accuracy"] for name, one in found.categories.items()}
+        rows = [
+            [name.replace("_", " "), accuracy[name].text(), "" if name == "both" else change[name].text("+.3f")]
+            for name in found.categories
+        ]
+        note = f"{len(both):,} test rows, by a linear probe on whole ones; right is always the leaf of the row itself."
+        tables.append(Table("Leaf category", ["test row shows", "accuracy", "change from both"], rows, note))
     return tables
 
 

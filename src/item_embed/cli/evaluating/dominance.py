@@ -1,5 +1,6 @@
 """`--task dominance`: what the vectors hang on, the photo or the title."""
 
+from contextlib import suppress
 from functools import partial
 
 from item_embed.cli.console import progress
@@ -13,6 +14,7 @@ def dominance(request: Request, subject: Subject) -> Outcome:
     """Exchange photos and titles, and see how far vectors go and what is still found."""
     from item_embed.evaluation.dominance import evaluate_dominance
     from item_embed.evaluation.drawn import MOST_QUERIES
+    from item_embed.evaluation.leaves import leaf_task
     from item_embed.evaluation.sections import dominance_section
     from item_embed.evaluation.tables import dominance_tables
 
@@ -23,12 +25,16 @@ def dominance(request: Request, subject: Subject) -> Outcome:
         if request.queries is not None or request.relist is not None:
             raise
         queries = None  # no labels: how far vectors go can be measured all the same
+    leaves = None
+    with suppress(CatalogError):  # no labels, or one leaf: nothing is said of categories
+        leaves = leaf_task(subject.catalog)
     found = evaluate_dominance(
         embedder,
         subject.catalog,
         queries,
         split=subject.split,
-        vectors=None if queries is None else {"both": subject.vectors("both")},
+        leaves=leaves,
+        vectors=None if queries is None and leaves is None else {"both": subject.vectors("both")},
         most=request.sample or MOST_QUERIES,
         seed=request.seed,
         batch_size=subject.batch_size,
