@@ -20,6 +20,7 @@ from transformers import ViltConfig, ViltForMaskedLM
 from transformers.models.vilt.modeling_vilt import ViltSelfAttention
 
 from item_embed.config import ModelSettings, RunConfig
+from item_embed.evaluation.ablation.cost import Lengths, encoder_flops, training_flops
 from item_embed.model import encoder
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.heads import ItemForPreTraining
@@ -73,24 +74,8 @@ class Ours(nn.Module):
         return weighted_sum(losses, self.config.objectives.weights.active(), counts)
 
     def flops(self, batch: PretrainingBatch) -> float:
-        """Of the matrix products of a step with all five objectives; padding does not count."""
-        d, c = self.config.model.hidden_size, 3 * self.config.model.patch_size**2
-        drops = self.config.objectives.patch_masking == "drop"
-        left_out = batch.background | batch.photo_missing[:, None]
-        if drops:
-            left_out = left_out | batch.masked_patches
-        photo = (~left_out).sum(dim=1)
-        length = photo + (~batch.token_padding).sum(dim=1)
-        asked = batch.predicted_patches.sum(dim=1)
-        tokens, patches = batch.counts()["mlm"], batch.counts()["mim"]
-        heads = 2 * tokens * (d * d + d * self.vocab_size)  # MLM
-        heads += 2 * tokens * (3 * d * d + d * self.vocab_size)  # GMLM
-        heads += 2 * patches * (3 * d * d + d * c)  # GMIM
-        heads += 2 * patches * d * c  # MIM, linear
-        if drops:  # and its decoder: keys and values, attention, the output and the MLP
-            heads += 4 * d * d * int(length[asked > 0].sum()) + 4 * d * int((asked * length).sum())
-            heads += 2 * patches * 3 * d * d
-        return step_flops(block_flops(self.config.model, length) + heads, 2 * c * d * int(photo.sum()))
+        """Of the matrix products of a step; padding does not count."""
+        return len(batch) * training_flops(self.config, self.vocab_size, Lengths.of(batch, self.config))
 
 
 class ViltBatch(NamedTuple):
@@ -218,11 +203,12 @@ class Vilt(nn.Module):
 
     def flops(self, batch: PretrainingBatch) -> float:
         """Of the matrix products of a step; padding, and scores of tokens that are not masked, do not count."""
-        d, c = self.settings.hidden_size, 3 * self.settings.patch_size**2
-        tokens, b, patches = batch.counts()["mlm"], len(batch), self.settings.patches
-        length = (~batch.token_padding).sum(dim=1) + patches + 1  # ViLT has a [CLS] of the photo too
+        d, b, tokens = self.settings.hidden_size, len(batch), batch.counts()["mlm"]
+        title = (~batch.token_padding).sum(dim=1).double().numpy() + 1  # ViLT has a [CLS] of the photo too
+        photo = np.full(b, self.settings.patches, np.float64)
         heads = 2 * tokens * (d * d + d * self.model.config.vocab_size) + 2 * b * d * d
-        return step_flops(block_flops(self.settings, length) + heads, 2 * b * patches * c * d)
+        forward = float(encoder_flops(self.settings, title, photo).sum()) + heads
+        return 3 * forward - 2 * float(photo.sum()) * 3 * self.settings.patch_size**2 * d  # photos need no gradient
 
     def _as_shipped(self, batch: ViltBatch) -> tuple[Tensor, Tensor]:
         """Outputs (B, S, D) and pooled (B, D), with the mask that its processor makes: no photo is padded."""
@@ -346,26 +332,3 @@ def compile_or_fail() -> None:
     torch.compiler.reset()
     if hasattr(torch._dynamo.config, "fail_on_recompile_limit_hit"):  # an older torch has none
         torch._dynamo.config.fail_on_recompile_limit_hit = True
-
-
-def step_flops(forward: float, patch_projection: float) -> float:
-    """Of a forward and a backward pass, of which the forward passes are given.
-
-    Backward is twice forward, a gradient for the weights and one for the input; that of patches has no use for the
-    second, since photos are not trained.
-    """
-    return 3 * forward + 2 * patch_projection
-
-
-def block_flops(model: ModelSettings, lengths: Tensor) -> float:
-    """Floating-point operations of the blocks' matrix products in a forward pass.
-
-        layers * sum over sequences of (2 n (4 D^2 + 2 D I) + 4 n^2 D)
-
-    Args:
-        model: the size: hidden size D, MLP of width I.
-        lengths: real tokens n of each sequence, (B,).
-    """
-    d, n = model.hidden_size, lengths.double()
-    each = 2 * n * (4 * d * d + 2 * d * model.intermediate_size) + 4 * n * n * d
-    return model.num_hidden_layers * float(each.sum())

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from item_embed.catalog.store import Catalog
-from item_embed.errors import CatalogError
+from item_embed.errors import CatalogError, ConfigError
 from item_embed.evaluation.asked import Asked
 from tests.evaluation.fakes import shop
 from tests.evaluation.relistings import query, write_queries
@@ -36,3 +36,8 @@ def test_what_cannot_be_asked_is_said(tmp_path: Path) -> None:
     unlabelled = shop(tmp_path / "unlabelled", labels=False)
     with pytest.raises(CatalogError, match="no same-product labels"):
         Asked(split="all").queries(unlabelled)
+    nowhere, sentence = Asked(file=tmp_path / "none"), r"--queries .*none does not exist or is no file; give a Parquet"
+    with pytest.raises(ConfigError, match=sentence):
+        nowhere.queries(unlabelled)
+    with pytest.raises(ConfigError, match=sentence):
+        nowhere.identity()

@@ -113,3 +113,15 @@ def test_figures_as_text() -> None:
     assert Figure(0.4832, 0.468, 0.4979).text() == "0.483 [0.468, 0.498]"
     assert Figure(0.1, -0.05, 0.2).text("+.2f") == "+0.10 [-0.05, +0.20]"
     assert Figure(1.0, None, None, "why").text() == "1.000"
+
+
+def test_a_difference_is_decided_where_its_interval_leaves_0_out() -> None:
+    assert Figure(0.2, 0.1, 0.3).decided
+    assert Figure(-0.2, -0.3, -0.1).decided
+    for undecided in (Figure(0.1, -0.1, 0.3), Figure(0.1, 0.0, 0.2), Figure(0.1, None, None)):
+        assert not undecided.decided
+
+
+def test_the_ends_of_what_has_no_interval_are_its_value() -> None:
+    assert Figure(0.2, 0.1, 0.3).ends == (0.1, 0.3)
+    assert Figure(0.2, None, None).ends == (0.2, 0.2)

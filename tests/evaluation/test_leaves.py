@@ -22,7 +22,6 @@ def test_a_leaf_is_a_whole_path_with_ten_rows(tmp_path: Path) -> None:
     catalog = labelled(tmp_path, ["A > X"] * 40 + ["B > X"] * 40 + ["A"] * 9 + ["C"] + [None] * 2)
     task = leaf_task(catalog)
     assert task.leaves == ("A > X", "B > X")
-    assert task.top_levels == ("A", "B")
     assert (task.labels == [0] * 40 + [1] * 40 + [-1] * 12).all()
     assert [len(rows) for rows in (task.train, task.validation, task.test)] == [48, 16, 16]
     assert task.remarks == (

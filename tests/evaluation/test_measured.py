@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from item_embed.errors import ConfigError
 from item_embed.evaluation.classification import Judged
 from item_embed.evaluation.dominance import Movement
-from item_embed.evaluation.intervals import figures
+from item_embed.evaluation.intervals import RESAMPLES, draws, figures
 from item_embed.evaluation.measured import (
     FIGURES,
     Sums,
     accuracy_sums,
     dominance_sums,
+    form,
     known,
     mean,
     read_measured,
@@ -21,6 +22,7 @@ from item_embed.evaluation.measured import (
     write_measured,
 )
 from item_embed.evaluation.metrics import QueryMetrics, query_metrics
+from tests.evaluation.sums import drawn
 
 
 def random_metrics(queries: int, seed: int) -> QueryMetrics:
@@ -70,7 +72,42 @@ def test_what_does_not_move_has_index_zero_and_no_interval() -> None:
 
 def test_figures_of_other_clusters_are_not_subtracted() -> None:
     with pytest.raises(ValueError, match="same clusters"):
-        Sums(np.ones(2), np.ones(2)).minus(Sums(np.ones(2), np.array([1.0, 2.0])))
+        Sums(np.ones(2), np.ones(2)).minus(Sums(np.ones(3), np.ones(3)))
+
+
+def test_the_difference_of_ratios_in_plain_loops() -> None:
+    ours, theirs = drawn(0)["dominance_index"], drawn(1)["dominance_index"]
+    values = []
+    for counts in np.concatenate(list(draws(30, RESAMPLES, 5))):
+        shares = []
+        for sums in (ours, theirs):
+            over = sum(n * c for n, c in zip(sums.numerators, counts, strict=True))
+            under = sum(n * c for n, c in zip(sums.denominators, counts, strict=True))
+            shares.append(over / under)
+        values.append(shares[0] - shares[1])
+    low, high = np.quantile(values, [0.025, 0.975])
+    found = ours.minus(theirs, seed=5)
+    assert (found.value, found.low, found.high) == pytest.approx((ours.value - theirs.value, low, high))
+
+
+def test_the_difference_of_ratios_whose_weights_are_doubled_is_that_of_sums() -> None:
+    ours, theirs = drawn(0)["hit_at_1"], drawn(1)["hit_at_1"]
+    found, wanted = Sums(2 * ours.numerators, 2 * ours.denominators).minus(theirs, 3), ours.minus(theirs, 3)
+    assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high))
+
+
+def test_less_what_does_not_move_there_is_an_interval_and_no_nan() -> None:
+    still = Sums(np.zeros(3), np.zeros(3))
+    found = Sums(np.array([1.0, 0.0, 0.0]), np.array([1.0, 2.0, 0.0])).minus(still)
+    assert found.value == pytest.approx(1 / 3)
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_one_product_alone_has_no_interval() -> None:
+    for name in ("macro_recall_at_10", "dominance_index"):
+        assert drawn(0, 1)[name].minus(drawn(1, 1)[name]).low is None
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
@@ -92,3 +129,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_figures_are_told_in_one_order() -> None:
     assert known(["dominance_index", "hit_at_1", "other"]) == ["hit_at_1", "dominance_index"]
     assert known(reversed(FIGURES)) == list(FIGURES)
+
+
+def test_what_may_be_negative_is_written_with_its_sign() -> None:
+    assert f"{0.25:{form('dominance_index')}} {0.25:{form('accuracy')}}" == "+0.250 0.250"

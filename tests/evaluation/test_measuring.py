@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from item_embed.catalog.store import Catalog
+from item_embed.evaluation.asked import Asked
 from item_embed.evaluation.classifiers import linear_probe
 from item_embed.evaluation.dominance import evaluate_dominance
 from item_embed.evaluation.finders import vector_finder
 from item_embed.evaluation.leaf_category import evaluate_leaf_category
 from item_embed.evaluation.leaves import leaf_task
 from item_embed.evaluation.measured import FIGURES
-from item_embed.evaluation.measuring import Questions, measure
+from item_embed.evaluation.measuring import Questions, measure, open_questions
 from item_embed.evaluation.queries import catalog_queries
 from tests.catalogs import Row, write_catalog
 from tests.evaluation.fakes import COLOURS, Codes, Fake, jpeg, mean_colour, shop, thing
@@ -80,3 +81,24 @@ def test_leaf_category_is_a_linear_probe_on_all_training_rows(tmp_path: Path) ->
     [wanted] = evaluate_leaf_category(leaf_task(catalog), {"probe": linear_probe(finder.index)}, per_leaf=())
     assert found["accuracy"].figure() == wanted.figures()["accuracy"]
     assert "accuracy" not in measure(by(1, 0.1), replace(questions, leaves=None))
+
+
+def test_questions_are_opened_with_what_is_to_be_said_of_them(tmp_path: Path, catalog: Catalog) -> None:
+    labelled = write_catalog(
+        tmp_path / "labelled",
+        [
+            Row(f"{leaf} {n}", f"{leaf} {n}", product_id=f"{leaf} {n // 2}", category=leaf, split=split)
+            for leaf in ("mug", "cap")
+            for n, split in enumerate(["train"] * 8 + ["test"] * 4)
+        ],
+    )
+    asked = Asked(split="test", seed=3)
+    whole, without = (open_questions(labelled, asked, leaf_category=yes) for yes in (True, False))
+    assert whole.leaves is not None
+    assert whole.remarks == (*whole.queries.remarks, *whole.leaves.remarks)
+    assert whole.leaves.remarks
+    assert whole.queries.remarks == ("Only 8 queries: the figures say little.",)
+    assert (without.leaves, without.remarks, without.seed) == (None, without.queries.remarks, 3)
+    unlabelled = open_questions(catalog, Asked(split="all"))
+    assert unlabelled.leaves is None
+    assert unlabelled.remarks[-1].startswith("Leaf category is not measured: ")

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from item_embed.evaluation.intervals import Figure
-from item_embed.evaluation.plots import Series, curve_plot, dot_plot, heat_map, line_plot, loss_curves
+from item_embed.evaluation.plots import (
+    Series,
+    curve_plot,
+    dot_plot,
+    draw_grid,
+    heat_map,
+    line_plot,
+    loss_curves,
+    plot_svg,
+    two_lines,
+)
 
 HALF = Figure(0.5, 0.4, 0.6)
 NOTHING = Figure(0.0, None, None, "too few")
@@ -28,6 +38,7 @@ PLOTS: dict[str, Callable[[], str]] = {
     "a line": lambda: line_plot("T", BELOW, ("title", "photo")),
     "the end of a line": lambda: line_plot("T", FULL, ("title", "photo")),
     "a map": lambda: heat_map("T", ["a", LONG], ["a", LONG], np.array([[3, 0], [1, 0]]), np.eye(2, dtype=bool)),
+    "one of one's own": lambda: plot_svg("T", 2, lambda axes: draw_grid(axes, "y")),
     "an empty map": lambda: heat_map("T", ["a"], ["a"], np.zeros((1, 1), np.int64), np.eye(1, dtype=bool)),
 }
 
@@ -46,6 +57,11 @@ def test_a_plot_is_an_svg_in_the_colour_of_the_text(name: str) -> None:
 def places(svg: str, *labels: str) -> list[float]:
     """How far to the right each label stands."""
     return [float(re.search(rf'x="([\d.]+)"[^>]*>{re.escape(label)}<', svg).group(1)) for label in labels]  # type: ignore[union-attr]
+
+
+def test_a_long_name_has_two_lines() -> None:
+    assert two_lines("model") == "model"
+    assert two_lines(LONG) == "Apparel and many other\nthings that have one …"
 
 
 def test_values_stand_beside_their_dots() -> None:

@@ -9,7 +9,7 @@ import torch
 from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError, ModelError
-from item_embed.evaluation.reconstruction import evaluate_reconstruction
+from item_embed.evaluation.reconstruction import Masking, evaluate_reconstruction
 from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.storage import load_model
@@ -110,6 +110,16 @@ def test_background_is_neither_asked_for_nor_part_of_any_mean(dropping: tuple[Pa
     assert result.predictions["patches"] == len(errors["gmim"]) > 5
     assert result.model["gmim_error"].value == pytest.approx(np.mean(errors["gmim"]), rel=1e-4)
     assert result.position_only["error"].value == pytest.approx(np.mean(errors["position"]), rel=1e-4)
+
+
+def test_a_run_that_judges_whole_pairs_is_measured_in_one_pass(tmp_path: Path) -> None:
+    catalog = tiny_catalog(tmp_path / "catalog")
+    model = pretrain(catalog, tmp_path / "run", tiny_config("objectives.itm_input=whole")).model
+    masking = Masking.of(model, catalog)
+    passes = []
+    masking.pretraining.model.item.register_forward_hook(lambda *_: passes.append(1))
+    masking.pretraining(masking.batch(catalog.rows("validation")))
+    assert len(passes) == 1
 
 
 def test_a_run_without_global_tasks_has_no_global_figures(tmp_path: Path) -> None:

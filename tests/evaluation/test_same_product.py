@@ -9,7 +9,7 @@ from item_embed.catalog.store import Catalog
 from item_embed.errors import ConfigError
 from item_embed.evaluation import same_product
 from item_embed.evaluation.queries import QuerySet, catalog_queries, given_queries
-from item_embed.evaluation.same_product import as_json, column_of, evaluate_same_product, evaluate_scorer
+from item_embed.evaluation.same_product import as_json, evaluate_same_product, evaluate_scorer
 from item_embed.search.exact import tie_keys
 from tests.catalogs import Row, write_catalog
 from tests.evaluation.relistings import query, write_queries
@@ -134,14 +134,16 @@ def test_json_compares_methods_in_pairs(catalog: Catalog, given: QuerySet) -> No
 def test_figures_by_a_column_are_those_of_its_queries(catalog: Catalog, given: QuerySet) -> None:
     found = vectors(ROWS)
     result = evaluate_same_product(found, vectors(40, seed=1), given, tie_keys(catalog.ids))
-    near = np.array(column_of(given, "kind")) == "near"
+    near = np.array(given.columns["kind"]) == "near"
     count, figures = result.figures_by("kind")["near"]
     assert count == near.sum()
     assert figures["map_at_10"].value == pytest.approx(result.metrics.ap_at_10[near].mean())
 
 
 def test_an_unknown_column_is_refused_with_the_known_ones(catalog: Catalog, given: QuerySet) -> None:
-    with pytest.raises(ConfigError, match=r"no column 'sort' for --by; the file of queries has kind\."):
-        column_of(given, "sort")
-    with pytest.raises(ConfigError, match="only given queries"):
-        column_of(catalog_queries(catalog), "kind")
+    ties, found = tie_keys(catalog.ids), vectors(ROWS)
+    with pytest.raises(ConfigError, match=r"no column 'sort' to be told apart by; they have kind\."):
+        evaluate_same_product(found, vectors(40, seed=1), given, ties).figures_by("sort")
+    listings = catalog_queries(catalog)
+    with pytest.raises(ConfigError, match=r"no column 'kind' .*; they have none\."):
+        evaluate_same_product(found, found[listings.rows], listings, ties).figures_by("kind")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from item_embed.cli.console import print_json, progress, say, table
-from item_embed.cli.evaluating.request import show
+from item_embed.cli.evaluating.request import refuse_two_sources, show
 
 if TYPE_CHECKING:
     from item_embed.evaluation.ablation.plan import Plan
@@ -55,10 +55,7 @@ def command(
     from item_embed.evaluation.ablation.grid import read_grid
     from item_embed.evaluation.ablation.plan import make_plan
 
-    if queries is not None and relist is not None:
-        raise ConfigError("--queries brings its own queries and --relist makes some; leave one of them out.")
-    if queries is not None and split is not HeldOut.TEST:
-        raise ConfigError("--split chooses rows of the catalogue and --queries brings its own; leave one of them out.")
+    refuse_two_sources(queries, relist, split=split is not HeldOut.TEST)
     if dry_run and only_table:
         raise ConfigError("--dry-run tells what is to be made and --table what is there; leave one of them out.")
     plan = make_plan(read_grid(grid))

@@ -95,10 +95,10 @@ def command(
 
 
 def _tell(setup: "Setup", found: "Comparison", reference: str, *, as_json: bool, html: Path | None) -> None:
+    from item_embed.evaluation.comparison.page import write_page
     from item_embed.evaluation.comparison.tables import comparison_json, comparison_tables, summary
-    from item_embed.evaluation.report import write_report
 
-    for remark in found.questions.queries.remarks:
+    for remark in found.questions.remarks:
         say(remark)
     tables = comparison_tables(found, reference)
     if as_json:
@@ -108,4 +108,5 @@ def _tell(setup: "Setup", found: "Comparison", reference: str, *, as_json: bool,
         page = f" Page in {html}." if html else ""
         print(f"{len(found.entries)} methods: {summary(found)}{page}", flush=True)
     if html:
-        write_report(html, f"Methods compared on {setup.path.name}", tables)
+        title = f"Methods compared on {setup.path.name}"
+        write_page(html, title, found, reference, tables=tables, summary=summary(found))

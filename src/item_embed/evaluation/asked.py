@@ -1,4 +1,4 @@
-"""Where the same-product queries of a comparison come from, as a value that processes can hand on and runs can keep."""
+"""Where same-product queries come from, as a value that processes can hand on and runs can keep."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from item_embed.catalog.store import Catalog
+from item_embed.errors import ConfigError
 from item_embed.evaluation.queries import QuerySet, catalog_queries, given_queries
 from item_embed.evaluation.relisting import relisted_queries
 
@@ -43,8 +44,14 @@ class Asked:
         return catalog_queries(catalog, self.split)
 
     def identity(self) -> dict[str, Any]:
-        """What tells these queries from others of the same catalogue: equal for equal queries, as JSON."""
+        """What tells these queries from others of the same catalogue: equal for equal queries, as JSON.
+
+        Raises:
+            ConfigError: when there is no such file.
+        """
         if self.file is not None:
+            if not self.file.is_file():
+                raise ConfigError(f"--queries {self.file} does not exist or is no file; give a Parquet file.")
             with self.file.open("rb") as file:
                 return {"file": hashlib.file_digest(file, "sha256").hexdigest()}
         made = {} if self.relist is None else {"relist": self.relist, "seed": self.seed}

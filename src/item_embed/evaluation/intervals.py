@@ -25,6 +25,16 @@ class Figure:
     high: float | None
     reason: str | None = None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Those of the interval; the value itself twice where there is none."""
+        return (self.value if self.low is None else self.low, self.value if self.high is None else self.high)
+
+    @property
+    def decided(self) -> bool:
+        """Whether, of a difference, there is an interval and it leaves 0 out: whether it is significant."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
     def as_json(self) -> dict[str, float | str | None]:
         """`{"value", "low", "high"}`, and `"reason"` where the interval is null."""
         reason = {} if self.reason is None else {"reason": self.reason}

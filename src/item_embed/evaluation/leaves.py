@@ -12,7 +12,6 @@ from item_embed.hashing import hash64
 
 LEAST_ROWS = 10  # a leaf of fewer rows in the catalogue is left out
 _DRAW = 0x1EAF  # the stream of the learning curve's draws
-_LEVELS = " > "
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,6 @@ class LeafTask:
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
     remarks: tuple[str, ...] = ()
-
-    @property
-    def top_levels(self) -> tuple[str, ...]:
-        """The first level of each leaf's path."""
-        return tuple(leaf.split(_LEVELS)[0] for leaf in self.leaves)
 
     def drawn(self, per_leaf: int, seed: int = 0) -> NDArray[np.int64]:
         """So many training rows of each leaf, all of a leaf that has fewer, in the catalogue's order.

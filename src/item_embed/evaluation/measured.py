@@ -20,7 +20,7 @@ from item_embed.embedding.seen import Modalities
 from item_embed.errors import ConfigError
 from item_embed.evaluation.classification import Judged
 from item_embed.evaluation.dominance import Movement
-from item_embed.evaluation.intervals import Figure, ratios
+from item_embed.evaluation.intervals import RESAMPLES, Figure, draws, ratios
 from item_embed.evaluation.metrics import QueryMetrics
 from item_embed.files import whole_file
 
@@ -34,6 +34,7 @@ FIGURES = {
     "accuracy": "leaf accuracy",
     "dominance_index": "dominance index",
 }
+_SIGNED = ("dominance_index",)
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,34 @@ class Sums:
     def minus(self, other: "Sums", seed: int = 0) -> Figure:
         """How far it lies above another method's figure of the same clusters, paired: both are resampled together.
 
+        Clusters may weigh something else in the other, as they do in the index of dominance; then both figures are
+        computed anew of every resample.
+
         Raises:
-            ValueError: when the two are not figures of the same clusters, each of the same weight.
+            ValueError: when the two are not figures of equally many clusters.
         """
-        if not np.array_equal(self.denominators, other.denominators):
+        if self.weighs_as(other):
+            return self.less(other).figure(seed)
+        clusters = len(self.numerators)
+        if clusters != len(other.numerators):
             raise ValueError("only figures over the same clusters can be subtracted")
-        return Sums(self.numerators - other.numerators, self.denominators).figure(seed)
+        value = self.value - other.value
+        if clusters < 2:
+            return Figure(value, None, None, "too few to resample for an interval")
+        columns = np.stack([self.numerators, other.numerators, self.denominators, other.denominators], axis=1)
+        totals = np.concatenate([counts @ columns for counts in draws(clusters, RESAMPLES, seed)])
+        above, below = totals[:, :2], totals[:, 2:]
+        drawn = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+        low, high = np.quantile(drawn[:, 0] - drawn[:, 1], [0.025, 0.975])
+        return Figure(value, float(low), float(high))
+
+    def weighs_as(self, other: "Sums") -> bool:
+        """Whether each cluster weighs the same in both, so that their difference is one of sums."""
+        return np.array_equal(self.denominators, other.denominators)
+
+    def less(self, other: "Sums") -> "Sums":
+        """The difference of two in which each cluster weighs the same."""
+        return Sums(self.numerators - other.numerators, self.denominators)
 
 
 def mean(parts: Sequence[Sums]) -> Sums:
@@ -162,6 +185,11 @@ def read_measured(path: Path) -> dict[str, Sums]:
         str(name): Sums(numerators[names == name], denominators[names == name])
         for name in dict.fromkeys(names.tolist())
     }
+
+
+def form(name: str) -> str:
+    """How a figure of this name is written: one that may be negative with its sign."""
+    return "+.3f" if name in _SIGNED else ".3f"
 
 
 def known(names: Iterable[str]) -> list[str]:

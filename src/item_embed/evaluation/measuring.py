@@ -11,11 +11,12 @@ from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import Embeds
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import CatalogError
+from item_embed.evaluation.asked import Asked
 from item_embed.evaluation.classification import judge
 from item_embed.evaluation.classifiers import Classifier, linear_probe
 from item_embed.evaluation.dominance import evaluate_dominance
 from item_embed.evaluation.finders import VectorFinder, vector_finder
-from item_embed.evaluation.leaves import LeafTask
+from item_embed.evaluation.leaves import LeafTask, leaf_task
 from item_embed.evaluation.measured import Sums, accuracy_sums, alone, dominance_sums, retrieval_sums
 from item_embed.evaluation.queries import QuerySet
 from item_embed.evaluation.same_product import SameProductResult
@@ -33,12 +34,41 @@ class Questions:
         queries: the same-product queries.
         leaves: the labelled rows for leaf category, which a linear probe learns from; None: not asked.
         seed: of draws.
+        remarks: what a reader of the figures should know of all that.
     """
 
     catalog: Catalog
     queries: QuerySet
     leaves: LeafTask | None = None
     seed: int = 0
+    remarks: tuple[str, ...] = ()
+
+
+def open_questions(catalog: Catalog, asked: Asked, *, leaf_category: bool = True) -> Questions:
+    """The questions that a catalogue has answers to.
+
+    Args:
+        catalog: the N rows.
+        asked: the same-product queries.
+        leaf_category: whether to ask for leaf category where there are labels.
+
+    Raises:
+        ConfigError, CatalogError: when there are no such queries.
+
+    Example:
+        >>> open_questions(Catalog("catalog"), Asked(relist=500)).remarks  # doctest: +SKIP
+        ('Simulated relistings: ...',)
+    """
+    queries = asked.queries(catalog)
+    leaves, remarks = None, queries.remarks
+    if leaf_category:
+        try:
+            leaves = leaf_task(catalog)
+        except CatalogError as error:  # no labels, or one leaf: the other figures are there all the same
+            remarks = (*remarks, f"Leaf category is not measured: {error}")
+        else:
+            remarks = (*remarks, *leaves.remarks)
+    return Questions(catalog, queries, leaves, asked.seed, remarks)
 
 
 def measure(

@@ -20,10 +20,15 @@ if TYPE_CHECKING:  # matplotlib takes its time, and is needed only where a page 
     from matplotlib.axes import Axes
 
 _INK = "#010203"  # stands for the page's own text colour, whatever that is
-_COLOURS = ("#3f7fd1", "#d1603d", "#2f9a68", "#9c6fcf", "#ab8420", "#2b95a5")  # readable on light and on dark ground
-_OTHERS = "#858d96"  # of what is only compared with
+#: Of what is measured, in this order; readable on light and on dark ground.
+COLOURS = ("#3f7fd1", "#d1603d", "#2f9a68", "#9c6fcf", "#ab8420", "#2b95a5")
+#: The colour of what is only compared with.
+OTHERS = "#858d96"
+#: The line of what is only compared with.
+DASHED = (0, (4, 3))
+#: Inches of the height of a row with a name on its left.
+ROW = 0.27
 _WIDTH = 4.0  # inches
-_ROW = 0.27  # inches of a row's height
 _LONGEST = 24  # letters of a label in one line
 _STYLE: Any = {
     **dict.fromkeys(("text.color", "xtick.color", "ytick.color", "axes.labelcolor", "axes.edgecolor"), _INK),
@@ -72,21 +77,21 @@ def dot_plot(
 
     def draw(axes: "Axes") -> None:
         for place, (_, figure) in enumerate(rows):
-            colour = _COLOURS[0] if place < first else _OTHERS
-            low, high = _ends(figure)
+            colour = COLOURS[0] if place < first else OTHERS
+            low, high = figure.ends
             if bars:
                 axes.barh(place, figure.value, height=0.6, color=colour, alpha=0.35)
             axes.plot([low, high], [place, place], color=colour, linewidth=2, solid_capstyle="round")
             axes.plot(figure.value, place, "o", color=colour, markersize=5)
             axes.text(1.03, place, f"{figure.value:.3f}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
-        axes.set_yticks(range(len(rows)), [_label(name) for name, _ in rows])
+        axes.set_yticks(range(len(rows)), [two_lines(name) for name, _ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlim(*(limits or _limits([figure for _, figure in rows])))
         axes.tick_params(axis="y", length=0)
-        _grid(axes, "x")
+        draw_grid(axes, "x")
 
-    lines = sum(_label(name).count("\n") + 1 for name, _ in rows)
-    return _drawn(title, 0.75 + _ROW * max(lines, len(rows)), draw)
+    lines = sum(two_lines(name).count("\n") + 1 for name, _ in rows)
+    return plot_svg(title, 0.75 + ROW * max(lines, len(rows)), draw)
 
 
 def curve_plot(
@@ -120,11 +125,11 @@ def curve_plot(
 
     def draw(axes: "Axes") -> None:
         for number, one in enumerate(series):
-            _curve(axes, one, _COLOURS[number % len(_COLOURS)])
+            _curve(axes, one, COLOURS[number % len(COLOURS)])
         if level is not None:
-            axes.axhline(level.value, color=_OTHERS, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+            axes.axhline(level.value, color=OTHERS, linewidth=1.2, linestyle=DASHED, zorder=1)
         if diagonal:
-            axes.axline((0, 0), (1, 1), color=_OTHERS, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+            axes.axline((0, 0), (1, 1), color=OTHERS, linewidth=1.2, linestyle=DASHED, zorder=1)
         places = [place for one in series for place in one.x]
         if log:
             axes.set_xscale("log")
@@ -140,11 +145,11 @@ def curve_plot(
         axes.set_ylim(*(limits or _limits(measured)))
         axes.set_xlabel(xlabel, fontsize=8)
         axes.set_ylabel(ylabel, fontsize=8)
-        _grid(axes, "y")
+        draw_grid(axes, "y")
         if len(series) > 1:
             axes.legend()
 
-    return _drawn(title, height, draw)
+    return plot_svg(title, height, draw)
 
 
 def line_plot(title: str, figure: Figure, ends: tuple[str, str], limits: tuple[float, float] = (-1, 1)) -> str:
@@ -160,8 +165,8 @@ def line_plot(title: str, figure: Figure, ends: tuple[str, str], limits: tuple[f
     def draw(axes: "Axes") -> None:
         axes.axvline(sum(limits) / 2, color=_INK, alpha=0.3, linewidth=1)
         axes.plot(limits, (0, 0), color=_INK, alpha=0.3, linewidth=1)
-        axes.plot(_ends(figure), (0, 0), color=_COLOURS[0], linewidth=3, solid_capstyle="round")
-        axes.plot(figure.value, 0, "o", color=_COLOURS[0], markersize=7)
+        axes.plot(figure.ends, (0, 0), color=COLOURS[0], linewidth=3, solid_capstyle="round")
+        axes.plot(figure.value, 0, "o", color=COLOURS[0], markersize=7)
         axes.annotate(f"{figure.value:+.2f}", (figure.value, 0), (0, 8), textcoords="offset points", ha="center")
         for end, name, side in zip(limits, ends, ("left", "right"), strict=True):
             axes.text(end, -0.75, name, ha=side, va="center", fontsize=8)
@@ -171,7 +176,7 @@ def line_plot(title: str, figure: Figure, ends: tuple[str, str], limits: tuple[f
         axes.set_xticks([limits[0], sum(limits) / 2, limits[1]])
         axes.spines["left"].set_visible(False)
 
-    return _drawn(title, 1.35, draw)
+    return plot_svg(title, 1.35, draw)
 
 
 def heat_map(
@@ -193,7 +198,7 @@ def heat_map(
     def draw(axes: "Axes") -> None:
         for (row, column), count in np.ndenumerate(counts):
             if count:
-                colour = _COLOURS[0] if right[row, column] else _COLOURS[1]
+                colour = COLOURS[0] if right[row, column] else COLOURS[1]
                 shade = 0.1 + 0.7 * shares[row, column] ** 0.5
                 axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour, alpha=shade, linewidth=0))
                 axes.text(column, row, f"{count:,}", ha="center", va="center", fontsize=7)
@@ -206,7 +211,7 @@ def heat_map(
         for side in axes.spines.values():
             side.set_visible(False)
 
-    return _drawn(title, 1.6 + 0.3 * len(rows), draw, width=1.9 + 0.42 * len(columns))
+    return plot_svg(title, 1.6 + 0.3 * len(rows), draw, width=1.9 + 0.42 * len(columns))
 
 
 def loss_curves(metrics_file: str | Path) -> list[str]:
@@ -230,7 +235,7 @@ def _losses(objective: str, splits: dict[str, list[tuple[int, float]]]) -> str:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.legend()
 
-    return _drawn(objective.upper(), 2.5, draw)
+    return plot_svg(objective.upper(), 2.5, draw)
 
 
 def _read_losses(path: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
@@ -245,7 +250,19 @@ def _read_losses(path: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
     return curves
 
 
-def _drawn(title: str, height: float, draw: "Callable[[Axes], None]", width: float = _WIDTH) -> str:
+def plot_svg(title: str, height: float, draw: "Callable[[Axes], None]", width: float = _WIDTH) -> str:
+    """A plot of one's own as inline SVG, in the look of those here.
+
+    Args:
+        title: above the plot.
+        height: inches.
+        draw: draws into the axes.
+        width: inches.
+
+    Example:
+        >>> plot_svg("loss", 2.5, lambda axes: axes.plot([1, 2], [3, 4])).startswith("<svg")  # doctest: +SKIP
+        True
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
@@ -263,7 +280,7 @@ def _drawn(title: str, height: float, draw: "Callable[[Axes], None]", width: flo
 
 
 def _curve(axes: "Axes", series: Series, colour: str) -> None:
-    lows, highs = zip(*map(_ends, series.figures), strict=True)
+    lows, highs = zip(*(figure.ends for figure in series.figures), strict=True)
     if len(series.x) == 1:
         axes.plot([series.x[0]] * 2, [lows[0], highs[0]], color=colour, linewidth=1.4)
     else:
@@ -272,19 +289,15 @@ def _curve(axes: "Axes", series: Series, colour: str) -> None:
     axes.plot(series.x, values, color=colour, linewidth=1.4, marker="o", markersize=3.5, label=series.name)
 
 
-def _grid(axes: "Axes", axis: Literal["x", "y"]) -> None:
+def draw_grid(axes: "Axes", axis: Literal["x", "y"]) -> None:
+    """Faint lines behind what is drawn, at the ticks of an axis."""
     axes.set_axisbelow(True)
     axes.grid(axis=axis, color=_INK, alpha=0.12, linewidth=0.8)
 
 
-def _ends(figure: Figure) -> tuple[float, float]:
-    """Of the interval; the value itself where there is none."""
-    return (figure.value if figure.low is None else figure.low, figure.value if figure.high is None else figure.high)
-
-
 def _limits(figures: Sequence[Figure]) -> tuple[float, float]:
     """An axis from 0 that holds all intervals."""
-    lows, highs = zip(*map(_ends, figures), strict=True)
+    lows, highs = zip(*(figure.ends for figure in figures), strict=True)
     low, high = min(0.0, *lows), max(0.0, *highs)
     room = 0.05 * (high - low) or 1.0
     return low - room * (low < 0), high + room
@@ -300,8 +313,8 @@ def _around(places: Sequence[float], *, log: bool) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _label(name: str) -> str:
-    """A name in at most two lines."""
+def two_lines(name: str) -> str:
+    """A name beside a row in at most two lines, the rest left out."""
     return "\n".join(textwrap.wrap(name, _LONGEST, max_lines=2, placeholder=" …"))
 
 

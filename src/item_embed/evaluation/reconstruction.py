@@ -130,8 +130,8 @@ class Masking:
     Attributes:
         pretraining: the model with its heads, not in training mode.
         processor: the model's.
-        config: of its run, with every pair matched (nothing is asked of mismatched ones) and every word asked for
-            hidden: what training shows unchanged needs no reconstruction.
+        config: of its run, with every pair matched (nothing is asked of mismatched ones), every word asked for hidden
+            (what training shows unchanged needs no reconstruction), and no second pass for ITM, which is not measured.
         catalog: whose rows are masked.
 
     Example:
@@ -212,6 +212,7 @@ def _config(model: Path, seed: int) -> RunConfig:
         config = RunConfig.model_validate(provenance["config"])
     except (OSError, ValueError, KeyError, ValidationError) as error:
         raise ModelError(f"{model} holds no model of `item pretrain` ({error}); give RUN/model.") from None
-    objectives = config.objectives.model_copy(update={"mismatch_rate": 0.0, "token_corruption": (1.0, 0.0, 0.0)})
+    changes = {"mismatch_rate": 0.0, "token_corruption": (1.0, 0.0, 0.0), "itm_input": "masked"}
+    objectives = config.objectives.model_copy(update=changes)
     training = config.training.model_copy(update={"seed": seed, "pixel_cache_mb": 0})
     return config.model_copy(update={"objectives": objectives, "training": training})

@@ -59,8 +59,15 @@ class SameProductResult:
         return figures(self.metrics, self.queries.products, minus=other, seed=seed)
 
     def figures_by(self, column: str, seed: int = 0) -> dict[str, tuple[int, dict[str, Figure]]]:
-        """For each value of a column of the query file: how many queries have it, and their figures."""
-        values = np.array(column_of(self.queries, column))
+        """For each value of a column of the queries: how many have it, and their figures.
+
+        Raises:
+            ConfigError: when the queries have no such column; `columns.told_apart` gives them any of the catalogue.
+        """
+        if column not in self.queries.columns:
+            known = ", ".join(sorted(self.queries.columns)) or "none"
+            raise ConfigError(f"the queries have no column {column!r} to be told apart by; they have {known}.")
+        values = np.array(self.queries.columns[column])
         parts = {str(value): values == value for value in np.unique(values)}
         return {
             value: (
@@ -129,22 +136,6 @@ def judge(ranking: Ranking, queries: QuerySet, method: str, modalities: Modaliti
     """Turn what was found into metrics."""
     right = queries.is_right(ranking.rows)
     return SameProductResult(method, modalities, queries, ranking, right, query_metrics(right, queries.relevant))
-
-
-def column_of(queries: QuerySet, column: str) -> list[str]:
-    """A column of the query file by which figures are told apart.
-
-    Raises:
-        ConfigError: when the queries have no such column.
-    """
-    if column not in queries.columns:
-        known = (
-            f"the file of queries has {', '.join(sorted(queries.columns))}"
-            if queries.columns
-            else ("only given queries (--queries) with further columns can be told apart")
-        )
-        raise ConfigError(f"there is no column {column!r} for --by; {known}.")
-    return queries.columns[column]
 
 
 def as_json(

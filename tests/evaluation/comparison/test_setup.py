@@ -52,18 +52,18 @@ def test_a_comparison_goes_on_with_the_same_alone(setup: Setup, tmp_path: Path) 
     setup.begin()
     setup.begin()
     other = tiny_config("training.steps=7")
-    with pytest.raises(ConfigError, match="begun with another configuration: go on with the same"):
+    with pytest.raises(ConfigError, match="begun with another configuration, and figures of both"):
         replace(setup, config=other).begin()
-    with pytest.raises(ConfigError, match="another queries"):
+    with pytest.raises(ConfigError, match="begun with other queries"):
         replace(setup, asked=Asked(relist=3)).begin()
-    with pytest.raises(ConfigError, match="another catalogue and another queries"):
+    with pytest.raises(ConfigError, match="begun with another catalogue and other queries"):
         replace(setup, path=shop(tmp_path / "shop").path, asked=Asked(relist=3)).begin()
 
 
 def test_a_folder_of_something_else_is_refused(setup: Setup) -> None:
     setup.out.mkdir()
     (setup.out / "letter.txt").write_text("dear all", encoding="utf8")
-    with pytest.raises(ConfigError, match="holds no comparison: choose another --out"):
+    with pytest.raises(ConfigError, match="holds no comparison; choose another --out"):
         setup.begin()
 
 

@@ -4,11 +4,13 @@ import pytest
 
 from item_embed.evaluation.asked import Asked
 from item_embed.evaluation.comparison import running
+from item_embed.evaluation.comparison.entry import Entry, Facts
 from item_embed.evaluation.comparison.running import Comparison, compare
 from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.comparison.tables import comparison_json, comparison_tables, summary
 from item_embed.evaluation.measured import mean
 from tests.evaluation.comparison.learners import fake_learner, labelled_shop
+from tests.evaluation.sums import drawn
 from tests.tiny import tiny_config
 
 
@@ -47,6 +49,22 @@ def test_differences_are_paired_and_marked_where_they_decide_nothing(found: Comp
     assert good.minus(noisy).low > 0  # type: ignore[operator]
     same = good.minus(mean([e.measured["map_at_10"] for e in found.entries["tfidf"]]))
     assert rows["tfidf"]["MAP@10"].endswith(" n.s.") == (same.low is not None and same.low <= 0)
+
+
+def test_the_index_of_dominance_is_compared_too_and_signed(found: Comparison) -> None:
+    methods = {"item": [0, 1], "clip": [2], "joined": [3, 4]}
+    entries = {name: [Entry(name, seed, Facts("both"), drawn(seed)) for seed in of] for name, of in methods.items()}
+    seen = Comparison(found.questions, entries)
+    index = {name: mean([entry.measured["dominance_index"] for entry in of]) for name, of in entries.items()}
+    _, figures, differences = comparison_tables(seen, "item")
+    assert (figures.columns[-1], differences.columns[-1]) == ("dominance index", "dominance index")
+    low, high = sorted(entry.measured["dominance_index"].value for entry in entries["item"])
+    assert figures.rows[0][-1] == f"{index['item'].figure().text('+.3f')} ({low:+.3f} to {high:+.3f})"
+    told = comparison_json(seen, "item")["methods"]
+    for row, name in zip(differences.rows, ("clip", "joined"), strict=True):
+        wanted = index["item"].minus(index[name])
+        assert str(row[-1]).removesuffix(" n.s.") == wanted.text("+.3f")
+        assert told[name]["reference_minus_method"]["dominance_index"] == wanted.as_json()
 
 
 def test_what_is_left_out_is_said(found: Comparison) -> None:

@@ -36,17 +36,6 @@ def test_it_is_item_pretrain_and_goes_on_where_it_was_killed(catalog: Catalog, t
         fit(Item.named("item"), material(catalog, "training.seed=1"), tmp_path / "item")
 
 
-def test_minutes_of_a_killed_run_are_counted_on(
-    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(StoppedError):
-        Item.named("item").fit(material(catalog), tmp_path / "item", "cpu", stop_at(3))
-    (tmp_path / "item" / "spent.json").write_text('{"minutes": 100, "cpu_minutes": 200}')
-    fitted = fit(Item.named("item"), material(catalog), tmp_path / "item")
-    assert 100 < fitted.minutes < 105
-    assert 200 < fitted.cpu_minutes < 205
-
-
 @pytest.mark.parametrize(
     ("name", "tasks"),
     [

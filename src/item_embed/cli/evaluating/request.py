@@ -81,23 +81,20 @@ class Request:
 
 def queries_of(request: Request, catalog: "Catalog", default: str) -> "QuerySet":
     """The queries asked for: those of a file, simulated relistings of a split (by default `default`), its listings."""
+    from item_embed.evaluation.asked import Asked
+
+    refuse_two_sources(request.queries, request.relist, split=request.split is not None)
+    return Asked(request.queries, request.relist, request.split or default, request.seed).queries(catalog)
+
+
+def refuse_two_sources(queries: Path | None, relist: int | None, *, split: bool) -> None:
+    """Refuse a file of queries together with what makes others; `split`: whether --split was given."""
     from item_embed.errors import ConfigError
-    from item_embed.evaluation.queries import catalog_queries, given_queries
 
-    split = request.split or default
-    if request.queries is None:
-        if request.relist is None:
-            return catalog_queries(catalog, split)
-        from item_embed.evaluation.relisting import relisted_queries
-
-        return relisted_queries(catalog, request.relist, split=split, seed=request.seed)
-    if request.relist is not None:
-        raise ConfigError("--relist makes queries and --queries brings its own; leave one of them out.")
-    if request.split is not None:
-        raise ConfigError(
-            "--split chooses queries among the catalogue's rows and --queries brings its own; leave one of them out."
-        )
-    return given_queries(request.queries, catalog)
+    if queries is not None and relist is not None:
+        raise ConfigError("--queries brings its own queries and --relist makes some; leave one of them out.")
+    if queries is not None and split:
+        raise ConfigError("--split chooses rows of the catalogue and --queries brings its own; leave one of them out.")
 
 
 def show(tables: "list[Table]") -> None:

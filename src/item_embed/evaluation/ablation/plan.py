@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from item_embed.config import RunConfig
 from item_embed.errors import ConfigError
 from item_embed.evaluation.ablation.grid import Axis, Grid, Point, Settings
+from item_embed.evaluation.learners.learner import BESIDE_THE_RESULT
 from item_embed.hashing import text_hash
 
-# Settings that decide how a run goes and what it writes down, and nothing of its model.
-_BESIDE = {"log_every", "validate_every", "validation_rows", "checkpoint_every", "workers", "pixel_cache_mb"}
 _SLUG = 48  # most letters of a folder's name before seed and hash
 _BASE = "base"
 
@@ -112,7 +111,9 @@ def make_plan(grid: Grid) -> Plan:
 def run_hash(config: RunConfig) -> str:
     """Eight hexadecimal digits, equal for equal configurations; settings that leave the model as it is do not count."""
     settings = config.model_dump(mode="json")
-    settings["training"] = {name: value for name, value in settings["training"].items() if name not in _BESIDE}
+    settings["training"] = {
+        name: value for name, value in settings["training"].items() if name not in BESIDE_THE_RESULT
+    }
     return f"{text_hash(json.dumps(settings, sort_keys=True)):016x}"[-8:]
 
 

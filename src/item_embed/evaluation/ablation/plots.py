@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from item_embed.evaluation.ablation.results import AxisResult, PointResult, Spread
+from item_embed.evaluation.ablation.results import AxisResult, PointResult
 from item_embed.evaluation.measured import FIGURES, known
-from item_embed.evaluation.plots import _COLOURS, _OTHERS, _ROW, _drawn, _grid, _label
+from item_embed.evaluation.plots import COLOURS, DASHED, OTHERS, ROW, draw_grid, plot_svg, two_lines
+from item_embed.evaluation.spread import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _RATIO = 10  # numbers that lie so far apart are told apart by their ratio
-_DASHED = (0, (4, 3))
 
 
 def axis_plots(axis: AxisResult) -> list[str]:
@@ -40,14 +40,14 @@ def _line(
     def draw(axes: "Axes") -> None:
         beside = axes.transData + ScaledTranslation(5 / 72, 0, axes.figure.dpi_scale_trans)
         if base is not None:
-            axes.axhline(base.figure.value, color=_OTHERS, linewidth=1, linestyle=_DASHED, zorder=1)
+            axes.axhline(base.figure.value, color=OTHERS, linewidth=1, linestyle=DASHED, zorder=1)
         for place, spread in zip(places, spreads, strict=True):
-            low, high = _ends(spread)
-            axes.plot([place, place], [low, high], color=_COLOURS[0], linewidth=2, solid_capstyle="round")
+            low, high = spread.figure.ends
+            axes.plot([place, place], [low, high], color=COLOURS[0], linewidth=2, solid_capstyle="round")
             runs = [place] * len(spread.each)
-            axes.plot(runs, spread.each, ".", color=_COLOURS[1], markersize=5, transform=beside)
+            axes.plot(runs, spread.each, ".", color=COLOURS[1], markersize=5, transform=beside)
         values = [spreads[number].figure.value for number in order]
-        axes.plot([places[n] for n in order], values, "-o", color=_COLOURS[0], linewidth=1.4, markersize=5)
+        axes.plot([places[n] for n in order], values, "-o", color=COLOURS[0], linewidth=1.4, markersize=5)
         if min(places) > 0 and max(places) / min(places) >= _RATIO:
             axes.set_xscale("log")
         axes.set_xticks(places, [point.label for point in points])
@@ -55,24 +55,24 @@ def _line(
         axes.margins(x=0.08)
         axes.set_ylim(*_limits(spreads))
         axes.set_xlabel(axis.key or "", fontsize=8)
-        _grid(axes, "y")
+        draw_grid(axes, "y")
 
-    return _drawn(title, 2.6, draw)
+    return plot_svg(title, 2.6, draw)
 
 
 def _dots(
     title: str, axis: AxisResult, points: Sequence[PointResult], spreads: Sequence[Spread], base: Spread | None
 ) -> str:
-    names = [_label(point.label) for point in points]
+    names = [two_lines(point.label) for point in points]
 
     def draw(axes: "Axes") -> None:
         if base is not None:
-            axes.axvline(base.figure.value, color=_OTHERS, linewidth=1, linestyle=_DASHED, zorder=1)
+            axes.axvline(base.figure.value, color=OTHERS, linewidth=1, linestyle=DASHED, zorder=1)
         for place, (point, spread) in enumerate(zip(points, spreads, strict=True)):
-            colour = _OTHERS if point is axis.points[axis.base] else _COLOURS[0]
-            axes.plot(_ends(spread), [place, place], color=colour, linewidth=2, solid_capstyle="round")
+            colour = OTHERS if point is axis.points[axis.base] else COLOURS[0]
+            axes.plot(spread.figure.ends, [place, place], color=colour, linewidth=2, solid_capstyle="round")
             axes.plot(spread.figure.value, place, "o", color=colour, markersize=5)
-            axes.plot(spread.each, [place + 0.25] * len(spread.each), ".", color=_COLOURS[1], markersize=5)
+            axes.plot(spread.each, [place + 0.25] * len(spread.each), ".", color=COLOURS[1], markersize=5)
             value = f"{spread.figure.value:.3f}"
             axes.text(1.03, place, value, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
         axes.set_yticks(range(len(points)), names)
@@ -80,21 +80,15 @@ def _dots(
         axes.set_xlim(*_limits(spreads))
         axes.locator_params(axis="x", nbins=5)
         axes.tick_params(axis="y", length=0)
-        _grid(axes, "x")
+        draw_grid(axes, "x")
 
     lines = sum(name.count("\n") + 1 for name in names)
-    return _drawn(title, 0.75 + 1.3 * _ROW * max(lines, len(points)), draw)
-
-
-def _ends(spread: Spread) -> tuple[float, float]:
-    """Of the interval; the value itself where there is none."""
-    figure = spread.figure
-    return (figure.value if figure.low is None else figure.low, figure.value if figure.high is None else figure.high)
+    return plot_svg(title, 0.75 + 1.3 * ROW * max(lines, len(points)), draw)
 
 
 def _limits(spreads: Sequence[Spread]) -> tuple[float, float]:
     """A scale that holds all intervals and runs, with some room."""
-    ends = [end for spread in spreads for end in (*_ends(spread), *spread.each)]
+    ends = [end for spread in spreads for end in (*spread.figure.ends, *spread.each)]
     low, high = min(ends), max(ends)
     room = 0.06 * (high - low) or 0.05
     return low - room, high + room

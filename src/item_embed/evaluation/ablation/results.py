@@ -6,18 +6,16 @@ seeds do.
 """
 
 import json
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
-
 from item_embed.errors import ConfigError
 from item_embed.evaluation.ablation.plan import AxisRuns, Plan, PointRuns, Run
-from item_embed.evaluation.ablation.running import Ablation
-from item_embed.evaluation.intervals import RESAMPLES, Figure, draws, ratios
-from item_embed.evaluation.measured import Measured, Sums, known, mean, read_measured
+from item_embed.evaluation.ablation.running import FAILED, MEASURED, Ablation
+from item_embed.evaluation.measured import Measured, read_measured
+from item_embed.evaluation.spread import Spread, differences, figures
 
 
 @dataclass(frozen=True)
@@ -37,25 +35,6 @@ class Made:
     samples: int
     minutes: float
     cpu_minutes: float
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A figure over several runs.
-
-    Attributes:
-        figure: the mean with its interval.
-        each: by run, in the order of the runs.
-    """
-
-    figure: Figure
-    each: tuple[float, ...]
-
-    @property
-    def decided(self) -> bool:
-        """Whether, of a difference, the interval leaves 0 out."""
-        low, high = self.figure.low, self.figure.high
-        return low is not None and high is not None and not low <= 0 <= high
 
 
 @dataclass(frozen=True)
@@ -173,55 +152,13 @@ def axis_result(axis: AxisRuns, made: Mapping[str, Made], failed: Collection[str
     return AxisResult(axis.title, points, axis.base, axis.key)
 
 
-def figures(runs: Sequence[Measured], seed: int = 0) -> dict[str, Spread]:
-    """Each figure that all of the runs have: its mean, and each run's own."""
-    means = {name: mean([run[name] for run in runs]) for name in _shared(runs)}
-    intervals = _figures(means, seed)
-    return {name: Spread(intervals[name], tuple(run[name].value for run in runs)) for name in means}
-
-
-def differences(runs: Sequence[Measured], base: Sequence[Measured], seed: int = 0) -> dict[str, Spread]:
-    """How far each figure of the runs lies above that of as many others of the same clusters, in pairs.
-
-    The same products are resampled in both, so what they share cancels out.
-    """
-    found = {}
-    linear: dict[str, Sums] = {}
-    for name in _shared([*runs, *base]):
-        ours, theirs = mean([run[name] for run in runs]), mean([run[name] for run in base])
-        if np.array_equal(ours.denominators, theirs.denominators):
-            linear[name] = Sums(ours.numerators - theirs.numerators, ours.denominators)
-        else:
-            found[name] = ratio_difference(ours, theirs, seed)
-    found |= _figures(linear, seed)
-    return {
-        name: Spread(found[name], tuple(a[name].value - b[name].value for a, b in zip(runs, base, strict=True)))
-        for name in known(found)
-    }
-
-
-def ratio_difference(ours: Sums, theirs: Sums, seed: int = 0) -> Figure:
-    """The difference of two figures of the same clusters with weights of their own, as the dominance index has them.
-
-    Both are computed anew of every resample.
-    """
-    value, clusters = ours.value - theirs.value, len(ours.numerators)
-    if clusters < 2:
-        return Figure(value, None, None, "too few to resample for an interval")
-    columns = np.stack([ours.numerators, ours.denominators, theirs.numerators, theirs.denominators], axis=1)
-    totals = np.concatenate([counts @ columns for counts in draws(clusters, RESAMPLES, seed)])
-    shares = np.divide(totals[:, ::2], totals[:, 1::2], out=np.zeros((len(totals), 2)), where=totals[:, 1::2] > 0)
-    low, high = np.quantile(shares[:, 0] - shares[:, 1], [0.025, 0.975])
-    return Figure(value, float(low), float(high))
-
-
 def read_made(folder: Path) -> Made | None:
     """What a run's folder holds; None before it is measured.
 
     Raises:
         ConfigError: when it is damaged.
     """
-    file = folder / "measured.parquet"
+    file = folder / MEASURED
     if not file.is_file():
         return None
     try:
@@ -234,7 +171,7 @@ def read_made(folder: Path) -> Made | None:
 def read_failure(folder: Path) -> str | None:
     """Why a run failed when it was last tried; None where it did not."""
     try:
-        return str(json.loads((folder / "failed.json").read_text(encoding="utf8"))["reason"])
+        return str(json.loads((folder / FAILED).read_text(encoding="utf8"))["reason"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError):
@@ -243,23 +180,3 @@ def read_failure(folder: Path) -> str | None:
 
 def _made(point: PointRuns, made: Mapping[str, Made]) -> dict[Hashable, Made]:
     return {key: made[run.name] for key, run in point.runs.items() if run.name in made}
-
-
-def _shared(runs: Sequence[Measured]) -> list[str]:
-    return known(set.intersection(*(set(run) for run in runs))) if runs else []
-
-
-def _figures(sums: Mapping[str, Sums], seed: int) -> dict[str, Figure]:
-    """`Sums.figure` of each, with one draw for all that have as many clusters: equal seeds draw equal resamples."""
-    found = {}
-    alike: dict[int, list[str]] = {}
-    for name, one in sums.items():
-        if one.denominators.any():
-            alike.setdefault(len(one.numerators), []).append(name)
-        else:
-            found[name] = one.figure(seed)
-    for names in alike.values():
-        numerators = np.stack([sums[name].numerators for name in names], axis=1)
-        denominators = np.stack([sums[name].denominators for name in names], axis=1)
-        found |= dict(zip(names, ratios(numerators, denominators, seed=seed), strict=True))
-    return found

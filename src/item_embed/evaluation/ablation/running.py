@@ -18,22 +18,22 @@ from typing import Any
 from item_embed.catalog.store import Catalog
 from item_embed.config import RunConfig
 from item_embed.embedding.embedder import Embedder
-from item_embed.errors import CatalogError, ConfigError, ModelError
+from item_embed.errors import ModelError
 from item_embed.evaluation.ablation.plan import Run
 from item_embed.evaluation.asked import Asked
-from item_embed.evaluation.learners.fitting import Clock, Spent
-from item_embed.evaluation.learners.trained import is_done, write_done
-from item_embed.evaluation.leaves import LeafTask, leaf_task
+from item_embed.evaluation.attempts import side_by_side
+from item_embed.evaluation.begun import begin, is_begun, read_begun
+from item_embed.evaluation.learners.resuming import pretrain_or_resume
+from item_embed.evaluation.learners.trained import is_done
 from item_embed.evaluation.measured import read_measured, write_measured
-from item_embed.evaluation.measuring import Questions, measure
+from item_embed.evaluation.measuring import Questions, measure, open_questions
 from item_embed.files import whole_file
-from item_embed.parallel import WorkerError, ordered_map
 from item_embed.progress import Stages, silent_stages
 from item_embed.training.checkpoints import latest_checkpoint
-from item_embed.training.run import pretrain
 
-_GRID, _SETUP = "grid.yaml", "setup.json"
-_SPENT, _MEASURED, _FAILED = "spent.json", "measured.parquet", "failed.json"
+_GRID, _CONFIG = "grid.yaml", "config.yaml"
+#: What a run came to: its figures, or the reason why it failed.
+MEASURED, FAILED = "measured.parquet", "failed.json"
 
 
 class State(StrEnum):
@@ -98,30 +98,19 @@ class Ablation:
     @cached_property
     def questions(self) -> Questions:
         """What every run is asked."""
-        leaves = self._leaves[0]
-        return Questions(self.catalog, self.asked.queries(self.catalog), leaves, self.asked.seed)
-
-    @cached_property
-    def _leaves(self) -> tuple[LeafTask | None, tuple[str, ...]]:
-        if not self.leaf_category:
-            return None, ()
-        try:
-            task = leaf_task(self.catalog)
-        except CatalogError as error:  # no labels, or one leaf: the other figures are there all the same
-            return None, (f"Leaf category is not measured: {error}",)
-        return task, task.remarks
+        return open_questions(self.catalog, self.asked, leaf_category=self.leaf_category)
 
     @property
     def about(self) -> About:
         """What its figures are of."""
-        queries, (leaves, remarks) = self.questions.queries, self._leaves
+        queries, leaves = self.questions.queries, self.questions.leaves
         return About(
             catalog=str(self.path),
             protocol=queries.protocol,
             queries=len(queries),
             listings=len(self.catalog),
             leaf_rows=0 if leaves is None else len(leaves.test),
-            remarks=(*queries.remarks, *remarks),
+            remarks=self.questions.remarks,
         )
 
     def folder(self, run: Run) -> Path:
@@ -136,21 +125,7 @@ class Ablation:
         Raises:
             ConfigError: saying which, and the mend.
         """
-        if not (self.out / _SETUP).is_file():
-            if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
-                raise ConfigError(f"{self.out} exists and holds no ablation; choose another --out.")
-            return
-        begun = _read_setup(self.out)
-        if begun["catalogue"] != self.catalog.fingerprint:
-            raise ConfigError(
-                f"{self.out} was begun with another catalogue ({begun['about']['catalog']}, or what it held then) than "
-                f"{self.path}; go on with that one, or choose another --out."
-            )
-        if begun["queries"] != self.asked.identity():
-            raise ConfigError(
-                f"{self.out} was begun with other queries, and figures of different queries cannot be compared; go on "
-                "with those, or choose another --out."
-            )
+        is_begun(self.out, "ablation", self._identity())
 
     def begin(self, grid: Path) -> None:
         """Write down what this ablation is of; what has been made before stays.
@@ -160,12 +135,12 @@ class Ablation:
             CatalogError: when the catalogue holds no such queries.
         """
         self.check()
-        about = asdict(self.about)
-        setup = {"catalogue": self.catalog.fingerprint, "queries": self.asked.identity(), "about": about}
-        with whole_file(self.out / _SETUP) as aside:
-            aside.write_text(json.dumps(setup, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+        begin(self.out, {**self._identity(), "about": asdict(self.about)})
         with whole_file(self.out / _GRID) as aside:
             aside.write_bytes(grid.read_bytes())
+
+    def _identity(self) -> dict[str, Any]:
+        return {"catalogue": self.catalog.fingerprint, "queries": self.asked.identity()}
 
 
 def read_about(out: Path) -> About:
@@ -174,9 +149,7 @@ def read_about(out: Path) -> About:
     Raises:
         ConfigError: when the folder holds no ablation.
     """
-    if not (out / _SETUP).is_file():
-        raise ConfigError(f"{out} holds no ablation yet; run it without --table first.")
-    about = _read_setup(out)["about"]
+    about = read_begun(out, "ablation", ["about"])["about"]
     return About(**about | {"remarks": tuple(about["remarks"])})
 
 
@@ -204,33 +177,22 @@ def make_runs(
             yield run, _attempt(ablation, run, _named(stage, named))
         return
     fresh = replace(ablation)  # without what was read: processes read for themselves
-    with stage("training and measuring runs") as on_progress:
-        on_progress(0, len(missing))
-        reasons = ordered_map(partial(_attempt, fresh), missing, jobs, ahead=max(1, len(missing)))
-        try:
-            for done, (run, reason) in enumerate(zip(missing, reasons, strict=True), 1):
-                on_progress(done, len(missing))
-                yield run, reason
-        except WorkerError:
-            raise ModelError(
-                "the process of a run was ended from outside, as happens where memory runs out; the same command goes "
-                "on, better with fewer --jobs."
-            ) from None
+    yield from side_by_side(partial(_attempt, fresh), missing, jobs, "training and measuring runs", stage)
 
 
 def state(ablation: Ablation, run: Run) -> tuple[State, int]:
     """How far a run is, and the step that its training would go on from."""
     folder = ablation.folder(run)
     if is_done(folder):
-        measured = (folder / _MEASURED).is_file() and (
-            ablation.questions.leaves is None or "accuracy" in read_measured(folder / _MEASURED)
+        measured = (folder / MEASURED).is_file() and (
+            ablation.questions.leaves is None or "accuracy" in read_measured(folder / MEASURED)
         )
         return State.MEASURED if measured else State.TRAINED, run.config.training.steps
     kept = latest_checkpoint(folder / "checkpoints")
     steps = 0 if kept is None else int(kept.name.rpartition("-")[2])
-    if (folder / _FAILED).is_file():
+    if (folder / FAILED).is_file():
         return State.FAILED, steps
-    return State.BEGUN if (folder / "config.yaml").is_file() else State.MISSING, steps
+    return State.BEGUN if (folder / _CONFIG).is_file() else State.MISSING, steps
 
 
 def _named(stage: Stages, name: str) -> Stages:
@@ -241,7 +203,7 @@ def _named(stage: Stages, name: str) -> Stages:
 def _attempt(ablation: Ablation, run: Run, stage: Stages = silent_stages) -> str | None:
     """Train and measure a run; the reason where that fails."""
     folder = ablation.folder(run)
-    (folder / _FAILED).unlink(missing_ok=True)
+    (folder / FAILED).unlink(missing_ok=True)
     try:
         if not is_done(folder):
             _train(ablation, run, folder, stage)
@@ -249,51 +211,18 @@ def _attempt(ablation: Ablation, run: Run, stage: Stages = silent_stages) -> str
         measured = measure(embedder, ablation.questions, batch_size=ablation.batch_size, stage=stage)
     except (ModelError, RuntimeError, MemoryError) as error:
         reason = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}".splitlines()[0]
-        with whole_file(folder / _FAILED) as aside:
+        with whole_file(folder / FAILED) as aside:
             aside.write_text(json.dumps({"reason": reason}, ensure_ascii=False) + "\n", encoding="utf8")
         return reason
-    write_measured(folder / _MEASURED, measured)
+    write_measured(folder / MEASURED, measured)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return None
 
 
 def _train(ablation: Ablation, run: Run, folder: Path, stage: Stages) -> None:
-    begun = (folder / "config.yaml").is_file()
     # What decides the model is equal; how often it is written down stays as the run was begun.
-    config = RunConfig.load(folder / "config.yaml") if begun else run.config
-    clock = Clock(_spent(folder))
-
+    config = RunConfig.load(folder / _CONFIG) if (folder / _CONFIG).is_file() else run.config
     with stage("training") as on_progress:
-
-        def tell(step: int, total: int | None) -> None:
-            if step % config.training.checkpoint_every == 0:  # a killed run goes on from here
-                _keep(folder, clock.spent())
-            on_progress(step, total)
-
-        summary = pretrain(
-            ablation.catalog,
-            folder,
-            config,
-            exclude_groups=ablation.asked.file,
-            resume=begun,
-            on_progress=tell,
+        pretrain_or_resume(
+            ablation.catalog, folder, config, exclude_groups=ablation.asked.file, on_progress=on_progress
         )
-    write_done(folder, summary.parameters, config.training, clock.spent())
-
-
-def _keep(folder: Path, spent: Spent) -> None:
-    with whole_file(folder / _SPENT) as aside:
-        aside.write_text(json.dumps(vars(spent)), encoding="utf8")
-
-
-def _spent(folder: Path) -> Spent:
-    file = folder / _SPENT
-    return Spent(**json.loads(file.read_text(encoding="utf8"))) if file.is_file() else Spent()
-
-
-def _read_setup(out: Path) -> dict[str, Any]:
-    try:
-        setup = json.loads((out / _SETUP).read_text(encoding="utf8"))
-        return {name: setup[name] for name in ("catalogue", "queries", "about")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{out / _SETUP} cannot be read ({error}); choose another --out.") from None

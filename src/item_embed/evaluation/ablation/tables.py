@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from item_embed.evaluation.ablation.results import AblationResult, AxisResult, PointResult, Spread
+from item_embed.evaluation.ablation.results import AblationResult, AxisResult, PointResult
 from item_embed.evaluation.ablation.running import About
-from item_embed.evaluation.measured import FIGURES, known
+from item_embed.evaluation.measured import FIGURES, form, known
 from item_embed.evaluation.report import Table
-
-_UNDECIDED = " n.s."  # behind a difference whose interval holds 0
-_SIGNED = ("dominance_index",)
+from item_embed.evaluation.spread import Spread, mark
 
 
 def ablation_tables(found: AblationResult, about: About) -> list[Table]:
@@ -93,7 +91,7 @@ def axis_summary(axis: AxisResult, name: str = "macro_recall_at_10") -> str:
     above = best.minus_base.get(name)
     if above is None:
         return f"{best.label} has the highest {FIGURES[name]}, {value}; the base is not measured yet."
-    decided = "" if above.decided else ", not significant"
+    decided = "" if above.figure.decided else ", not significant"
     return (
         f"{best.label} has the highest {FIGURES[name]}, {value}; above {base.label} by "
         f"{above.figure.text('+.3f')}{decided}."
@@ -127,27 +125,21 @@ def _runs(count: int) -> str:
 
 
 def _cell(spread: Spread | None, name: str) -> str:
-    if spread is None:
-        return ""
-    return _lines(spread, "+.3f" if name in _SIGNED else ".3f")
+    return "" if spread is None else _lines(spread, form(name))
 
 
 def _difference(spread: Spread | None) -> str:
-    return "" if spread is None else _lines(spread, "+.3f", _mark(spread))
+    return "" if spread is None else _lines(spread, "+.3f", mark(spread.figure))
 
 
-def _mark(difference: Spread) -> str:
-    return "" if difference.decided else _UNDECIDED
-
-
-def _lines(spread: Spread, form: str, mark: str = "") -> str:
+def _lines(spread: Spread, written: str, behind: str = "") -> str:
     """The mean, below it its interval, below that the lowest and the highest run."""
     figure, low, high = spread.figure, min(spread.each), max(spread.each)
-    lines = [f"{figure.value:{form}}{mark}"]
+    lines = [f"{figure.value:{written}}{behind}"]
     if figure.low is not None and figure.high is not None:
-        lines.append(f"[{figure.low:{form}}, {figure.high:{form}}]")
+        lines.append(f"[{figure.low:{written}}, {figure.high:{written}}]")
     if len(spread.each) > 1:
-        lines.append(f"({low:{form}}{' to ' if '+' in form else '-'}{high:{form}})")
+        lines.append(f"({low:{written}}{' to ' if '+' in written else '-'}{high:{written}})")
     return "\n".join(lines)
 
 
@@ -201,7 +193,7 @@ def _point_json(point: PointResult) -> dict[str, Any]:
         "cpu_minutes": [one.cpu_minutes for one in made],
         "figures": _spreads_json(point.figures),
         "minus_base": {
-            name: spread | {"significant": point.minus_base[name].decided}
+            name: spread | {"significant": point.minus_base[name].figure.decided}
             for name, spread in _spreads_json(point.minus_base).items()
         },
     }

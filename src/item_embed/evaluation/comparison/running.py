@@ -1,12 +1,13 @@
 """The methods of a comparison, one after the other or side by side; what is done is not done again."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import ItemError
+from item_embed.evaluation.attempts import side_by_side
 from item_embed.evaluation.baselines import METHODS, simple_parts, weighted
 from item_embed.evaluation.classifiers import tfidf_linear
 from item_embed.evaluation.comparison.entry import Entry, Facts, read_entry, write_entry
@@ -17,7 +18,6 @@ from item_embed.evaluation.measuring import Questions, classified, measure
 from item_embed.evaluation.same_product import Scorer, evaluate_scorer
 from item_embed.evaluation.simple_weights import fit_simple_weights
 from item_embed.hashing import text_hash
-from item_embed.parallel import ordered_map
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.exact import tie_keys
 
@@ -122,11 +122,8 @@ def _attempts(missing: Sequence[_Job], jobs: int, stage: Stages) -> Iterator[tup
     if jobs == 1:
         yield from ((job, _attempt(job, stage)) for job in missing)
         return
-    with stage("training and measuring methods") as on_progress:
-        results = zip(missing, ordered_map(_attempt, missing, jobs, ahead=1), strict=True)
-        for done, attempted in enumerate(results, 1):
-            on_progress(done, len(missing))
-            yield attempted
+    fresh = [replace(job, setup=replace(job.setup)) for job in missing]  # without what was read, as processes need it
+    yield from side_by_side(_attempt, fresh, jobs, "training and measuring methods", stage)
 
 
 def _attempt(job: _Job, stage: Stages = silent_stages) -> str | None:

@@ -1,7 +1,6 @@
 """What all methods of a comparison share: catalogue, queries, configuration, tokenizer; kept, so that runs go on."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,16 @@ import torch
 
 from item_embed.catalog.store import Catalog
 from item_embed.config import RunConfig
-from item_embed.errors import CatalogError, ConfigError
 from item_embed.evaluation.asked import Asked
+from item_embed.evaluation.begun import begin, is_begun
 from item_embed.evaluation.learners.learner import Material
-from item_embed.evaluation.leaves import LeafTask, leaf_task
-from item_embed.evaluation.measuring import Questions
+from item_embed.evaluation.measuring import Questions, open_questions
 from item_embed.evaluation.relisting import write_queries
-from item_embed.files import whole_file
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.encoder import ItemModel
 from item_embed.training.run import run_tokenizer, training_rows
 
-_SETUP, _RELISTINGS = "setup.json", "relistings.parquet"
+_RELISTINGS = "relistings.parquet"
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,10 @@ class Setup:
     @cached_property
     def questions(self) -> Questions:
         """What every method is asked."""
-        made = self.out / _RELISTINGS
-        asked = Asked(file=made) if self.asked.relist is not None and made.is_file() else self.asked
-        return Questions(self.catalog, asked.queries(self.catalog), self._leaves(), self.asked.seed)
-
-    def _leaves(self) -> LeafTask | None:
-        if not self.leaf_category:
-            return None
-        try:
-            return leaf_task(self.catalog)
-        except CatalogError:  # no labels, or one leaf: the table says nothing of leaves
-            return None
+        made, asked = self.out / _RELISTINGS, self.asked
+        if asked.relist is not None and made.is_file():
+            asked = replace(asked, file=made)
+        return open_questions(self.catalog, asked, leaf_category=self.leaf_category)
 
     def material(self, seed: int) -> Material:
         """What every learner is given; nothing that queries are made from is among it."""
@@ -87,24 +77,11 @@ class Setup:
             ConfigError: when the folder holds a comparison of something else.
         """
         wanted = self._identity()
-        file = self.out / _SETUP
-        if not file.is_file():
-            if self.out.exists() and (
-                not self.out.is_dir() or {path.name for path in self.out.iterdir()} - {_RELISTINGS}
-            ):
-                raise ConfigError(f"{self.out} exists and holds no comparison: choose another --out.")
-            if self.asked.relist is not None:  # made once: every method is asked for the same photos
-                write_queries(self.out / _RELISTINGS, self.asked.queries(self.catalog), self.catalog)
-            with whole_file(file) as aside:
-                aside.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf8")
+        if is_begun(self.out, "comparison", wanted, {_RELISTINGS}):
             return
-        begun = json.loads(file.read_text(encoding="utf8"))
-        other = [name for name, value in wanted.items() if begun.get(name) != value]
-        if other:
-            raise ConfigError(
-                f"{self.out} was begun with another {' and another '.join(other)}: go on with the same, or choose "
-                "another --out."
-            )
+        if self.asked.relist is not None:  # made once: every method is asked for the same photos
+            write_queries(self.out / _RELISTINGS, self.asked.queries(self.catalog), self.catalog)
+        begin(self.out, wanted)
 
     def _identity(self) -> dict[str, Any]:
         config = self.config.model_dump(mode="json")

@@ -6,11 +6,9 @@ from typing import Any
 
 from item_embed.evaluation.comparison.entry import Entry
 from item_embed.evaluation.comparison.running import Comparison
-from item_embed.evaluation.intervals import Figure
-from item_embed.evaluation.measured import FIGURES, Sums, known, mean
+from item_embed.evaluation.measured import FIGURES, Measured, form, known, mean
 from item_embed.evaluation.report import Table
-
-_UNDECIDED = " n.s."  # behind a difference whose interval holds 0
+from item_embed.evaluation.spread import Spread, differences, figures, mark
 
 
 def comparison_tables(found: Comparison, reference: str, seed: int = 0) -> list[Table]:
@@ -35,7 +33,7 @@ def comparison_json(found: Comparison, reference: str, seed: int = 0) -> dict[st
         "queries": len(queries),
         "index_size": len(found.questions.catalog),
         "leaf_category_rows": 0 if leaves is None else len(leaves.test),
-        "remarks": [*queries.remarks, *(() if leaves is None else leaves.remarks)],
+        "remarks": list(found.questions.remarks),
         "reference": reference,
         "methods": {
             method: _method(entries, None if method == reference else against, seed)
@@ -48,7 +46,9 @@ def comparison_json(found: Comparison, reference: str, seed: int = 0) -> dict[st
 def summary(found: Comparison, figure: str = "macro_recall_at_10") -> str:
     """One sentence: which method is ahead, and by what."""
     values = {
-        method: _mean(entries, figure).value for method, entries in found.entries.items() if _has(entries, figure)
+        method: mean([one[figure] for one in runs]).value
+        for method, runs in ((method, _measured(entries)) for method, entries in found.entries.items())
+        if all(figure in one for one in runs)
     }
     if not values:
         return "nothing is measured yet."
@@ -79,7 +79,8 @@ def _methods(found: Comparison) -> Table:
 
 
 def _figures(found: Comparison, seed: int) -> Table:
-    names = known(name for entries in found.entries.values() for name in entries[0].measured)
+    spreads = {method: figures(_measured(entries), seed) for method, entries in found.entries.items()}
+    names = known(name for one in spreads.values() for name in one)
     queries = found.questions.queries
     relisted = " simulated relistings" if queries.protocol == "relistings" else " queries"
     seeds = max((len(entries) for entries in found.entries.values()), default=1)
@@ -89,34 +90,31 @@ def _figures(found: Comparison, seed: int) -> Table:
     return Table(
         title="Figures",
         columns=["method", *(FIGURES[name] for name in names)],
-        rows=[[method, *(_cell(entries, name, seed) for name in names)] for method, entries in found.entries.items()],
+        rows=[[method, *(_cell(one.get(name), name) for name in names)] for method, one in spreads.items()],
         note=f"{len(queries):,}{relisted} among {len(queries.listings):,} listings{labelled}. 95 % intervals over "
         f"products.{over}",
     )
 
 
 def _differences(found: Comparison, reference: str, seed: int) -> Table:
-    against = found.entries[reference]
-    names = [name for name in known(against[0].measured) if name != "dominance_index"]
-    rows = []
-    for method, entries in found.entries.items():
-        if method != reference:
-            cells = [
-                _marked(_mean(against, name).minus(_mean(entries, name), seed)) if _has(entries, name) else ""
-                for name in names
-            ]
-            rows.append([method, *cells])
+    against = _measured(found.entries[reference])
+    above = {
+        method: differences(against, _measured(entries), seed)
+        for method, entries in found.entries.items()
+        if method != reference
+    }
+    names = known(against[0])
     return Table(
         title=f"{reference} minus each other method",
         columns=["method", *(FIGURES[name] for name in names)],
-        rows=rows,
+        rows=[[method, *(_difference(one.get(name)) for name in names)] for method, one in above.items()],
         note="Paired: the same queries, the same resampled products; of several seeds the means are compared. "
         "n.s.: not significant, the interval holds 0.",
     )
 
 
 def _method(entries: Sequence[Entry], against: Sequence[Entry] | None, seed: int) -> dict[str, Any]:
-    facts = entries[0].facts
+    facts, several = entries[0].facts, len(entries) > 1
     object_: dict[str, Any] = {
         "sees": facts.sees,
         "labels": facts.labels,
@@ -127,33 +125,27 @@ def _method(entries: Sequence[Entry], against: Sequence[Entry] | None, seed: int
         "note": facts.note,
         "seeds": [entry.seed for entry in entries],
     }
-    for name in known(entries[0].measured):
-        by_seed = {"by_seed": [entry.measured[name].value for entry in entries]} if len(entries) > 1 else {}
-        object_[name] = _mean(entries, name).figure(seed).as_json() | by_seed
+    for name, spread in figures(_measured(entries), seed).items():
+        object_[name] = spread.figure.as_json() | ({"by_seed": list(spread.each)} if several else {})
     if against is not None:
-        shared = [name for name in known(against[0].measured) if _has(entries, name) and name != "dominance_index"]
-        object_["reference_minus_method"] = {
-            name: _mean(against, name).minus(_mean(entries, name), seed).as_json() for name in shared
-        }
+        above = differences(_measured(against), _measured(entries), seed)
+        object_["reference_minus_method"] = {name: spread.figure.as_json() for name, spread in above.items()}
     return object_
 
 
-def _has(entries: Sequence[Entry], name: str) -> bool:
-    return all(name in entry.measured for entry in entries)
+def _measured(entries: Sequence[Entry]) -> list[Measured]:
+    return [entry.measured for entry in entries]
 
 
-def _mean(entries: Sequence[Entry], name: str) -> Sums:
-    return mean([entry.measured[name] for entry in entries])
-
-
-def _cell(entries: Sequence[Entry], name: str, seed: int) -> str:
-    if not _has(entries, name):
+def _cell(spread: Spread | None, name: str) -> str:
+    if spread is None:
         return ""
-    text = _mean(entries, name).figure(seed).text("+.3f" if name == "dominance_index" else ".3f")
-    values = [entry.measured[name].value for entry in entries]
-    return text if len(values) == 1 else f"{text} ({min(values):.3f} to {max(values):.3f})"
+    written = form(name)
+    text = spread.figure.text(written)
+    if len(spread.each) == 1:
+        return text
+    return f"{text} ({min(spread.each):{written}} to {max(spread.each):{written}})"
 
 
-def _marked(difference: Figure) -> str:
-    undecided = difference.low is None or difference.high is None or difference.low <= 0 <= difference.high
-    return difference.text("+.3f") + (_UNDECIDED if undecided else "")
+def _difference(spread: Spread | None) -> str:
+    return "" if spread is None else spread.figure.text("+.3f") + mark(spread.figure)

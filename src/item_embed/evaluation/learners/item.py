@@ -12,12 +12,11 @@ from item_embed.config import RunConfig
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import ConfigError
-from item_embed.evaluation.learners.fitting import Clock, Spent
 from item_embed.evaluation.learners.learner import Fitted, Material
-from item_embed.evaluation.learners.trained import find_device, is_done, read_done, rows_hash, write_done
-from item_embed.files import whole_file
+from item_embed.evaluation.learners.resuming import pretrain_or_resume
+from item_embed.evaluation.learners.trained import find_device, is_done, read_done, rows_hash
 from item_embed.progress import OnProgress, silent
-from item_embed.training.run import pretrain, training_rows
+from item_embed.training.run import training_rows
 
 #: Variants that have a name of their own: the tasks of each output alone, and those of [CLS] alone.
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -27,7 +26,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 PREFIX = "item:"
 _BETWEEN_SETTINGS = re.compile(r",(?=[\w.]+=)")  # a value may hold commas: [0.8, 0.1, 0.1]
-_SPENT = "spent.json"
 
 
 @dataclass(frozen=True)
@@ -102,28 +100,9 @@ def _pretrain(material: Material, folder: Path, config: RunConfig, on_progress: 
     rows, _ = training_rows(material.catalog, material.exclude_groups)
     if not np.array_equal(rows, material.rows):
         raise ValueError("the rows to learn from are not the training split less the groups of exclude_groups")
-    begun = (folder / "config.yaml").is_file()
-    clock = Clock(_spent(folder) if begun else Spent())
-
-    def tell(step: int, total: int | None) -> None:
-        if step % config.training.checkpoint_every == 0:  # a killed run goes on from here
-            _keep(folder, clock.spent())
-        on_progress(step, total)
-
-    summary = pretrain(
-        material.catalog, folder, config, exclude_groups=material.exclude_groups, resume=begun, on_progress=tell
+    pretrain_or_resume(
+        material.catalog, folder, config, exclude_groups=material.exclude_groups, on_progress=on_progress
     )
-    write_done(folder, summary.parameters, config.training, clock.spent())
-
-
-def _keep(folder: Path, spent: Spent) -> None:
-    with whole_file(folder / _SPENT) as aside:
-        aside.write_text(json.dumps(vars(spent)), encoding="utf8")
-
-
-def _spent(folder: Path) -> Spent:
-    file = folder / _SPENT
-    return Spent(**json.loads(file.read_text(encoding="utf8"))) if file.is_file() else Spent()
 
 
 def _check(folder: Path, config: RunConfig, material: Material) -> None:

@@ -16,6 +16,9 @@ from item_embed.progress import OnProgress, silent
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+#: Settings of training that decide how it is watched and fed, not what comes out.
+BESIDE_THE_RESULT = {"log_every", "validate_every", "validation_rows", "checkpoint_every", "workers", "pixel_cache_mb"}
+
 
 @dataclass(frozen=True)
 class Material:

@@ -17,7 +17,7 @@ from item_embed.embedding.bulk import Embeds
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import ConfigError, ModelError
 from item_embed.evaluation.learners.fitting import Spent, Task, train
-from item_embed.evaluation.learners.learner import Fitted, Material
+from item_embed.evaluation.learners.learner import BESIDE_THE_RESULT, Fitted, Material
 from item_embed.evaluation.learners.matching import parameters
 from item_embed.files import whole_file, whole_folder
 from item_embed.model.storage import PROVENANCE_FILE, quiet_transformers
@@ -75,7 +75,9 @@ class Trained(ABC):
 
 def facts_of(name: str, material: Material) -> dict[str, Any]:
     """What decides the weights that a learner comes to have."""
-    config = material.config.model_dump(mode="json", include={"model", "augmentation", "training"})
+    config = material.config.model_dump(
+        mode="json", include={"model", "augmentation", "training"}, exclude={"training": BESIDE_THE_RESULT}
+    )
     return {
         "learner": name,
         "catalog_fingerprint": material.catalog.fingerprint,

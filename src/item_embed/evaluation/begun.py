@@ -1,0 +1,63 @@
+"""`setup.json`: what all runs of a folder are trained on and asked, so that nothing else goes on there."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from item_embed.errors import ConfigError
+from item_embed.files import whole_file
+
+_SETUP = "setup.json"
+_OTHER = {"queries": "other queries"}
+
+
+def is_begun(out: Path, what: str, identity: Mapping[str, Any], made_before: Collection[str] = ()) -> bool:
+    """Whether a folder was begun, and with the same; one that is not can be begun.
+
+    Args:
+        out: the folder.
+        what: it is of, for errors.
+        identity: by name what has to be the same, as JSON.
+        made_before: names of files that may be there before it is begun.
+
+    Raises:
+        ConfigError: when it was begun with something else or cannot be read, or is no such folder.
+
+    Example:
+        >>> is_begun(Path("comparison"), "comparison", {"catalogue": "5f0c1a9e"})  # doctest: +SKIP
+        False
+    """
+    if not (out / _SETUP).is_file():
+        if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - set(made_before)):
+            raise ConfigError(f"{out} exists and holds no {what}; choose another --out.")
+        return False
+    begun = read_begun(out, what, identity)
+    other = [_OTHER.get(name, f"another {name}") for name, value in identity.items() if begun[name] != value]
+    if other:
+        raise ConfigError(
+            f"{out} was begun with {' and '.join(other)}, and figures of both cannot be compared; go on with what its "
+            f"{_SETUP} tells, or choose another --out."
+        )
+    return True
+
+
+def begin(out: Path, setup: Mapping[str, Any]) -> None:
+    """Write down what a folder is begun with: its identity, and what else is to be known of it, as JSON."""
+    with whole_file(out / _SETUP) as aside:
+        aside.write_text(json.dumps(setup, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+
+
+def read_begun(out: Path, what: str, names: Collection[str]) -> dict[str, Any]:
+    """What a folder was begun with, by some names.
+
+    Raises:
+        ConfigError: when it was not begun, or one of the names is not there.
+    """
+    try:
+        setup = json.loads((out / _SETUP).read_text(encoding="utf8"))
+        return {name: setup[name] for name in names}
+    except FileNotFoundError:
+        raise ConfigError(f"{out} holds no {what} yet; run it without --table first.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{out / _SETUP} cannot be read ({error}); choose another --out.") from None
