@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from item_embed.cli.console import print_json, progress, say
-from item_embed.cli.evaluating.request import Split, show
+from item_embed.cli.evaluating.request import Split, refuse_two_sources, show
 
 if TYPE_CHECKING:
     from item_embed.evaluation.comparison.running import Comparison
@@ -60,10 +60,7 @@ def command(
 
     if html and not html.is_file():  # a page may be replaced
         check_output(html, "--html")
-    if queries is not None and relist is not None:
-        raise ConfigError("--queries brings its own queries and --relist makes some; leave one of them out.")
-    if queries is not None and split is not Split.TEST:
-        raise ConfigError("--split chooses rows of the catalogue and --queries brings its own; leave one of them out.")
+    refuse_two_sources(queries, relist, split=split is not Split.TEST)
     given = methods or []
     settings = [one for one in given if "=" in one and ":" not in one.split("=")[0]]
     names = [one for one in given if one not in settings] or _METHODS
