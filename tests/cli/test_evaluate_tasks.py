@@ -128,6 +128,7 @@ def test_variants(model: Path, catalog: Catalog) -> None:
     assert found["queries"]
     result = run(model, catalog.path, "--split", "test", "--variants", "shape")
     assert "a variant before the product" in result.stdout
+    assert "macro recall@10 of variants" in result.stdout
     assert "size" in refused(model, catalog.path, "--split", "test", "--variants", "size")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from item_embed.evaluation.classification import figures
 from item_embed.evaluation.dominance import Dominance
 from item_embed.evaluation.intervals import Figure
+from item_embed.evaluation.intervals import figures as retrieval_figures
 from item_embed.evaluation.leaf_category import LeafCategoryResult
 from item_embed.evaluation.report import COLUMNS, Table, few_marked, few_note, most_frequent, source
 from item_embed.evaluation.robustness import Robustness
@@ -125,16 +126,23 @@ def robustness_tables(found: Robustness) -> list[Table]:
 
 
 def variant_table(found: Variants, seed: int = 0) -> Table:
-    """How often variants are found, and before the product itself."""
+    """Variants as right answers, and as what is found before the product itself."""
     shares = found.shares(seed)
+    recall = {
+        name: retrieval_figures(one, found.products, seed=seed)["macro_recall_at_10"]
+        for name, one in (("variants", found.variants), ("product", found.product))
+    }
     return Table(
         title=f"Variants: other products with the same {found.column}",
-        columns=["share of queries with variants", found.method],
+        columns=["of the queries that have variants", found.method],
         rows=[
-            ["a variant among the first ten", shares["variant_among_ten"].text()],
-            ["a variant before the product", shares["variant_before_product"].text()],
+            ["macro recall@10 of variants", recall["variants"].text()],
+            ["macro recall@10 of the product", recall["product"].text()],
+            ["share with a variant among the first ten", shares["variant_among_ten"].text()],
+            ["share with a variant before the product", shares["variant_before_product"].text()],
         ],
-        note=f"{len(found):,} queries have variants.",
+        note=f"{len(found):,} queries have variants. They are right answers where any colour or size will do, and near "
+        "misses where only the product itself will.",
     )
 
 

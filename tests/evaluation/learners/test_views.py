@@ -38,6 +38,7 @@ def test_views_differ_with_each_of_them() -> None:
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Views whose colours are those of the photo."""
     monkeypatch.setattr(views, "COLOURS", AugmentationSettings(mirror=0.5))
+    monkeypatch.setattr(views, "GREY", 0.0)
 
 
 @pytest.mark.usefixtures("plain")
@@ -65,6 +66,20 @@ def test_crops_lie_everywhere() -> None:
     assert abs(np.mean(top - (255 - bottom))) < 8
 
 
+def test_one_view_in_five_is_grey(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 512
+    draw = (photos(count), 3, np.zeros(count, np.int64), np.arange(count))
+    seen = view(*draw)
+    grey = (seen[:, 0] == seen[:, 1]).all(axis=(1, 2)) & (seen[:, 0] == seen[:, 2]).all(axis=(1, 2))
+    assert 0.15 < grey.mean() < 0.25
+    monkeypatch.setattr(views, "GREY", 0.0)
+    coloured = view(*draw)
+    np.testing.assert_array_equal(seen[~grey], coloured[~grey])
+    expected = 0.299 * coloured[grey][:, 0] + 0.587 * coloured[grey][:, 1] + 0.114 * coloured[grey][:, 2]
+    np.testing.assert_allclose(seen[grey][:, 1], expected, atol=0.51)
+
+
+@pytest.mark.usefixtures("plain")
 def test_half_of_the_views_are_mirrored() -> None:
     count = 512
     seen = view(photos(count), 3, np.zeros(count, np.int64), np.arange(count)).astype(np.int64)

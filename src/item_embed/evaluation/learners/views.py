@@ -18,6 +18,8 @@ COLOURS = AugmentationSettings(mirror=0.5, brightness=0.4, contrast=0.4, saturat
 SMALLEST = (
     0.2  # least share of a photo's area in a view, as in MoCo: SimCLR's 0.08 leaves less than a patch of a small one
 )
+GREY = 0.2
+_GREY = np.array([0.299, 0.587, 0.114])  # what red, green and blue add to it (ITU-R BT.601)
 _WIDEST = 4 / 3  # width over height of a crop, at most, and the inverse at least
 _VIEW = 0x51DE  # the stream that gives each view draws of its own
 
@@ -64,4 +66,7 @@ def view(
     for photo, out, y, x, h, w in zip(pixels, views, top, left, tall, wide, strict=True):
         part = torch.from_numpy(photo[None, :, y : y + h, x : x + w])
         out[...] = F.interpolate(part, (height, width), mode="bilinear", antialias=True)[0].numpy()
-    return augment_photos(views, COLOURS, own, epochs, rows)
+    views = augment_photos(views, COLOURS, own, epochs, rows)
+    grey = uniform(own, _VIEW, *keys) < GREY
+    views[grey] = np.rint(np.tensordot(views[grey], _GREY, axes=(1, 0)))[:, None]
+    return views
