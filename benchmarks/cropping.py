@@ -39,7 +39,10 @@ def main() -> None:
         photos.append(cropped)
         shares.append(share)
     place = table.column_names.index("image")
-    pq.write_table(table.set_column(place, "image", pa.array(photos, pa.binary())), arguments.target)
+    arguments.target.parent.mkdir(parents=True, exist_ok=True)
+    aside = arguments.target.with_name(f"{arguments.target.name}.partial")
+    pq.write_table(table.set_column(place, "image", pa.array(photos, pa.binary())), aside)
+    aside.rename(arguments.target)
     kept = np.array([share for share in shares if share is not None])
     print(
         f"{len(kept):,} photos; the region takes {kept.mean():.2f} of a photo's area on average, "

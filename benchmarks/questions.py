@@ -25,11 +25,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+
+from item_embed.catalog.references import rows_of_items
+from item_embed.catalog.store import Catalog
+from item_embed.hashing import hash64
 
 HERE = Path(__file__).parent
 ITEM = str(Path(sys.executable).with_name("item"))
@@ -42,25 +49,35 @@ TASKS = ("itm", "mlm", "mim", "gmlm", "gmim")
 
 @dataclass(frozen=True)
 class Step:
-    """A command: what exists once it is done, and the file that its output goes to, if that is kept."""
+    """A command: what exists once it is done, the file that its output goes to, and what is made ready before it."""
 
     done: Path
     command: list[str]
     output: Path | None = None
+    first: Callable[[], None] | None = None
 
     def run(self) -> None:
         """Run it, unless it was."""
         if self.done.exists():
             return
         print(shlex.join(self.command), file=sys.stderr, flush=True)
+        begun = self.done.parent.exists()
+        resumed = ["--resume"] if begun and self.command[1] == "pretrain" else []
         self.done.parent.mkdir(parents=True, exist_ok=True)
-        shown = subprocess.run(self.command, stdout=subprocess.PIPE, text=True, check=False)
+        if self.first is not None:
+            self.first()
+        shown = subprocess.run([*self.command, *resumed], stdout=subprocess.PIPE, text=True, check=False)
         if shown.returncode:
             sys.exit(f"{shlex.join(self.command)}\nended with {shown.returncode}")
         if self.output is not None:
-            aside = self.output.with_suffix(".partial")
-            aside.write_text(shown.stdout, encoding="utf8")
-            aside.rename(self.output)
+            write(self.output, shown.stdout)
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file that is whole or not there."""
+    aside = file.with_name(f"{file.name}.partial")
+    aside.write_text(text, encoding="utf8")
+    aside.rename(file)
 
 
 @dataclass(frozen=True)
@@ -127,11 +144,10 @@ class Bench:
         grid, out = self.out / f"{name}.yaml", self.out / name
         seeds = list(range(self.scale["seeds"]))
         written = {"config": self.scale["config"], "settings": self.settings(), "seeds": seeds, "axes": axes}
-        grid.parent.mkdir(parents=True, exist_ok=True)
-        grid.write_text(yaml.safe_dump(written, sort_keys=False), encoding="utf8")
         command = [ITEM, "ablate", str(grid), str(catalog), "--out", str(out), "--jobs", str(self.scale["jobs"])]
         text = self.out / f"{name}.txt"
-        return Step(text, [*command, *options], text)
+        first = partial(write, grid, yaml.safe_dump(written, sort_keys=False))
+        return Step(text, [*command, *options], text, first)
 
     def evaluated(self, name: str, model: Path, catalog: Path, *options: str) -> Step:
         """`item evaluate`: its tables in NAME.txt."""
@@ -225,7 +241,6 @@ def regions(bench: Bench) -> Iterator[Step]:
     """The same rows and queries with photos cropped to what stands out."""
     yield from main_table(bench)
     feeds = bench.out / "feeds"
-    feeds.mkdir(parents=True, exist_ok=True)
     cropped = {name: feeds / f"{name}-cropped.parquet" for name in ("fashion", "fashion_relist")}
     for name, target in cropped.items():
         command = [sys.executable, str(HERE / "cropping.py"), str(bench.data / f"{name}.parquet"), str(target)]
@@ -249,37 +264,40 @@ def scale(bench: Bench) -> Iterator[Step]:
     """Quality and loss against samples, parameters and rows."""
     catalog, steps = bench.fashion()
     yield from steps
-    counts = {
-        f"{count * 256:,} samples": bench.settings(count) for count in bench.scale["samples"] if count != bench.first
-    }
+    more = {f"{count:,} steps": bench.settings(count) for count in bench.scale["samples"] if count != bench.first}
     axes = {
-        "samples": {f"{bench.first * 256:,} samples": {}, **counts},
+        "samples": {f"{bench.first:,} steps": {}, **more},
         "parameters": {"as configured": {}, **bench.scale["sizes"]},
     }
     yield bench.ablated("scale", catalog, axes, "--queries", str(bench.relistings))
-    models = []
     for rows in bench.scale["rows"]:
-        part, steps = fewer_rows(bench, rows)
-        yield from steps
+        left_out = bench.out / "feeds" / f"all-but-{rows}.parquet"
+        part = partial(write_left_out, left_out, catalog, bench.relistings, rows)
         for seed in range(bench.scale["seeds"]):
             run = bench.out / "fewer" / f"{rows}-{seed}"
             settings = [f"{key}={json.dumps(value)}" for key, value in bench.settings().items()]
-            command = [ITEM, "pretrain", str(part), *settings, f"training.seed={seed}", "--out", str(run)]
-            yield Step(run / "model", [*command, "--config", bench.scale["config"]])
-            models.append(f"frozen:{run / 'model'}")
-    yield bench.compared("rows", catalog, models, "--queries", str(bench.relistings), seeds=1)
+            command = [ITEM, "pretrain", str(catalog), *settings, f"training.seed={seed}", "--out", str(run)]
+            options = ["--config", bench.scale["config"], "--exclude-groups", str(left_out)]
+            yield Step(run / "model", [*command, *options], first=part)
+            yield bench.evaluated(f"rows-{rows}-{seed}", run / "model", catalog, "--queries", str(bench.relistings))
 
 
-def fewer_rows(bench: Bench, rows: int) -> tuple[Path, list[Step]]:
-    """A catalogue of so many of fashion's rows, none of them of a group that a query is made from."""
-    feed = bench.out / "feeds" / f"fashion-{rows}.parquet"
-    if not feed.exists():
-        table = pq.ParquetFile(bench.data / "fashion.parquet").read()
-        asked = set(pq.ParquetFile(bench.relistings).read(columns=["split_group"])["split_group"].to_pylist())
-        kept = [row for row, group in enumerate(table["split_group"].to_pylist()) if group not in asked]
-        feed.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table.take(kept[:: max(1, len(kept) // rows)][:rows]), feed)
-    return bench.prepared(f"fashion-{rows}", feed, "--group-column", "split_group")
+def write_left_out(target: Path, catalog: Path, queries: Path, rows: int) -> None:
+    """The items whose groups are left out so that about so many training rows stay, none of a group of a query."""
+    opened = Catalog(catalog)
+    asked = np.unique(opened.groups[rows_of_items(queries, opened, "--queries")])
+    train = opened.rows("train")
+    train = train[~np.isin(opened.groups[train], asked)]
+    groups, counts = np.unique(opened.groups[train], return_counts=True)
+    order = np.argsort(hash64(0, groups), kind="stable")
+    kept = groups[order[: int(np.searchsorted(np.cumsum(counts[order]), rows)) + 1]]
+    without = np.unique(np.concatenate([np.setdiff1d(groups, kept), asked]))
+    _, first = np.unique(opened.groups, return_index=True)
+    named = first[np.isin(opened.groups[first], without)]  # a row of each group is enough
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f"{target.name}.partial")
+    pq.write_table(pa.table({"item_id": [opened.ids[row] for row in named]}), aside)
+    aside.rename(target)
 
 
 QUESTIONS: dict[str, Callable[[Bench], Iterator[Step]]] = {
