@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from item_embed.cli import compare
 from item_embed.cli.main import guarded
 from item_embed.evaluation.comparison import running
+from item_embed.files import locked
 from tests.evaluation.comparison.learners import fake_learner, labelled_shop
 from tests.evaluation.relistings import query, write_queries
 
@@ -52,10 +53,37 @@ def test_a_comparison_is_told_and_goes_on(tmp_path: Path, catalog: Path) -> None
 
 def test_table_trains_nothing(tmp_path: Path, catalog: Path) -> None:
     out = tmp_path / "out"
-    result = run(catalog, "good", "noisy", *SMALL, "--out", out, "--table")
+    assert "holds no comparison yet; run it without --table first" in refused(catalog, "good", "--out", out, "--table")
+    assert not out.exists()
+    assert run(catalog, "good", *SMALL, "--out", out).exit_code == 0
+    before = sorted(out.rglob("*"))
+    result = run(catalog, "noisy", *SMALL, "--out", out, "--table")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == "0 methods: nothing is measured yet."
-    assert not out.exists()
+    assert sorted(out.rglob("*")) == before
+
+
+def test_the_table_of_something_else_is_refused(tmp_path: Path, catalog: Path) -> None:
+    out, other = tmp_path / "out", labelled_shop(tmp_path / "other", ("train", "test", "test")).path
+    assert run(catalog, "good", *SMALL, "--out", out).exit_code == 0
+    assert "was begun with another catalogue" in refused(other, "good", *SMALL, "--out", out, "--table")
+    longer = ["training.steps=5", "training.warmup_steps=1"]
+    assert "begun with another configuration" in refused(catalog, "good", *longer, "--out", out, "--table")
+    assert "begun with other queries" in refused(catalog, "good", *SMALL, "--out", out, "--table", "--relist", 3)
+
+
+def test_where_every_method_fails_the_command_fails_and_tells_why(tmp_path: Path, catalog: Path) -> None:
+    result = run(catalog, "diverging", *SMALL, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "training stopped at step 3" in result.stdout
+    assert result.stderr.splitlines()[-1] == (
+        "error: no method could be trained and measured; see why each was left out."
+    )
+
+
+def test_a_folder_that_is_being_written_is_left_alone(tmp_path: Path, catalog: Path) -> None:
+    with locked(tmp_path / "out"):
+        assert "is being written by another process" in refused(catalog, "good", *SMALL, "--out", tmp_path / "out")
 
 
 def test_all_rows_are_asked_for_where_nothing_is_trained(tmp_path: Path, catalog: Path) -> None:

@@ -53,7 +53,7 @@ def test_leaf_category_beside_words(tmp_path: Path, model: Path, catalog: Catalo
     page = tmp_path / "page.html"
     result = run(model, catalog.path, "--task", "leaf-category", "--html", page)
     assert result.exit_code == 0, result.output
-    assert "test rows of 3 leaves: accuracy" in result.stdout.splitlines()[-1]
+    assert "test rows, 3 leaves to tell apart: accuracy" in result.stdout.splitlines()[-1]
     assert "Taken for another leaf" in page.read_text(encoding="utf8")
 
 

@@ -240,10 +240,18 @@ def test_what_cannot_be_written_is_refused_before_the_work(
 
 
 def test_a_page_may_be_replaced(built: Path, tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "page.html").write_text("<!doctype html>\nold")
     result = item("search", built, "--title", "red mug", "--html", tmp_path / "page.html")
     assert "<html" in (tmp_path / "page.html").read_text(encoding="utf8")
     assert result.stdout.splitlines()[-1].endswith("page.html.")
+
+
+def test_a_file_that_is_no_page_is_not_replaced(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_text("seeds: [0]")
+    result = run("search", built, "--title", "red mug", "--html", tmp_path / "grid.yaml")
+    assert result.exit_code == 1
+    assert "is no HTML page; choose another name" in result.stderr
+    assert (tmp_path / "grid.yaml").read_text() == "seeds: [0]"
 
 
 def test_a_failing_page_takes_no_hits_away(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

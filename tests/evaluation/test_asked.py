@@ -4,6 +4,7 @@ import pytest
 
 from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError, ConfigError
+from item_embed.evaluation import relisting
 from item_embed.evaluation.asked import Asked
 from tests.evaluation.fakes import shop
 from tests.evaluation.relistings import query, write_queries
@@ -19,6 +20,26 @@ def test_one_of_three_is_asked(catalog: Catalog, tmp_path: Path) -> None:
     assert Asked(file=file).queries(catalog).ids == ["again mug 0"]
     assert Asked(relist=2, split="all").queries(catalog).protocol == "relistings"
     assert len(Asked(split="all").queries(catalog)) == 24
+
+
+def test_relistings_are_rendered_when_they_are_kept_and_no_more(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(relist=40).kept_in(tmp_path)
+    made = asked.queries(catalog)
+    photos = [made.photo(number) for number in range(len(made))]
+    asked.keep(catalog)
+    monkeypatch.setattr(relisting, "_relisted_photo", lambda *_: pytest.fail("a photo was rendered"))
+    kept = asked.queries(catalog)
+    assert [kept.photo(number) for number in range(len(kept))] == photos
+    assert (kept.split, kept.remarks, kept.columns) == ("test", made.remarks, made.columns)
+    assert any("of 40 relistings could be made: the test split" in remark for remark in kept.remarks)
+    assert asked.identity() == Asked(relist=40).identity()
+
+
+def test_other_queries_need_no_file(catalog: Catalog, tmp_path: Path) -> None:
+    Asked(split="all").kept_in(tmp_path / "out").keep(catalog)
+    assert not (tmp_path / "out").exists()
 
 
 def test_equal_queries_have_one_identity(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from item_embed.errors import ModelError
-from item_embed.evaluation.attempts import side_by_side
+from item_embed.errors import CatalogError, ModelError
+from item_embed.evaluation.attempts import attempt, side_by_side
 
 
 def odd(number: int) -> str | None:
@@ -12,6 +12,33 @@ def odd(number: int) -> str | None:
 
 def die(number: int) -> str | None:
     os._exit(number)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (CatalogError("there are no labels."), "there are no labels."),
+        (RuntimeError("CUDA out of memory.\nTried to allocate 20 GiB"), "RuntimeError: CUDA out of memory."),
+        (MemoryError(), "MemoryError: no reason is given"),
+    ],
+)
+def test_what_fails_as_training_does_gives_its_reason(error: Exception, reason: str) -> None:
+    def fail() -> None:
+        raise error
+
+    assert attempt(fail) == reason
+
+
+def test_what_is_done_has_no_reason_and_our_own_mistakes_are_no_reasons() -> None:
+    assert attempt(lambda: "done") is None
+    with pytest.raises(ZeroDivisionError):
+        attempt(lambda: 1 / 0)
+    with pytest.raises(KeyboardInterrupt):
+        attempt(interrupt)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def test_each_thing_comes_with_its_reason_in_order() -> None:

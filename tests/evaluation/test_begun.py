@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,20 @@ def test_a_folder_goes_on_with_the_same_alone(tmp_path: Path) -> None:
         is_begun(out, "study", IDENTITY | {"queries": {"split": "validation"}})
     with pytest.raises(ConfigError, match="begun with another catalogue and other queries"):
         is_begun(out, "study", {"catalogue": "a", "queries": "b"})
+
+
+def test_what_an_older_version_wrote_is_completed_first(tmp_path: Path) -> None:
+    begin(tmp_path / "out", {"catalogue": "5f0c", "queries": {}})
+
+    def complete(begun: dict[str, Any]) -> dict[str, Any]:
+        if begun["catalogue"] != "5f0c":
+            raise ValueError("no such\ncatalogue")
+        return begun | {"queries": {"split": "test"}}
+
+    assert is_begun(tmp_path / "out", "study", IDENTITY, complete=complete)
+    begin(tmp_path / "out", {"catalogue": "other", "queries": {}})
+    with pytest.raises(ConfigError, match=r"cannot be read \(no such\); choose another --out"):
+        is_begun(tmp_path / "out", "study", IDENTITY, complete=complete)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

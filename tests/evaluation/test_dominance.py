@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError, ConfigError
-from item_embed.evaluation.dominance import Dominance, Movement, evaluate_dominance
+from item_embed.evaluation.dominance import Dominance, Movement, evaluate_dominance, movement
 from item_embed.evaluation.queries import catalog_queries, given_queries
 from item_embed.evaluation.swapping import swap_partners
 from tests.catalogs import Row, write_catalog
@@ -134,6 +134,13 @@ def test_the_catalogue_is_embedded_once_for_each_modality_unless_its_vectors_are
         model, catalog, catalog_queries(catalog), most=10, vectors={"both": vectors, "title": vectors, "image": vectors}
     )
     assert model.embedded == 5 * 10
+
+
+def test_movement_alone_needs_no_vectors_of_the_catalogue(catalog: Catalog) -> None:
+    model, queries = by(0.8, 0.2), catalog_queries(catalog)
+    found = movement(model, catalog, queries, most=10, seed=3)
+    assert model.embedded == 3 * 10
+    assert found.figures() == evaluate_dominance(model, catalog, queries, most=10, seed=3).movement.figures()
 
 
 def test_without_labels_movement_alone_is_measured(tmp_path: Path) -> None:

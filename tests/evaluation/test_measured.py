@@ -44,9 +44,44 @@ def test_retrieval_figures_and_differences_are_those_of_the_evaluation() -> None
 
 @given(st.integers(1, 5), st.integers(0, 3))
 def test_the_mean_over_seeds_is_the_mean_of_their_values(seeds: int, first: int) -> None:
-    runs = [retrieval_sums(random_metrics(120, first + seed), PRODUCTS) for seed in range(seeds)]
+    runs = [
+        retrieval_sums(random_metrics(120, number), PRODUCTS) | {"dominance_index": drawn(number)["dominance_index"]}
+        for number in range(first, first + seeds)
+    ]
     for name in runs[0]:
         assert mean([run[name] for run in runs]).value == pytest.approx(np.mean([run[name].value for run in runs]))
+
+
+def test_the_mean_of_ratios_gives_each_run_the_same_weight_however_far_its_vectors_move() -> None:
+    rng = np.random.default_rng(0)
+    some, many = rng.random(30), 40 * rng.random(30)
+    photo, title = Sums(some, some), Sums(-many, many)
+    found = mean([photo, title]).figure()
+    assert (found.value, found.low, found.high) == pytest.approx((0, 0, 0))
+    assert mean([photo, photo]).value == 1
+    assert mean([photo, Sums(np.zeros(30), np.zeros(30))]).value == 0.5  # what does not move has 0 by definition
+
+
+def test_the_mean_of_ratios_and_its_interval_in_plain_loops() -> None:
+    runs = [drawn(seed)["dominance_index"] for seed in range(3)]
+    values = []
+    for counts in np.concatenate(list(draws(30, RESAMPLES, 5))):
+        shares = [
+            sum(n * c for n, c in zip(run.numerators, counts, strict=True))
+            / sum(n * c for n, c in zip(run.denominators, counts, strict=True))
+            for run in runs
+        ]
+        values.append(sum(shares) / 3)
+    low, high = np.quantile(values, [0.025, 0.975])
+    found = mean(runs).figure(seed=5)
+    assert (found.value, found.low, found.high) == pytest.approx((np.mean([run.value for run in runs]), low, high))
+
+
+def test_a_mean_of_ratios_less_itself_is_nothing_and_not_significant() -> None:
+    runs = [drawn(seed)["dominance_index"] for seed in range(3)]
+    found = mean(runs).minus(mean(runs))
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+    assert not found.decided
 
 
 def test_accuracy_is_the_share_of_rows_not_of_groups() -> None:

@@ -1,10 +1,14 @@
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from item_embed.catalog.store import Catalog
+from item_embed.errors import CatalogError
+from item_embed.evaluation import measuring
 from item_embed.evaluation.asked import Asked
 from item_embed.evaluation.classifiers import linear_probe
 from item_embed.evaluation.dominance import evaluate_dominance
@@ -53,11 +57,44 @@ def test_a_method_of_one_side_has_that_side_alone(catalog: Catalog) -> None:
     assert found["macro_recall_at_10_title"].value == found["macro_recall_at_10"].value == 1
 
 
-def test_without_photos_there_is_no_dominance(tmp_path: Path) -> None:
+def test_without_photos_there_is_neither_dominance_nor_a_figure_of_photos_alone(tmp_path: Path) -> None:
     catalog = shop(tmp_path / "untold", photos=False)
     found = measure(by(1, 1), Questions(catalog, catalog_queries(catalog)))
-    assert "dominance_index" not in found
+    assert set(found) == {"hit_at_1", "macro_recall_at_10", "map_at_10", "macro_recall_at_10_title"}
     assert found["macro_recall_at_10_title"].value == 1
+
+
+def test_a_side_that_only_rows_have_is_not_asked_for(catalog: Catalog) -> None:
+    whole = catalog_queries(catalog)
+    untitled = replace(whole, titles=[None] * len(whole))
+    assert Questions(catalog, whole).sides == ("image", "title")
+    assert Questions(catalog, untitled).sides == ("image",)
+    assert "macro_recall_at_10_title" not in measure(by(1, 1), Questions(catalog, untitled))
+
+
+@pytest.mark.parametrize(("sees", "name"), [("image", "photo"), ("title", "title")])
+def test_a_method_of_a_side_that_is_not_there_is_refused_in_a_sentence(tmp_path: Path, sees: Any, name: str) -> None:
+    catalog = shop(tmp_path / "half", photos=sees == "title", titles=sees == "image")
+    with pytest.raises(CatalogError, match=f"has a {name}, and the method sees nothing else"):
+        measure(by(1, 1), Questions(catalog, catalog_queries(catalog)), sees=sees)
+
+
+def test_the_catalogue_is_embedded_once_for_each_modality_and_kept_for_one_at_a_time(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Any]] = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        assert [one() for one in made] == [None] * len(made)
+        finder = vector_finder(*arguments, **options)
+        made.append(weakref.ref(finder.index))
+        return finder
+
+    monkeypatch.setattr(measuring, "vector_finder", watched)
+    model = by(1, 1)
+    measure(model, Questions(catalog, catalog_queries(catalog)))
+    assert len(made) == 3
+    assert model.embedded == 3 * (24 + 24) + 3 * 24  # rows and queries, and then queries as they are and exchanged
 
 
 def test_leaf_category_is_a_linear_probe_on_all_training_rows(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_catalog
@@ -14,7 +16,7 @@ from item_embed.errors import VectorError
 from item_embed.evaluation.baselines import METHODS, simple_methods
 from item_embed.evaluation.embedded import embed_queries
 from item_embed.evaluation.queries import QuerySet, catalog_queries, given_queries
-from item_embed.evaluation.run import default_split, evaluate_model, evaluate_simple, training_remarks
+from item_embed.evaluation.run import default_split, evaluate_model, evaluate_simple, training_note, training_remarks
 from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product, evaluate_scorer
 from item_embed.progress import OnProgress, silent
 from item_embed.search.exact import tie_keys
@@ -120,3 +122,28 @@ def test_there_is_no_remark_on_another_catalogue_or_where_rows_were_left_out(
     ):
         assert training_remarks(provenance(tmp_path / "model", **known), catalog, given) == ()
     assert training_remarks(tmp_path / "none", catalog, given) == ()
+
+
+def test_what_a_model_was_trained_on_is_told_beside_methods_that_learn_here(tmp_path: Path, catalog: Catalog) -> None:
+    train = catalog.rows("train")
+    kept = train[2:]
+
+    def note(rows: NDArray[np.int64], learnt: NDArray[np.int64], fingerprint: str = catalog.fingerprint) -> str:
+        known = {
+            "catalog_fingerprint": fingerprint,
+            "excluded_rows": len(train) - len(learnt),
+            "rows_sha256": hashlib.sha256(learnt.tobytes()).hexdigest(),
+        }
+        return training_note(provenance(tmp_path / "model", **known), catalog, rows)
+
+    assert note(kept, kept) == "trained on the rows that the other methods learn from"
+    assert note(train, train).startswith("trained on the whole training split; queries that come from it would flatter")
+    assert note(kept, train).startswith("trained on 2 rows of the queries' groups, which no other method learns from")
+    assert note(kept, train[:-1]).startswith(
+        "trained on this catalogue without 1 rows, which are not those of these queries"
+    )
+    for leak in (note(kept, train), note(kept, train[:-1])):
+        assert "the figures may flatter it" in leak
+        assert "item pretrain --exclude-groups" in leak
+    assert note(kept, train, "another").startswith("trained on another catalogue, or on this one as it was prepared")
+    assert training_note(tmp_path / "none", catalog, kept) == ""

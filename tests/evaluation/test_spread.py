@@ -44,6 +44,15 @@ def test_where_nothing_moves_there_is_no_interval() -> None:
     assert differences([still], [still])["dominance_index"].figure.low is None
 
 
+def test_an_index_of_seeds_that_move_unequally_far_is_the_mean_of_theirs() -> None:
+    photo, title = (
+        {"dominance_index": Sums(sign * far, far)} for sign, far in ((1, np.ones(5)), (-1, 99 * np.ones(5)))
+    )
+    assert figures([photo, title])["dominance_index"].figure.value == 0
+    less = differences([photo, title], [title, title])["dominance_index"]
+    assert less.figure.value == pytest.approx(np.mean(less.each)) == 1
+
+
 def test_only_what_all_runs_have_is_told() -> None:
     whole = drawn(0)
     without = {name: sums for name, sums in drawn(1).items() if name != "accuracy"}

@@ -1,10 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from item_embed.catalog.store import Catalog
 from item_embed.catalog.titles import normalise_title
-from item_embed.evaluation.queries import catalog_queries, given_queries
+from item_embed.evaluation.queries import catalog_queries, given_queries, subset
+from item_embed.evaluation.relisting import relisted_queries
 from item_embed.evaluation.swapping import have_both, swap_partners, swapped
 from tests.catalogs import Row, write_catalog
 from tests.evaluation.fakes import COLOURS, jpeg, shop, thing
@@ -59,6 +62,20 @@ def test_photos_or_titles_are_those_of_the_partners(catalog: Catalog) -> None:
         assert {name: one.titles[number] for name, one in shown.items()} == titles
 
 
+def test_whether_there_is_a_photo_is_known_without_making_it(catalog: Catalog) -> None:
+    def never(number: int) -> bytes:
+        raise AssertionError(f"the photo of query {number} was made")
+
+    queries = relisted_queries(catalog, 10, split="all")
+    assert have_both(replace(queries, photo=never)).all()
+    for one in (
+        queries,
+        subset(queries, np.array([3, 1])),
+        *swapped(catalog, queries, swap_partners(catalog, queries)).values(),
+    ):
+        assert one.has_photo.tolist() == [one.photo(number) is not None for number in range(len(one))]
+
+
 def test_only_whole_listings_have_both(tmp_path: Path) -> None:
     photo = jpeg(thing(COLOURS[0]))
     rows = [
@@ -67,7 +84,7 @@ def test_only_whole_listings_have_both(tmp_path: Path) -> None:
         Row("c", "mug", product_id="m"),
     ]
     catalog = write_catalog(tmp_path / "c", rows)
-    assert have_both(catalog_queries(catalog), catalog).tolist() == [True, False, False]
+    assert have_both(catalog_queries(catalog)).tolist() == [True, False, False]
     asked = [query("a", title="mug", image=photo), query("a", title="mug"), query("a", image=photo)]
     given = given_queries(write_queries(tmp_path / "q.parquet", asked), catalog)
-    assert have_both(given, catalog).tolist() == [True, False, False]
+    assert have_both(given).tolist() == [True, False, False]

@@ -32,6 +32,17 @@ def fit(pretraining: Pretraining, data: PretrainingData, config: RunConfig, run:
     return trainer
 
 
+def test_it_trains_on_the_device_it_is_given_whatever_the_process_used_before(catalog: Catalog, tmp_path: Path) -> None:
+    config = tiny_config()
+    for name in ("cpu", "meta", "cpu"):
+        pretraining, _ = prepared(catalog, config)
+        trainer = Trainer(pretraining, config.training, tmp_path, None, torch.device(name))
+        assert trainer.device == torch.device(name)
+        assert {parameter.device.type for parameter in pretraining.parameters()} == {name}
+    default = Trainer(prepared(catalog, config)[0], config.training, tmp_path, None).device.type
+    assert default == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def test_training_is_the_plain_loop(catalog: Catalog, tmp_path: Path) -> None:
     config = tiny_config("training.steps=4", "training.max_grad_norm=0.5", "training.accumulation=2")
     pretraining, data = prepared(catalog, config)

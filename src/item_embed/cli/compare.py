@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from item_embed.cli.console import print_json, progress, say
+from item_embed.cli.console import check_page, print_json, progress, say
 from item_embed.cli.evaluating.request import Split, refuse_two_sources, show
 
 if TYPE_CHECKING:
@@ -55,11 +55,9 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
 ) -> None:
     """Train methods of matched size on a catalogue and compare them, with paired differences."""
-    from item_embed.errors import ConfigError
-    from item_embed.files import check_output
+    from item_embed.errors import ConfigError, ModelError
 
-    if html and not html.is_file():  # a page may be replaced
-        check_output(html, "--html")
+    check_page(html)
     refuse_two_sources(queries, relist, split=split is not Split.TEST)
     given = methods or []
     settings = [one for one in given if "=" in one and ":" not in one.split("=")[0]]
@@ -89,6 +87,8 @@ def command(
     )
     found = gather(setup, names, seeds) if only_table else compare(setup, names, seeds, jobs=jobs, stage=progress)
     _tell(setup, found, chosen, as_json=as_json, html=html)
+    if not only_table and not found.entries:
+        raise ModelError("no method could be trained and measured; see why each was left out.")
 
 
 def _tell(setup: "Setup", found: "Comparison", reference: str, *, as_json: bool, html: Path | None) -> None:

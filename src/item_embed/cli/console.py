@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from item_embed.progress import OnProgress
@@ -28,6 +29,24 @@ def progress(label: str) -> Iterator[OnProgress]:
     """
     with _bar(label) if sys.stderr.isatty() else _lines(label) as on_progress:
         yield on_progress
+
+
+def check_page(path: Path | None) -> None:
+    """Refuse an output of `--html` before the work: a page may be replaced, any other file may not.
+
+    Raises:
+        OutputError: saying which, and the mend.
+    """
+    from item_embed.files import OutputError, check_output
+
+    if path is None:
+        return
+    if not path.is_file():
+        check_output(path, "--html")
+        return
+    with path.open("rb") as file:
+        if not file.read(100).lstrip().lower().startswith(b"<!doctype html"):
+            raise OutputError(f"--html {path} exists and is no HTML page; choose another name.")
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from item_embed.cli.console import print_json
+from item_embed.cli.console import check_page, print_json
 from item_embed.cli.evaluating.outcome import tell, write_page
 from item_embed.cli.evaluating.request import Request, Split
 from item_embed.cli.evaluating.subject import Subject
@@ -87,10 +87,8 @@ def command(
 ) -> None:
     """Measure a model on a catalogue, every figure with its 95 % interval."""
     from item_embed.catalog.store import Catalog
-    from item_embed.files import check_output
 
-    if html and not html.is_file():  # a page may be replaced
-        check_output(html, "--html")
+    check_page(html)
     request = Request(
         model=model,
         as_json=as_json,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from item_embed.cli.console import print_json, table
+from item_embed.cli.console import check_page, print_json, table
 from item_embed.embedding.seen import seen_title
 
 if TYPE_CHECKING:
@@ -27,14 +27,12 @@ def command(
 ) -> None:
     """Find the products nearest to a photo, a title, or both."""
     from item_embed.errors import ConfigError
-    from item_embed.files import check_output
     from item_embed.search.index import ProductIndex
 
     title = seen_title(title)
     if image is None and title is None:
         raise ConfigError("there is nothing to look for; give --image FILE, --title TEXT, or both.")
-    if html and not html.is_file():  # a page may be replaced
-        check_output(html, "--html")
+    check_page(html)
     products = ProductIndex.open(index)
     products.check_query(image=image is not None, title=title is not None)
     photo = _read_photo(image) if image else None

@@ -1,22 +1,44 @@
-"""Trainings side by side, each in a process of its own."""
+"""Trainings that may fail, alone or side by side, each in a process of its own."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from item_embed.errors import ModelError
+from item_embed.errors import ItemError, ModelError
 from item_embed.parallel import WorkerError, ordered_map
 from item_embed.progress import Stages, silent_stages
 
 _T = TypeVar("_T")
 
 
+def attempt(work: Callable[[], object]) -> str | None:
+    """Do something that fails as training does: it diverges, has nothing to learn from, runs out of memory.
+
+    Args:
+        work: to do.
+
+    Returns:
+        The reason in one sentence or line where it failed, or None where it was done.
+
+    Example:
+        >>> attempt(lambda: None)
+    """
+    try:
+        work()
+    except ItemError as error:
+        return str(error)
+    except (RuntimeError, MemoryError) as error:
+        first, *_ = str(error).splitlines() or ["no reason is given"]
+        return f"{type(error).__name__}: {first}"
+    return None
+
+
 def side_by_side(
-    attempt: Callable[[_T], str | None], things: Sequence[_T], jobs: int, title: str, stage: Stages = silent_stages
+    work: Callable[[_T], str | None], things: Sequence[_T], jobs: int, title: str, stage: Stages = silent_stages
 ) -> Iterator[tuple[_T, str | None]]:
     """Attempt each thing in a process with one thread.
 
     Args:
-        attempt: gives the reason why a thing is not possible, or None where it was done.
+        work: on one thing; gives the reason why that is not possible, or None where it was done.
         things: to attempt.
         jobs: how many at a time.
         title: of the stage.
@@ -34,7 +56,7 @@ def side_by_side(
     """
     with stage(title) as on_progress:
         on_progress(0, len(things))
-        reasons = ordered_map(attempt, things, jobs, ahead=max(1, len(things)))  # no process waits for a slow first one
+        reasons = ordered_map(work, things, jobs, ahead=max(1, len(things)))  # no process waits for a slow first one
         try:
             for done, (thing, reason) in enumerate(zip(things, reasons, strict=True), 1):
                 on_progress(done, len(things))

@@ -86,7 +86,12 @@ def simple_methods(
 
 
 def simple_parts(
-    catalog: Catalog, queries: QuerySet, wanted: Collection[str], on_progress: OnProgress = silent
+    catalog: Catalog,
+    queries: QuerySet,
+    wanted: Collection[str],
+    on_progress: OnProgress = silent,
+    *,
+    described: Descriptors | None = None,
 ) -> dict[str, Scorer]:
     """The parts that simple methods are sums of.
 
@@ -95,6 +100,7 @@ def simple_parts(
         queries: the Q queries.
         wanted: of `words`, `trigrams`, `pixels`, `colours`.
         on_progress: told of the photos described.
+        described: the catalogue's photos, of `describe_catalog`, where they are described already.
     """
     parts: dict[str, Scorer] = {}
     if "words" in wanted:
@@ -103,9 +109,10 @@ def simple_parts(
         trigrams = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), dtype=np.float32)
         parts["trigrams"] = tfidf(catalog.titles, queries.titles, trigrams)
     if "pixels" in wanted or "colours" in wanted:
-        rows, asked = _described(catalog, queries, on_progress)
-        described = {"pixels": thumbnails(rows, asked), "colours": histograms(rows, asked)}
-        parts |= {name: scorer for name, scorer in described.items() if name in wanted}
+        rows = describe_catalog(catalog, on_progress) if described is None else described
+        asked = _described(queries, rows, on_progress)
+        by_photo = {"pixels": thumbnails(rows, asked), "colours": histograms(rows, asked)}
+        parts |= {name: scorer for name, scorer in by_photo.items() if name in wanted}
     return parts
 
 
@@ -148,6 +155,11 @@ def histograms(rows: Descriptors, asked: Descriptors) -> Scorer:
     return lambda part: asked.colours[part] @ rows.colours.T
 
 
+def describe_catalog(catalog: Catalog, on_progress: OnProgress = silent) -> Descriptors:
+    """Those of all rows of a catalogue, by thumbnails of the shape that suits its photos."""
+    return describe(catalog.iter_photos(), len(catalog), grid_for(catalog), on_progress)
+
+
 def describe(
     photos: Iterable[bytes | None], count: int, grid: tuple[int, int], on_progress: OnProgress = silent
 ) -> Descriptors:
@@ -178,13 +190,12 @@ def grid_for(catalog: Catalog, sample: int = 500) -> tuple[int, int]:
     return (10 if ratio >= _TALL else 8), (10 if ratio <= 1 / _TALL else 8)
 
 
-def _described(catalog: Catalog, queries: QuerySet, on_progress: OnProgress) -> tuple[Descriptors, Descriptors]:
-    grid = grid_for(catalog)
-    photos = catalog.iter_photos()
-    rows = describe(photos, len(catalog), grid, on_progress)
+def _described(queries: QuerySet, rows: Descriptors, on_progress: OnProgress) -> Descriptors:
     if queries.protocol == "listings":
-        return rows, Descriptors(rows.pixels[queries.rows], rows.colours[queries.rows])
-    return rows, describe((queries.photo(number) for number in range(len(queries))), len(queries), grid, on_progress)
+        return Descriptors(rows.pixels[queries.rows], rows.colours[queries.rows])
+    _, height, width, _ = rows.pixels.shape
+    photos = (queries.photo(number) for number in range(len(queries)))
+    return describe(photos, len(queries), (height, width), on_progress)
 
 
 def _describe(photo: bytes, grid: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

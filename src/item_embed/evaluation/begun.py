@@ -1,7 +1,7 @@
 """`setup.json`: what all runs of a folder are trained on and asked, so that nothing else goes on there."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,13 @@ _SETUP = "setup.json"
 _OTHER = {"queries": "other queries"}
 
 
-def is_begun(out: Path, what: str, identity: Mapping[str, Any], made_before: Collection[str] = ()) -> bool:
+def is_begun(
+    out: Path,
+    what: str,
+    identity: Mapping[str, Any],
+    made_before: Collection[str] = (),
+    complete: Callable[[dict[str, Any]], Mapping[str, Any]] = dict,
+) -> bool:
     """Whether a folder was begun, and with the same; one that is not can be begun.
 
     Args:
@@ -20,6 +26,7 @@ def is_begun(out: Path, what: str, identity: Mapping[str, Any], made_before: Col
         what: it is of, for errors.
         identity: by name what has to be the same, as JSON.
         made_before: names of files that may be there before it is begun.
+        complete: brings an identity that an older version wrote into today's form; raises ValueError where it cannot.
 
     Raises:
         ConfigError: when it was begun with something else or cannot be read, or is no such folder.
@@ -32,7 +39,10 @@ def is_begun(out: Path, what: str, identity: Mapping[str, Any], made_before: Col
         if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - set(made_before)):
             raise ConfigError(f"{out} exists and holds no {what}; choose another --out.")
         return False
-    begun = read_begun(out, what, identity)
+    try:
+        begun = complete(read_begun(out, what, identity))
+    except ValueError as error:
+        raise _unreadable(out, error) from None
     other = [_OTHER.get(name, f"another {name}") for name, value in identity.items() if begun[name] != value]
     if other:
         raise ConfigError(
@@ -60,4 +70,8 @@ def read_begun(out: Path, what: str, names: Collection[str]) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"{out} holds no {what} yet; run it without --table first.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{out / _SETUP} cannot be read ({error}); choose another --out.") from None
+        raise _unreadable(out, error) from None
+
+
+def _unreadable(out: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{out / _SETUP} cannot be read ({str(error).splitlines()[0]}); choose another --out.")

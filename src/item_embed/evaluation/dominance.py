@@ -25,6 +25,7 @@ from item_embed.errors import CatalogError, ConfigError
 from item_embed.evaluation.classification import Judged
 from item_embed.evaluation.classification import figures as judged_figures
 from item_embed.evaluation.drawn import MOST_QUERIES, drawn
+from item_embed.evaluation.embedded import embed_queries
 from item_embed.evaluation.finders import VectorFinder, vector_finder
 from item_embed.evaluation.intervals import Figure, ratios
 from item_embed.evaluation.leaves import LeafTask
@@ -33,7 +34,6 @@ from item_embed.evaluation.same_product import SameProductResult
 from item_embed.evaluation.swapped_categories import classify_swapped
 from item_embed.evaluation.swapping import have_both, swap_partners, swapped
 from item_embed.progress import Stages, silent_stages
-from item_embed.search.exact import tie_keys
 
 _ALONE: tuple[Modalities, ...] = ("image", "title")
 
@@ -171,36 +171,9 @@ def evaluate_dominance(
         >>> found.movement.figures()["index"].text()                                         # doctest: +SKIP
         '-0.312 [-0.341, -0.284]'
     """
-    if most < 1:
-        raise ConfigError(f"dominance needs at least one listing, not {most}.")
-    given = rows_as_queries(catalog, split) if queries is None else queries
-    whole = subset(given, np.flatnonzero(have_both(given, catalog)))
-    if not len(whole):
-        raise CatalogError(
-            f"no listing asked for in {catalog.path} has both a photo and a title; dominance compares the two."
-        )
-    asked = drawn(whole, most, seed)
-    partners = swap_partners(catalog, asked, seed)
-    if not (partners >= 0).any():
-        raise CatalogError(
-            f"{catalog.path} has no second product with a photo and a title of its own to exchange with."
-        )
-    remarks = [*given.remarks, *_remarks(given, whole, asked, partners, has_labels=queries is not None)]
-    asked, partners = subset(asked, np.flatnonzero(partners >= 0)), partners[partners >= 0]
-
-    shown = swapped(catalog, asked, partners)
-    without_index = VectorFinder(
-        embeds, np.zeros((0, embeds.dimension), np.float32), tie_keys(catalog.ids), "both", method, batch_size
-    )
-    found: dict[str, NDArray[np.float32]] = {}
-    for name, listings in shown.items():
-        with stage(f"embedding listings ({name.replace('_', ' ')})") as on_progress:
-            found[name] = without_index.embed(listings, on_progress)
-    movement = Movement(
-        photo=_distances(found["both"], found["photo_swapped"]),
-        title=_distances(found["both"], found["title_swapped"]),
-        products=asked.products,
-    )
+    exchanged = _exchanged(catalog, queries, split, most, seed)
+    asked = exchanged.asked
+    found = exchanged.embedded(embeds, batch_size, stage)
 
     def finder(seen: Modalities) -> VectorFinder:
         made = (vectors or {}).get(seen)
@@ -216,10 +189,81 @@ def evaluate_dominance(
     if queries is not None or leaves is not None:
         both = finder("both")
         if queries is not None:
-            retrieval |= {name: both.judge(found[name], listings) for name, listings in shown.items()}
+            retrieval |= {name: both.judge(found[name], listings) for name, listings in exchanged.shown.items()}
         if leaves is not None:
             categories = classify_swapped(both, catalog, leaves, most=most, seed=seed, stage=stage)
-    return Dominance(method, asked, movement, retrieval, categories, seed, tuple(remarks))
+    return Dominance(method, asked, _movement(found, asked), retrieval, categories, seed, exchanged.remarks)
+
+
+def movement(
+    embeds: Embeds,
+    catalog: Catalog,
+    queries: QuerySet,
+    *,
+    most: int = MOST_QUERIES,
+    seed: int = 0,
+    batch_size: int = 256,
+    stage: Stages = silent_stages,
+) -> Movement:
+    """How far vectors go when a photo or a title is exchanged; see `evaluate_dominance`. The catalogue is not embedded.
+
+    Raises:
+        ConfigError, CatalogError: as `evaluate_dominance` does.
+
+    Example:
+        >>> movement(embedder, catalog, queries).figures()["index"].text()  # doctest: +SKIP
+        '-0.312 [-0.341, -0.284]'
+    """
+    exchanged = _exchanged(catalog, queries, "all", most, seed)
+    return _movement(exchanged.embedded(embeds, batch_size, stage), exchanged.asked)
+
+
+@dataclass(frozen=True)
+class _Exchanged:
+    """The listings measured on: as they are, `both`, and with the photo or title of another product; see `swapped`."""
+
+    shown: Mapping[str, QuerySet]
+    remarks: tuple[str, ...]
+
+    @property
+    def asked(self) -> QuerySet:
+        return self.shown["both"]
+
+    def embedded(self, embeds: Embeds, batch_size: int, stage: Stages) -> dict[str, NDArray[np.float32]]:
+        """(n, d) vectors of each."""
+        found = {}
+        for name, listings in self.shown.items():
+            with stage(f"embedding listings ({name.replace('_', ' ')})") as on_progress:
+                found[name] = embed_queries(embeds, listings, batch_size=batch_size, on_progress=on_progress)
+        return found
+
+
+def _exchanged(catalog: Catalog, queries: QuerySet | None, split: str, most: int, seed: int) -> _Exchanged:
+    if most < 1:
+        raise ConfigError(f"dominance needs at least one listing, not {most}.")
+    given = rows_as_queries(catalog, split) if queries is None else queries
+    whole = subset(given, np.flatnonzero(have_both(given)))
+    if not len(whole):
+        raise CatalogError(
+            f"no listing asked for in {catalog.path} has both a photo and a title; dominance compares the two."
+        )
+    asked = drawn(whole, most, seed)
+    partners = swap_partners(catalog, asked, seed)
+    there = np.flatnonzero(partners >= 0)
+    if not len(there):
+        raise CatalogError(
+            f"{catalog.path} has no second product with a photo and a title of its own to exchange with."
+        )
+    remarks = (*given.remarks, *_remarks(given, whole, asked, partners, has_labels=queries is not None))
+    return _Exchanged(swapped(catalog, subset(asked, there), partners[there]), remarks)
+
+
+def _movement(vectors: Mapping[str, NDArray[np.float32]], asked: QuerySet) -> Movement:
+    return Movement(
+        photo=_distances(vectors["both"], vectors["photo_swapped"]),
+        title=_distances(vectors["both"], vectors["title_swapped"]),
+        products=asked.products,
+    )
 
 
 def _distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.errors import ConfigError
-from item_embed.evaluation.calibration import confidence_bins
+from item_embed.evaluation.calibration import BINS, confidence_bins
 from item_embed.evaluation.classification import Judged, figures, judge
 from item_embed.evaluation.classifiers import Classifier
 from item_embed.evaluation.intervals import Figure, ratios
 from item_embed.evaluation.leaves import LeafTask
 from item_embed.progress import Stages, silent_stages
 
+_ROWS_OF_BIN = 20  # at least, of a reliability plot
 PER_LEAF = (1, 5, 10)  # labelled rows per leaf of the learning curve, beside all
 
 
@@ -76,9 +77,13 @@ class LeafCategoryResult:
         return found
 
     def reliability(self, *, scaled: bool, seed: int = 0) -> list[tuple[float, Figure]]:
-        """The mean confidence and the accuracy of each bin of equal mass, least sure first, before or after scaling."""
+        """The mean confidence and the accuracy of each bin of equal mass, least sure first, before or after scaling.
+
+        There are 15 bins, fewer where that leaves each with less than twenty rows, but at least two.
+        """
         confidence = self.judged.scaled if scaled else self.judged.confidence
-        _, bins = np.unique(confidence_bins(confidence), return_inverse=True)
+        count = min(BINS, max(2, len(confidence) // _ROWS_OF_BIN))
+        _, bins = np.unique(confidence_bins(confidence, count), return_inverse=True)
         means = np.bincount(bins, confidence) / np.bincount(bins)
         everywhere = np.ones(len(bins), np.bool_)
         return list(zip(map(float, means), self._accuracies(everywhere, bins, seed), strict=True))

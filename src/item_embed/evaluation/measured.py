@@ -67,39 +67,67 @@ class Sums:
         return found
 
     def minus(self, other: "Sums", seed: int = 0) -> Figure:
-        """How far it lies above another method's figure of the same clusters, paired: both are resampled together.
+        """How far it lies above another method's figure of the same clusters; see `Combination.minus`."""
+        return mean([self]).minus(mean([other]), seed)
 
-        Clusters may weigh something else in the other, as they do in the index of dominance; then both figures are
-        computed anew of every resample.
+
+@dataclass(frozen=True)
+class Combination:
+    """Figures over the same clusters, added up: the mean over several runs, or the difference of two means.
+
+    Every figure is divided before it is added, also in each resample: where clusters weigh something else in one run
+    than in another, as they do in the index of dominance, sums that are added first would give runs other weights.
+
+    Attributes:
+        terms: those in which each cluster weighs the same are one.
+
+    Example:
+        >>> photo, title = (Sums(np.array([sign * moved]), np.array([moved])) for sign, moved in ((1, 0.1), (-1, 9.9)))
+        >>> mean([photo, title]).value
+        0.0
+    """
+
+    terms: tuple[Sums, ...]
+
+    @property
+    def value(self) -> float:
+        """The figure."""
+        return sum(term.value for term in self.terms)
+
+    @property
+    def clusters(self) -> int:
+        """How many are resampled."""
+        return len(self.terms[0].numerators)
+
+    def figure(self, seed: int = 0) -> Figure:
+        """The figure with its 95 % interval; all terms are resampled together."""
+        if len(self.terms) == 1:
+            return self.terms[0].figure(seed)
+        if self.clusters < 2:
+            return Figure(self.value, None, None, "too few to resample for an interval")
+        columns = np.stack([*(term.numerators for term in self.terms), *(term.denominators for term in self.terms)], 1)
+        totals = np.concatenate([counts @ columns for counts in draws(self.clusters, RESAMPLES, seed)])
+        above, below = np.split(totals, 2, axis=1)
+        drawn = np.divide(above, below, out=np.zeros_like(above), where=below > 0).sum(axis=1)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return Figure(self.value, float(low), float(high))
+
+    def less(self, other: "Combination") -> "Combination":
+        """How far it lies above another, paired: both are resampled together.
 
         Raises:
             ValueError: when the two are not figures of equally many clusters.
         """
-        if self.weighs_as(other):
-            return self.less(other).figure(seed)
-        clusters = len(self.numerators)
-        if clusters != len(other.numerators):
+        if self.clusters != other.clusters:
             raise ValueError("only figures over the same clusters can be subtracted")
-        value = self.value - other.value
-        if clusters < 2:
-            return Figure(value, None, None, "too few to resample for an interval")
-        columns = np.stack([self.numerators, other.numerators, self.denominators, other.denominators], axis=1)
-        totals = np.concatenate([counts @ columns for counts in draws(clusters, RESAMPLES, seed)])
-        above, below = totals[:, :2], totals[:, 2:]
-        drawn = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-        low, high = np.quantile(drawn[:, 0] - drawn[:, 1], [0.025, 0.975])
-        return Figure(value, float(low), float(high))
+        return _added([*self.terms, *(Sums(-term.numerators, term.denominators) for term in other.terms)])
 
-    def weighs_as(self, other: "Sums") -> bool:
-        """Whether each cluster weighs the same in both, so that their difference is one of sums."""
-        return np.array_equal(self.denominators, other.denominators)
-
-    def less(self, other: "Sums") -> "Sums":
-        """The difference of two in which each cluster weighs the same."""
-        return Sums(self.numerators - other.numerators, self.denominators)
+    def minus(self, other: "Combination", seed: int = 0) -> Figure:
+        """`less`, with its 95 % interval."""
+        return self.less(other).figure(seed)
 
 
-def mean(parts: Sequence[Sums]) -> Sums:
+def mean(parts: Sequence[Sums]) -> Combination:
     """The mean of one figure over several runs: over seeds, say. Clusters are the same in all.
 
     Example:
@@ -107,8 +135,16 @@ def mean(parts: Sequence[Sums]) -> Sums:
         >>> mean([one, two]).value
         0.75
     """
-    return Sums(
-        np.mean([part.numerators for part in parts], axis=0), np.mean([part.denominators for part in parts], axis=0)
+    return Combination(tuple(Sums(term.numerators / len(parts), term.denominators) for term in _added(parts).terms))
+
+
+def _added(figures: Sequence[Sums]) -> Combination:
+    """Their sum; the numerators of those with equal denominators are added, which changes nothing but the rounding."""
+    alike: dict[bytes, list[Sums]] = {}
+    for one in figures:
+        alike.setdefault(one.denominators.tobytes(), []).append(one)
+    return Combination(
+        tuple(Sums(np.sum([one.numerators for one in of], axis=0), of[0].denominators) for of in alike.values())
     )
 
 

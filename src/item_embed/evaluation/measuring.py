@@ -1,11 +1,7 @@
 """All that a comparison measures of one method: the same queries, the same labelled rows."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import Embeds
@@ -14,15 +10,16 @@ from item_embed.errors import CatalogError
 from item_embed.evaluation.asked import Asked
 from item_embed.evaluation.classification import judge
 from item_embed.evaluation.classifiers import Classifier, linear_probe
-from item_embed.evaluation.dominance import evaluate_dominance
+from item_embed.evaluation.dominance import movement
 from item_embed.evaluation.finders import VectorFinder, vector_finder
 from item_embed.evaluation.leaves import LeafTask, leaf_task
-from item_embed.evaluation.measured import Sums, accuracy_sums, alone, dominance_sums, retrieval_sums
+from item_embed.evaluation.measured import Sums, accuracy_sums, alone, dominance_sums, known, retrieval_sums
 from item_embed.evaluation.queries import QuerySet
 from item_embed.evaluation.same_product import SameProductResult
 from item_embed.progress import Stages, silent_stages
 
 _ALONE: tuple[Modalities, ...] = ("image", "title")
+_NAMES: dict[Modalities, str] = {"image": "photo", "title": "title"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,14 @@ class Questions:
     leaves: LeafTask | None = None
     seed: int = 0
     remarks: tuple[str, ...] = ()
+
+    @property
+    def sides(self) -> tuple[Modalities, ...]:
+        """What can be asked for alone: `image` and `title`, where some query and some row have it."""
+        catalog, queries = self.catalog, self.queries
+        pictured = catalog.has_photo.any() and queries.has_photo.any()
+        titled = catalog.titles.present.any() and queries.has_title.any()
+        return tuple(side for side, there in zip(_ALONE, (pictured, titled), strict=True) if there)
 
 
 def open_questions(catalog: Catalog, asked: Asked, *, leaf_category: bool = True) -> Questions:
@@ -81,7 +86,8 @@ def measure(
 ) -> dict[str, Sums]:
     """Same product by the whole listing and by each side alone, leaf category by a linear probe, dominance.
 
-    A method that sees one modality finds by that side what it finds by the whole, and has no dominance to measure.
+    A method that sees one modality finds by that side what it finds by the whole, and has no dominance to measure. A
+    side that no query or no row has is not measured: whatever is found by it is found by the order of ties.
 
     Args:
         embeds: the method.
@@ -91,59 +97,56 @@ def measure(
         stage: told of the progress of each stage.
 
     Returns:
-        Figures by their names in `measured.FIGURES`.
+        Figures by their names in `measured.FIGURES`, in that order.
+
+    Raises:
+        CatalogError: when the one side that the method sees is there of no query, or of no row.
 
     Example:
         >>> found = measure(embedder, Questions(catalog, queries))   # doctest: +SKIP
         >>> found["macro_recall_at_10"].figure().text()              # doctest: +SKIP
         '0.483 [0.468, 0.498]'
     """
-    finders: dict[Modalities, VectorFinder] = {}
-    for seen in ("both", *_ALONE) if sees == "both" else (sees,):
-        with stage(f"embedding the catalogue ({seen})") as on_progress:
-            finders[seen] = vector_finder(
-                embeds, questions.catalog, seen, batch_size=batch_size, on_progress=on_progress
-            )
-    results: dict[Modalities, SameProductResult] = {}
-    for seen, finder in finders.items():
-        with stage(f"searching ({seen})") as on_progress:
-            results[seen] = finder.judge(finder.embed(questions.queries, on_progress), questions.queries)
-    vectors = {seen: finder.index for seen, finder in finders.items()}
-    found = _retrieval(results, sees)
-    if questions.leaves is not None:
-        with stage("classifying"):
-            found["accuracy"] = classified(linear_probe(vectors[sees]), questions.leaves)
+    if sees != "both" and sees not in questions.sides:
+        raise CatalogError(
+            f"no query, or no row of {questions.catalog.path}, has a {_NAMES[sees]}, and the method sees nothing else."
+        )
+    found: dict[str, Sums] = {}
+    for seen in ("both", *questions.sides) if sees == "both" else (sees,):
+        finder, result = _searched(embeds, questions, seen, batch_size, stage)
+        sums = retrieval_sums(result.metrics, result.queries.products)
+        if seen == sees:
+            found |= sums
+            if questions.leaves is not None:
+                with stage("classifying"):
+                    found["accuracy"] = classified(linear_probe(finder.index), questions.leaves)
+        if seen in _ALONE:
+            found[alone(seen)] = sums["macro_recall_at_10"]
+        del finder  # the catalogue's vectors by one side are let go before those by the next are made
     if sees == "both":
         with suppress(CatalogError):  # no query has both a photo and a title: there is nothing to exchange
-            found["dominance_index"] = _dominance(embeds, questions, vectors, batch_size, stage)
-    return found
+            found["dominance_index"] = dominance_sums(
+                movement(
+                    embeds,
+                    questions.catalog,
+                    questions.queries,
+                    seed=questions.seed,
+                    batch_size=batch_size,
+                    stage=stage,
+                )
+            )
+    return {name: found[name] for name in known(found)}
+
+
+def _searched(
+    embeds: Embeds, questions: Questions, seen: Modalities, batch_size: int, stage: Stages
+) -> tuple[VectorFinder, SameProductResult]:
+    with stage(f"embedding the catalogue ({seen})") as on_progress:
+        finder = vector_finder(embeds, questions.catalog, seen, batch_size=batch_size, on_progress=on_progress)
+    with stage(f"searching ({seen})") as on_progress:
+        return finder, finder.judge(finder.embed(questions.queries, on_progress), questions.queries)
 
 
 def classified(classifier: Classifier, leaves: LeafTask) -> Sums:
     """The accuracy of a classifier that learns from all training rows."""
     return accuracy_sums(judge(classifier(leaves, leaves.train), leaves, len(leaves.train)))
-
-
-def _retrieval(results: Mapping[Modalities, SameProductResult], sees: Modalities) -> dict[str, Sums]:
-    """The figures by what the method sees; recall@10 by each side alone."""
-    found = {seen: retrieval_sums(result.metrics, result.queries.products) for seen, result in results.items()}
-    return found[sees] | {alone(seen): found[seen]["macro_recall_at_10"] for seen in _ALONE if seen in found}
-
-
-def _dominance(
-    embeds: Embeds,
-    questions: Questions,
-    vectors: Mapping[Modalities, NDArray[np.float32]],
-    batch_size: int,
-    stage: Stages,
-) -> Sums:
-    dominance = evaluate_dominance(
-        embeds,
-        questions.catalog,
-        questions.queries,
-        vectors=vectors,
-        seed=questions.seed,
-        batch_size=batch_size,
-        stage=stage,
-    )
-    return dominance_sums(dominance.movement)

@@ -230,7 +230,8 @@ def _losses(objective: str, splits: dict[str, list[tuple[int, float]]]) -> str:
         for split, (name, colour, marker) in _LOSSES.items():
             if split in splits:
                 samples, losses = zip(*splits[split], strict=True)
-                axes.plot(samples, losses, color=colour, marker=marker, markersize=3, linewidth=1.4, label=name)
+                shown = marker or ("o" if len(samples) == 1 else None)  # a line needs two points to be seen
+                axes.plot(samples, losses, color=colour, marker=shown, markersize=3, linewidth=1.4, label=name)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.legend()

@@ -41,6 +41,7 @@ class QuerySet:
         ids: the id of each query.
         titles: its cleaned title, or None.
         photo: returns the encoded photo of a query by number, or None.
+        has_photo: (Q,) whether there is one, without making it.
         rows: (Q,) the row that each query is, or was made from.
         leave_out: whether a query may not find its own row.
         listings: (N,) equal codes mark listings of one product; rows of no product have a code of their own.
@@ -54,6 +55,7 @@ class QuerySet:
     ids: list[str]
     titles: list[str | None]
     photo: Callable[[int], bytes | None]
+    has_photo: NDArray[np.bool_]
     rows: NDArray[np.int64]
     leave_out: bool
     listings: NDArray[np.int64]
@@ -63,6 +65,11 @@ class QuerySet:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def has_title(self) -> NDArray[np.bool_]:
+        """(Q,) whether there is a title."""
+        return np.array([title is not None for title in self.titles], np.bool_)
 
     @property
     def excluded(self) -> NDArray[np.int64] | None:
@@ -115,6 +122,7 @@ def rows_as_queries(catalog: Catalog, split: str = "all") -> QuerySet:
         ids=[catalog.ids[row] for row in rows],
         titles=[catalog.titles[row] for row in rows],
         photo=lambda number: catalog.photo(int(rows[number])),
+        has_photo=catalog.has_photo[rows],
         rows=rows,
         leave_out=True,
         listings=products,
@@ -154,6 +162,7 @@ def given_queries(path: str | Path, catalog: Catalog) -> QuerySet:
         ids=_texts(table, "query_id"),
         titles=[clean_title(title)[0] for title in table["title"].to_pylist()],
         photo=photos.__getitem__,
+        has_photo=np.array([photo is not None for photo in photos], np.bool_),
         rows=rows,
         leave_out=False,
         listings=codes(catalog.product_ids),
@@ -171,6 +180,7 @@ def subset(queries: QuerySet, numbers: NDArray[np.int64]) -> QuerySet:
         ids=[queries.ids[i] for i in chosen],
         titles=[queries.titles[i] for i in chosen],
         photo=lambda number: queries.photo(chosen[number]),
+        has_photo=queries.has_photo[chosen],
         rows=queries.rows[chosen],
         products=queries.products[chosen],
         columns={name: [values[i] for i in chosen] for name, values in queries.columns.items()},

@@ -1,8 +1,9 @@
 """Photos of a simulated second listing: the product taken again, or staged anew.
 
 Each is a pure function of (photo, key): equal arguments give equal pixels, in any process. A photo is an RGB image of
-any size. None of the changes is an augmentation of training, which mirrors photos, stretches windows of them, and
-changes brightness, contrast and saturation: no method has practised what is asked for here.
+any size. None of the changes is an augmentation of ITEm's training, which mirrors photos, stretches windows of them,
+and changes brightness, contrast and saturation. Baselines that learn from `views` of photos (`resnet50`,
+`resnet50-categories`, `concatenation`) have practised something like two of them: parts of a photo, and other light.
 """
 
 import colorsys

@@ -86,6 +86,7 @@ def relisted_queries(catalog: Catalog, count: int, *, split: str = "test", seed:
         ids=ids,
         titles=[title and KINDS[kind].title(title, key) for title, kind, key in zip(titles, kinds, keys, strict=True)],
         photo=photo,
+        has_photo=catalog.has_photo[rows],
         rows=rows,
         leave_out=False,
         listings=listings,

@@ -1,5 +1,6 @@
 """An evaluation from a model, or the names of simple methods, to results."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,6 +121,36 @@ def training_remarks(model: Path, catalog: Catalog, queries: QuerySet) -> tuple[
         f"{trained:,} of {len(queries):,} queries belong to rows that the model was trained on, so the figures may "
         f"flatter it; {mend} keeps them apart.",
     )
+
+
+def training_note(model: Path, catalog: Catalog, rows: NDArray[np.int64]) -> str:
+    """What a reader should know of a model's training where other methods learn from some rows of a catalogue.
+
+    Args:
+        model: its folder.
+        catalog: the catalogue.
+        rows: (n,) those of the training split, less the groups of given queries.
+
+    Returns:
+        A clause; empty where the folder does not say how the model was trained.
+    """
+    from item_embed.model.storage import provenance  # brings torch
+
+    known = provenance(model)
+    if "catalog_fingerprint" not in known:
+        return ""
+    left_out = _trained_on(model, catalog)
+    if left_out is None:
+        return "trained on another catalogue, or on this one as it was prepared another time"
+    mend = "so the figures may flatter it; item pretrain --exclude-groups with these queries keeps them apart"
+    if left_out:
+        if known.get("rows_sha256") == hashlib.sha256(rows.tobytes()).hexdigest():
+            return "trained on the rows that the other methods learn from"
+        return f"trained on this catalogue without {left_out:,} rows, which are not those of these queries, {mend}"
+    kept_apart = len(catalog.rows("train")) - len(rows)
+    if kept_apart:
+        return f"trained on {kept_apart:,} rows of the queries' groups, which no other method learns from, {mend}"
+    return "trained on the whole training split; queries that come from it would flatter the figures"
 
 
 def _trained_on(model: Path, catalog: Catalog) -> int | None:

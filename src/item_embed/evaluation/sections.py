@@ -1,5 +1,6 @@
 """The results of tasks as sections of a page: their plots, beside tables and pictures."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # reconstruction brings torch
     from item_embed.evaluation.reconstruction import Reconstruction
 
 _NAMES = ("hit_at_1", "macro_recall_at_10", "map_at_10")
-_MOST_LEAVES = 12  # of a heat map
+_MOST_LEAVES, _MORE_LEAVES = 12, 6  # rows of a heat map, and columns beside those of the rows
 _SHOWN_CONFUSIONS = 6
 _INTERVALS = "Lines and bands are 95 % intervals."
 
@@ -249,18 +250,23 @@ def _confusions(result: LeafCategoryResult) -> str:
     shown = np.sort(order[: min(_MOST_LEAVES, int(tested.sum()))])
     place = np.full(len(leaves), len(shown))
     place[shown] = np.arange(len(shown))
-    counts = np.zeros((len(shown) + 1, len(shown) + 1), np.int64)
-    np.add.at(counts, (place[judged.truth], place[judged.predicted]), 1)
-    names = _short([leaves[leaf] for leaf in shown])
-    right = np.eye(len(shown), len(shown) + 1, dtype=bool)
-    return heat_map("", names, [*names, "any other"], counts[:-1], right)
+    taken = np.bincount(judged.predicted[wrong & (place[judged.truth] < len(shown))], minlength=len(leaves))
+    taken[shown] = 0
+    more = np.argsort(-taken, kind="stable")[: min(_MORE_LEAVES, int((taken > 0).sum()))]  # wrong answers, no test rows
+    column = np.full(len(leaves), len(shown) + len(more))
+    column[[*shown, *more]] = np.arange(len(shown) + len(more))
+    counts = np.zeros((len(shown) + 1, len(shown) + len(more) + 1), np.int64)
+    np.add.at(counts, (place[judged.truth], column[judged.predicted]), 1)
+    rows, others = _short([leaves[leaf] for leaf in shown], leaves), _short([leaves[leaf] for leaf in more], leaves)
+    right = np.eye(*counts[:-1].shape, dtype=np.bool_)
+    return heat_map("", rows, [*rows, *others, "any other"], counts[:-1], right)
 
 
-def _short(paths: Sequence[str]) -> list[str]:
-    """The last level of each path, with the one before where that is not enough to tell them apart."""
+def _short(paths: Sequence[str], leaves: Sequence[str]) -> list[str]:
+    """The last level of each path, with the one before where another leaf ends alike."""
+    last = Counter(leaf.rsplit(" > ", 1)[-1] for leaf in leaves)
     levels = [path.split(" > ") for path in paths]
-    last = [path[-1] for path in levels]
-    return [" > ".join(path[-2:]) if last.count(path[-1]) > 1 else path[-1] for path in levels]
+    return [" > ".join(path[-2:]) if last[path[-1]] > 1 else path[-1] for path in levels]
 
 
 def _confused(result: LeafCategoryResult, catalog: Catalog) -> Gallery:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from item_embed.evaluation.intervals import Figure, ratios
-from item_embed.evaluation.measured import Measured, Sums, known, mean
+from item_embed.evaluation.measured import Combination, Measured, known, mean
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,19 @@ def figures(runs: Sequence[Measured], seed: int = 0) -> dict[str, Spread]:
 
 
 def differences(runs: Sequence[Measured], others: Sequence[Measured], seed: int = 0) -> dict[str, Spread]:
-    """How far each figure of the runs, their mean, lies above that of others of the same clusters: `Sums.minus`.
+    """How far each figure of the runs, their mean, lies above that of others of the same clusters.
 
     The same products are resampled in both, so what they share cancels out. Of equally many runs, each is told in
     pairs.
     """
-    pairs = {
-        name: (mean([run[name] for run in runs]), mean([run[name] for run in others]))
+    less = {
+        name: mean([run[name] for run in runs]).less(mean([run[name] for run in others]))
         for name in _shared([*runs, *others])
     }
-    alike = {name: ours.less(theirs) for name, (ours, theirs) in pairs.items() if ours.weighs_as(theirs)}
-    found = _figures(alike, seed)
-    found |= {name: ours.minus(theirs, seed) for name, (ours, theirs) in pairs.items() if name not in alike}
+    found = _figures(less, seed)
     paired = list(zip(runs, others, strict=True)) if len(runs) == len(others) else []
     return {
-        name: Spread(found[name], tuple(one[name].value - other[name].value for one, other in paired)) for name in pairs
+        name: Spread(found[name], tuple(one[name].value - other[name].value for one, other in paired)) for name in less
     }
 
 
@@ -68,17 +66,18 @@ def _shared(runs: Sequence[Measured]) -> list[str]:
     return known(set.intersection(*(set(run) for run in runs))) if runs else []
 
 
-def _figures(sums: Mapping[str, Sums], seed: int) -> dict[str, Figure]:
-    """`Sums.figure` of each, with one draw for all that have as many clusters: equal seeds draw equal resamples."""
+def _figures(combined: Mapping[str, Combination], seed: int) -> dict[str, Figure]:
+    """`Combination.figure` of each, with one draw for single ratios of as many clusters: equal seeds draw equally."""
     found = {}
     alike: dict[int, list[str]] = {}
-    for name, one in sums.items():
-        if one.denominators.any():
-            alike.setdefault(len(one.numerators), []).append(name)
+    for name, one in combined.items():
+        if len(one.terms) == 1 and one.terms[0].denominators.any():
+            alike.setdefault(one.clusters, []).append(name)
         else:
             found[name] = one.figure(seed)
     for names in alike.values():
-        numerators = np.stack([sums[name].numerators for name in names], axis=1)
-        denominators = np.stack([sums[name].denominators for name in names], axis=1)
+        terms = [combined[name].terms[0] for name in names]
+        numerators = np.stack([term.numerators for term in terms], axis=1)
+        denominators = np.stack([term.denominators for term in terms], axis=1)
         found |= dict(zip(names, ratios(numerators, denominators, seed=seed), strict=True))
     return found

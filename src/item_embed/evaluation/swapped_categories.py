@@ -50,7 +50,7 @@ def classify_swapped(
         0.91
     """
     tested = rows_as_queries(catalog, "test")
-    tested = subset(tested, np.flatnonzero(np.isin(tested.rows, task.test) & have_both(tested, catalog)))
+    tested = subset(tested, np.flatnonzero(np.isin(tested.rows, task.test) & have_both(tested)))
     asked = drawn(tested, most, seed)
     partners = swap_partners(catalog, asked, seed)
     asked, partners = subset(asked, np.flatnonzero(partners >= 0)), partners[partners >= 0]

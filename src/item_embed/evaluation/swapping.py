@@ -59,14 +59,15 @@ def swapped(catalog: Catalog, queries: QuerySet, partners: NDArray[np.int64]) ->
     """
     return {
         "both": queries,
-        "photo_swapped": replace(queries, photo=lambda number: catalog.photo(int(partners[number]))),
+        "photo_swapped": replace(
+            queries,
+            photo=lambda number: catalog.photo(int(partners[number])),
+            has_photo=catalog.has_photo[partners],
+        ),
         "title_swapped": replace(queries, titles=[catalog.titles[row] for row in partners]),
     }
 
 
-def have_both(queries: QuerySet, catalog: Catalog) -> NDArray[np.bool_]:
-    """(Q,) which queries have a photo and a title."""
-    titled = np.array([title is not None for title in queries.titles], np.bool_)
-    if queries.protocol == "listings":  # the catalogue knows without reading photos
-        return titled & catalog.has_photo[queries.rows]
-    return titled & np.array([queries.photo(number) is not None for number in range(len(queries))], np.bool_)
+def have_both(queries: QuerySet) -> NDArray[np.bool_]:
+    """(Q,) which queries have a photo and a title; no photo is made or read."""
+    return queries.has_photo & queries.has_title

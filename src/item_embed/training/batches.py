@@ -84,7 +84,7 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         photo_rows = self.photo_rows(rows, epochs)
         pixels = np.empty((len(rows), 3, *self.processor.image_size), np.uint8)
         for row, out in zip(photo_rows, pixels, strict=True):
-            self._show(int(row), out)
+            self.show(int(row), out)
         if self.augmentation.on:
             changed = self.has_photo[photo_rows] & (epochs >= 0)
             pixels[changed] = augment_photos(
@@ -129,8 +129,8 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
     def _title(self, row: int) -> str:
         return normalise_title(self.catalog.titles[row] or "")
 
-    def _show(self, row: int, out: NDArray[np.uint8]) -> None:
-        """Write a row's photo into `out`, (3, height, width)."""
+    def show(self, row: int, out: NDArray[np.uint8]) -> None:
+        """Write a row's photo into `out`, (3, height, width); all white where there is none."""
         if self._pixels.read(row, out):
             return
         photo = self.catalog.photo(row)
@@ -141,14 +141,23 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         return self.rows[np.argsort(hash64(self.training.seed, Stream.ORDER, epoch, self.rows), kind="stable")]
 
 
-def batches(data: PretrainingData, first_step: int) -> Iterator[list[PretrainingBatch]]:
-    """The batches from a step to the end of the run, prepared ahead by worker processes where there are any."""
+def batches(
+    data: PretrainingData, first_step: int, device: torch.device | None = None
+) -> Iterator[list[PretrainingBatch]]:
+    """The batches from a step to the end of the run, prepared ahead by worker processes where there are any.
+
+    Args:
+        data: the run's.
+        first_step: the step of the first batch.
+        device: where they will be used; None: on a GPU where there is one.
+    """
+    used_on = device.type if device is not None else "cuda" if torch.cuda.is_available() else "cpu"
     loader: DataLoader[list[PretrainingBatch]] = DataLoader(
         data,
         batch_size=None,
         sampler=range(first_step, len(data)),
         num_workers=data.training.workers,
-        pin_memory=torch.cuda.is_available(),  # copies to the device then overlap with its work
+        pin_memory=used_on == "cuda",  # copies to the device then overlap with its work
     )
     return iter(loader)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from torch import Tensor
 
 from item_embed.config import TrainingSettings
@@ -34,14 +34,18 @@ class Trainer:
         settings: the optimiser and the loop.
         run: the run's folder.
         validate: measures the model on held-out rows; None where there are none.
+        device: where it trains; None: on a GPU where there is one.
     """
 
     def __init__(
-        self, pretraining: Pretraining, settings: TrainingSettings, run: Path, validate: Validate | None
+        self,
+        pretraining: Pretraining,
+        settings: TrainingSettings,
+        run: Path,
+        validate: Validate | None,
+        device: torch.device | None = None,
     ) -> None:
-        precision = choose_precision(settings.precision)
-        AcceleratorState._reset_state()  # a process may train in fp32 first and in bf16 then
-        self.accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else "bf16")
+        self.accelerator = _accelerator(settings, device)
         self.pretraining = pretraining
         self.module = self.accelerator.prepare(pretraining)
         self.optimizer = make_optimizer(pretraining.model, settings)
@@ -51,6 +55,12 @@ class Trainer:
         self.validate = validate
         self.means = Means()
         self.step = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+        device: torch.device = self.accelerator.device
+        return device
 
     @property
     def _checkpoints(self) -> Path:
@@ -108,7 +118,7 @@ class Trainer:
         squares = dict.fromkeys(self.weights, 0.0)
         for part in parts:
             with self.accelerator.autocast():
-                output = self.module(part.to(self.accelerator.device))
+                output = self.module(part.to(self.device))
             self.means.add(output.losses)
             if measure:
                 outputs = [output.hidden] if output.whole is None else [output.hidden, output.whole]
@@ -139,6 +149,15 @@ class Trainer:
             "Go on by --resume with a lower training.learning_rate or training.max_grad_norm"
             f"{'' if self.accelerator.mixed_precision == 'no' else ', or with training.precision=fp32'}."
         )
+
+
+def _accelerator(settings: TrainingSettings, device: torch.device | None) -> Accelerator:
+    # accelerate keeps precision and device for the whole process, which may train with others next
+    AcceleratorState._reset_state(reset_partial_state=True)
+    if device is not None:
+        PartialState(cpu=device.type == "cpu").device = device
+    precision = choose_precision(settings.precision)
+    return Accelerator(mixed_precision="no" if precision == "fp32" else "bf16")
 
 
 def _gradient_norm(loss: Tensor, outputs: Sequence[Tensor]) -> float:

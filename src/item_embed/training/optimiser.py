@@ -10,13 +10,16 @@ from torch import nn
 
 from item_embed.config import TrainingSettings
 
+# Embeddings of words by the names that ITEm, RoBERTa and CLIP give them.
+_WORDS = ("word", "word_embeddings", "token_embedding")
+
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
     """AdamW (arXiv 1711.05101); biases, norms, embeddings of positions and other vectors are not decayed."""
     matrices = {
         id(module.weight)
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Embedding) and name.endswith("word"))
+        if isinstance(module, nn.Linear | nn.Conv2d) or (isinstance(module, nn.Embedding) and name.endswith(_WORDS))
     }
     parameters = list(model.parameters())
     groups = [

@@ -75,6 +75,7 @@ def pretrain(
     *,
     exclude_groups: Path | None = None,
     resume: bool = False,
+    device: torch.device | None = None,
     on_progress: OnProgress = silent,
 ) -> RunSummary:
     """Pre-train a model on the training split of a catalogue, from titles and photos alone.
@@ -85,6 +86,7 @@ def pretrain(
         config: of the run.
         exclude_groups: a Parquet file with a column `item_id`; the groups of those rows are not trained on.
         resume: go on from the newest checkpoint, or from the start where the run died before its first.
+        device: where it trains; None: on a GPU where there is one.
         on_progress: told of steps.
 
     Raises:
@@ -110,10 +112,11 @@ def pretrain(
     processor = ItemProcessor.for_config(tokenizer, model_config)
 
     validate = _validation(catalog, processor, config)
-    trainer = Trainer(Pretraining(model, config.objectives), config.training, run, validate)
+    trainer = Trainer(Pretraining(model, config.objectives), config.training, run, validate, device)
     if resume:
         trainer.resume()
-    trainer.fit(batches(PretrainingData(catalog, rows, processor, config), trainer.step), on_progress)
+    data = PretrainingData(catalog, rows, processor, config)
+    trainer.fit(batches(data, trainer.step, trainer.device), on_progress)
     samples = config.training.steps * config.training.batch_size
     provenance = {**facts, "samples": samples, "config": config.model_dump(mode="json")}
     _save_model(run / "model", model, processor, provenance)

@@ -8,6 +8,7 @@ import pytest
 
 from item_embed.config import RunConfig
 from item_embed.errors import ConfigError
+from item_embed.evaluation import relisting
 from item_embed.evaluation.ablation import running
 from item_embed.evaluation.ablation.grid import read_grid
 from item_embed.evaluation.ablation.plan import Plan, Run, make_plan
@@ -206,6 +207,31 @@ def test_groups_of_given_queries_are_left_out_of_training(catalog: Path, tmp_pat
     begun = json.loads((ablation.folder(plan_of(grid).runs[0]) / "run.json").read_text(encoding="utf8"))
     assert begun["excluded_rows"] == 2
     assert ablation.about.remarks == ("Only 1 query: the figures say little.",)
+
+
+def test_relistings_are_rendered_once(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = write_grid(tmp_path / "grid.yaml", {"objectives": {"five": {}}})
+    ablation = Ablation(tmp_path / "out", catalog, Asked(relist=50), leaf_category=False)
+    ablation.begin(grid)
+    about = ablation.about
+    assert any("of 50 relistings could be made: the test split" in remark for remark in about.remarks)
+    file = tmp_path / "out" / "relistings.parquet"
+    before = file.stat().st_mtime_ns
+    monkeypatch.setattr(relisting, "_relisted_photo", lambda *_: pytest.fail("a photo was rendered"))
+    found = run_all(Ablation(tmp_path / "out", catalog, Asked(relist=50), leaf_category=False), grid)
+    assert (found.made, read_about(tmp_path / "out")) == (1, about)
+    assert file.stat().st_mtime_ns == before
+
+
+def test_an_ablation_that_was_begun_without_a_file_of_relistings_gets_one(catalog: Path, tmp_path: Path) -> None:
+    grid = write_grid(tmp_path / "grid.yaml", {"objectives": {"five": {}}})
+    ablation = Ablation(tmp_path / "out", catalog, Asked(relist=3), leaf_category=False)
+    ablation.begin(grid)
+    file = tmp_path / "out" / "relistings.parquet"
+    kept = file.read_bytes()
+    file.unlink()
+    ablation.begin(grid)
+    assert file.read_bytes() == kept
 
 
 def test_another_catalogue_or_other_queries_are_refused(copied: Ablation, tmp_path: Path) -> None:

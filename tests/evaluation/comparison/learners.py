@@ -57,18 +57,30 @@ class Fake:
         self, material: Material, folder: Path, device: str | None = None, on_progress: OnProgress = silent
     ) -> Fitted:
         folder.mkdir(parents=True, exist_ok=True)
-        if self.name == "diverging":
-            raise ModelError("training stopped at step 3: the loss is not a number any more.")
+        if self.name in FAILURES:
+            raise FAILURES[self.name]
         with (folder / "fitted").open("a", encoding="utf8") as file:
             file.write("once\n")
         on_progress(1, 1)
         seed = material.config.training.seed
-        return Fitted(FirstWord(self.noise, seed), material.parameters, 64, 0.5, 1.0)
+        size = material.parameters if self.trains else 0
+        spent = (64, 0.5, 1.0) if self.trains else (0, 0.0, 0.0)
+        return Fitted(FirstWord(self.noise, seed), size, *spent, note="" if self.trains else "trained elsewhere")
 
 
+FAILURES = {
+    "diverging": ModelError("training stopped at step 3: the loss is not a number any more."),
+    "hungry": RuntimeError("CUDA out of memory.\nTried to allocate 20 GiB"),
+    "starved": MemoryError(),
+}
 FAKES = {
     fake.name: fake
-    for fake in (Fake("good", 0.0), Fake("noisy", 2.0), Fake("diverging", 0.0), Fake("still", 1.0, trains=False))
+    for fake in (
+        Fake("good", 0.0),
+        Fake("noisy", 2.0),
+        Fake("still", 1.0, trains=False),
+        *(Fake(name, 0.0) for name in FAILURES),
+    )
 }
 
 
@@ -78,8 +90,8 @@ def fake_learner(name: str) -> Fake:
     return FAKES[name]
 
 
-def labelled_shop(path: Path) -> Catalog:
-    """Twelve products with four listings each, two leaves; two products in three teach."""
+def labelled_shop(path: Path, splits: Sequence[str] = ("train", "train", "test")) -> Catalog:
+    """Twelve products with four listings each, two leaves; of three pairs of products each is of another split."""
     rows = [
         Row(
             f"{word} {listing}",
@@ -88,7 +100,7 @@ def labelled_shop(path: Path) -> Catalog:
             category=f"Things > {'hard' if number % 2 else 'soft'}",
             product_id=word,
             group=number,
-            split=("train", "train", "test")[number // 2 % 3],
+            split=splits[number // 2 % 3],
         )
         for number, word in enumerate(WORDS)
         for listing in range(4)

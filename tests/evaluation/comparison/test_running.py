@@ -1,8 +1,13 @@
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from item_embed.errors import ConfigError
+from item_embed.catalog.store import Catalog
+from item_embed.errors import CatalogError, ConfigError
+from item_embed.evaluation import simple_weights
 from item_embed.evaluation.asked import Asked
 from item_embed.evaluation.baselines import METHODS
 from item_embed.evaluation.comparison import running
@@ -11,7 +16,10 @@ from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.measuring import measure
 from item_embed.evaluation.queries import catalog_queries
 from item_embed.evaluation.run import evaluate_simple
-from tests.evaluation.comparison.learners import Fake, FirstWord, fake_learner, labelled_shop
+from item_embed.files import OutputError, locked
+from item_embed.progress import OnProgress, Stages, silent
+from tests.evaluation.comparison.learners import FAILURES, Fake, FirstWord, fake_learner, labelled_shop
+from tests.evaluation.fakes import shop
 from tests.tiny import tiny_config
 
 
@@ -41,6 +49,7 @@ def test_every_seed_is_trained_but_where_nothing_is_drawn(setup: Setup) -> None:
     found = compare(setup, ["noisy", "still"], seeds=2)
     assert [entry.seed for entry in found.entries["noisy"]] == [3, 4]
     assert [entry.seed for entry in found.entries["still"]] == [3]
+    assert [entry.facts.note for entry in found.entries["still"]] == ["trained elsewhere"]
     one, other = (entry.measured["hit_at_1"].value for entry in found.entries["noisy"])
     assert one != other
 
@@ -54,9 +63,57 @@ def test_what_is_measured_is_not_measured_again(setup: Setup) -> None:
 
 def test_a_method_that_fails_is_left_out_and_tried_again(setup: Setup) -> None:
     for _ in range(2):
-        found = compare(setup, ["diverging", "good"])
+        found = compare(setup, ["diverging", "hungry", "starved", "good"])
         assert list(found.entries) == ["good"]
-        assert found.left_out == {"diverging": "training stopped at step 3: the loss is not a number any more."}
+        assert found.left_out == {
+            "diverging": "training stopped at step 3: the loss is not a number any more.",
+            "hungry": "RuntimeError: CUDA out of memory.",
+            "starved": "MemoryError: no reason is given",
+        }
+
+
+def test_without_same_product_labels_nothing_is_trained_or_written(setup: Setup, tmp_path: Path) -> None:
+    unlabelled = replace(setup, path=shop(tmp_path / "unlabelled", labels=False).path)
+    with pytest.raises(CatalogError, match="no same-product labels"):
+        compare(unlabelled, ["good"])
+    assert not setup.out.exists()
+
+
+def test_one_process_at_a_time_works_in_a_folder(setup: Setup) -> None:
+    with locked(setup.out), pytest.raises(OutputError, match="is being written by another process"):
+        compare(setup, ["good"])
+    assert not setup.out.exists()
+    compare(setup, ["good"])
+
+
+def test_nothing_teaches_a_tokenizer_that_no_method_reads(setup: Setup) -> None:
+    compare(setup, ["still", "tfidf"])
+    assert not (setup.out / "tokenizer").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_loads_from_others_comes_after_them(setup: Setup, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    order: list[set[str]] = []
+
+    def fit(self: Fake, material: object, folder: Path, device: str | None, on_progress: OnProgress = silent) -> None:
+        order.append({self.name})
+        raise FAILURES["diverging"]
+
+    def side_by_side(
+        work: Callable[..., str | None], things: Sequence[running._Job], jobs: int, title: str, stage: Stages
+    ) -> Iterator[tuple[running._Job, str | None]]:
+        order.append({job.method for job in things})
+        return iter([(job, "not possible.") for job in things])
+
+    monkeypatch.setattr(Fake, "fit", fit)
+    monkeypatch.setattr(running, "side_by_side", side_by_side)
+    monkeypatch.setattr(running, "learner", lambda name: Fake(name, 0.0))
+    methods = ["concatenation", "clip", "roberta"]
+    compare(setup, methods, jobs=jobs)
+    compare(setup, ["concatenation", "clip"], jobs=jobs)
+    alone: list[set[str]] = [{"clip"}, {"roberta"}, {"concatenation"}, {"concatenation"}, {"clip"}]
+    together: list[set[str]] = [{"clip", "roberta"}, {"concatenation"}, {"concatenation", "clip"}]
+    assert order == (alone if jobs == 1 else together)
 
 
 def test_an_unknown_name_ends_it_before_anything_is_written(setup: Setup) -> None:
@@ -95,10 +152,54 @@ def test_simple_methods_are_those_of_the_evaluation(setup: Setup) -> None:
 def test_the_simple_sum_says_its_weights_and_what_each_side_finds(setup: Setup) -> None:
     found = compare(setup, ["simple", "tfidf", "colours"])
     [simple] = found.entries["simple"]
-    assert simple.facts.note.startswith("1 words, 0.6 pixels, 0.8 colours, fitted on nothing of this catalogue")
+    assert simple.facts.note.startswith("1 words, 0.6 pixels, 0.8 colours, as shipped: the validation split leaves 0")
     title, image = (simple.measured[f"macro_recall_at_10_{side}"].value for side in ("title", "image"))
     assert title == found.entries["tfidf"][0].measured["macro_recall_at_10"].value
     assert 0 <= image <= 1
+
+
+@pytest.fixture
+def validated(tmp_path: Path, setup: Setup, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    """A comparison on a catalogue with validation listings, all of which titles find alone, and photos too."""
+    monkeypatch.setattr(simple_weights, "_ENOUGH", 10)
+    catalog = labelled_shop(tmp_path / "validated", ("train", "validation", "test"))
+    return replace(setup, path=catalog.path)
+
+
+def test_a_photo_that_the_sum_does_without_is_searched_by_all_the_same(validated: Setup) -> None:
+    [simple] = compare(validated, ["simple"]).entries["simple"]
+    assert simple.facts.note == (
+        "1 words, 0 pixels, 0 colours, fitted on 16 listings of the validation split; "
+        "the photo alone by 0.6 pixels, 0.8 colours"
+    )
+    assert simple.measured["macro_recall_at_10_image"].value == 1  # by nothing it would be chance
+
+
+def test_weights_are_not_fitted_on_queries_that_are_judged(validated: Setup) -> None:
+    [simple] = compare(replace(validated, asked=Asked(split="validation")), ["simple"]).entries["simple"]
+    assert "as shipped: the validation split leaves 0 queries" in simple.facts.note
+
+
+def test_photos_are_described_once(validated: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    read = Catalog.iter_photos
+
+    def iter_photos(self: Catalog, rows: Any = None) -> Iterator[bytes | None]:
+        if rows is None:  # all
+            passes.append(len(self))
+        return read(self, rows)
+
+    monkeypatch.setattr(Catalog, "iter_photos", iter_photos)
+    assert not compare(validated, ["simple"]).left_out
+    assert passes == [48]
+
+
+def test_a_side_that_nothing_has_is_not_measured(setup: Setup, tmp_path: Path) -> None:
+    titles = shop(tmp_path / "titles", photos=False)
+    found = compare(replace(setup, path=titles.path), ["simple", "tfidf", "good"])
+    [simple], *others = found.entries.values()
+    assert "macro_recall_at_10_image" not in simple.measured
+    assert all("macro_recall_at_10_title" in entry.measured for [entry] in [[simple], *others])
 
 
 @pytest.mark.slow

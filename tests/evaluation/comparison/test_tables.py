@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from item_embed.evaluation.asked import Asked
@@ -8,7 +9,7 @@ from item_embed.evaluation.comparison.entry import Entry, Facts
 from item_embed.evaluation.comparison.running import Comparison, compare
 from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.comparison.tables import comparison_json, comparison_tables, summary
-from item_embed.evaluation.measured import mean
+from item_embed.evaluation.measured import Sums, mean
 from tests.evaluation.comparison.learners import fake_learner, labelled_shop
 from tests.evaluation.sums import drawn
 from tests.tiny import tiny_config
@@ -28,7 +29,16 @@ def test_sizes_and_seeds_are_columns(found: Comparison) -> None:
     assert rows["good"]["samples"] == "64"
     assert (rows["good"]["minutes"], rows["good"]["CPU minutes"], rows["good"]["seeds"]) == ("0.5", "1.0", "2")
     assert rows["tfidf"]["learns from"] == "nothing trained"
+    assert (rows["tfidf"]["samples"], rows["tfidf"]["minutes"]) == ("", "")
     assert rows["tfidf"]["parameters, million"] == ""
+
+
+def test_what_was_trained_before_says_its_samples_but_no_minutes(found: Comparison) -> None:
+    known = Entry("frozen:run/model", 0, Facts("both", parameters=7, samples=640, note="trained elsewhere"), drawn(0))
+    methods = comparison_tables(Comparison(found.questions, {"frozen:run/model": [known]}), "good")[0]
+    [row] = (dict(zip(methods.columns, row, strict=True)) for row in methods.rows)
+    assert (row["samples"], row["minutes"], row["CPU minutes"]) == ("640", "", "")
+    assert methods.note.endswith("frozen:run/model: trained elsewhere.")
 
 
 def test_figures_are_means_over_seeds_with_their_range(found: Comparison) -> None:
@@ -85,6 +95,26 @@ def test_json_holds_the_same(found: Comparison) -> None:
     assert list(told["left_out"]) == ["diverging"]
 
 
-def test_the_summary_names_the_best(found: Comparison) -> None:
-    assert summary(found).startswith(("good has the highest macro recall@10, 1.000", "tfidf has the highest"))
+def test_the_summary_names_the_best_and_how_far_it_is_ahead(found: Comparison) -> None:
     assert summary(Comparison(found.questions, {})) == "nothing is measured yet."
+    good, noisy = (mean([e.measured["macro_recall_at_10"] for e in found.entries[name]]) for name in ("good", "noisy"))
+    assert good.value == 1 > noisy.value
+    two = Comparison(found.questions, {name: found.entries[name] for name in ("noisy", "good")})
+    above = good.minus(noisy)
+    assert above.decided
+    wanted = f"good has the highest macro recall@10, 1.000, {above.text('+.3f')} above noisy."
+    assert summary(two) == wanted
+    one = Comparison(found.questions, {"good": found.entries["good"]})
+    assert summary(one) == "good has the highest macro recall@10, 1.000."
+
+
+def test_the_summary_marks_what_decides_nothing(found: Comparison) -> None:
+    same = Comparison(found.questions, dict.fromkeys(("one", "other"), found.entries["good"]))
+    assert summary(same) == "one and other have the highest macro recall@10, 1.000."
+    half, less = (
+        {"macro_recall_at_10": Sums(np.array(values), np.ones(4))} for values in ([0, 1, 1, 0.4], [1, 0, 0.6, 0.4])
+    )
+    entries = {name: [Entry(name, 0, Facts("both"), found)] for name, found in (("less", less), ("half", half))}
+    told = summary(Comparison(found.questions, entries))
+    assert told.startswith("half has the highest macro recall@10, 0.600, +0.100 [-")
+    assert told.endswith("] n.s. above less.")

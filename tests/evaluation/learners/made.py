@@ -5,13 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from item_embed.catalog.store import Catalog
 from item_embed.evaluation.learners.learner import Fitted, Learner, Material
-from item_embed.evaluation.learners.matching import parameters
-from item_embed.model.configuration import ItemConfig
-from item_embed.model.encoder import ItemModel
 from item_embed.model.tokenizer import train_tokenizer
 from tests.tiny import tiny_config
 
@@ -24,9 +19,7 @@ def material(catalog: Catalog, *overrides: str) -> Material:
     """The training rows of a catalogue, with the tiny configuration."""
     config, rows = tiny_config(*overrides), catalog.rows("train")
     tokenizer = train_tokenizer([title for title in catalog.titles.at(rows) if title], config.model.vocab_size)
-    with torch.device("meta"):
-        encoder = ItemModel(ItemConfig.from_settings(config.model, config.objectives, tokenizer.get_vocab_size()))
-    return Material(catalog, rows, config, tokenizer, parameters(encoder))
+    return Material(catalog, rows, config, lambda: tokenizer)
 
 
 def stop_at(step: int) -> Callable[[int, int | None], None]:

@@ -35,6 +35,7 @@ def test_a_step_is_what_its_formula_says(catalog: Catalog, tmp_path: Path) -> No
 
     task, _ = roberta(catalog, *settings)
     config = material(catalog, *settings).config.training
+    task_rate = task.learning_rate or config.learning_rate
     decayed = {id(m.weight) for m in task.module.modules() if isinstance(m, nn.Linear)}
     groups = [
         {"params": [p for p in task.module.parameters() if id(p) in decayed], "weight_decay": config.weight_decay},
@@ -51,7 +52,7 @@ def test_a_step_is_what_its_formula_says(catalog: Catalog, tmp_path: Path) -> No
         assert record["gradient_norm"] == pytest.approx(norm.item(), rel=1e-4)
         assert norm > 0.5  # so that clipping is tested
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
+            group["lr"] = task_rate * learning_rate(step, config) / config.learning_rate
         optimizer.step()
 
 

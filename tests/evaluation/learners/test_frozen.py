@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from transformers import (
     BertModel,
     CLIPConfig,
     CLIPModel,
+    GPT2Config,
+    GPT2Model,
     PreTrainedTokenizerFast,
     ResNetConfig,
     ResNetModel,
@@ -25,6 +28,8 @@ from transformers import (
     ViTConfig,
     ViTForImageClassification,
     ViTModel,
+    XLNetConfig,
+    XLNetModel,
 )
 
 from item_embed.catalog.store import Catalog
@@ -33,6 +38,7 @@ from item_embed.errors import ConfigError, ModelError
 from item_embed.evaluation.learners.choosing import learner
 from item_embed.evaluation.learners.learner import Fitted
 from item_embed.model.tokenizer import train_tokenizer
+from item_embed.training.run import pretrain
 from tests.evaluation.learners.made import fit, material
 from tests.evaluation.learners.pictures import png
 from tests.tiny import tiny_config, tiny_model, tiny_processor
@@ -43,22 +49,22 @@ TOWER: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden
 IMAGE: dict[str, Any] = {"image_size": 16, "patch_size": 8}
 
 
+SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+
+
 def save(model: Any, folder: Path, **preprocessor: Any) -> Path:
     """A model folder with a tokenizer and, where settings are given, those of photos."""
     torch.manual_seed(0)
     model.save_pretrained(folder)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=train_tokenizer(["red mug", "blue lamp"] * 3, 64),
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_max_length=12,
-    )
-    tokenizer.save_pretrained(folder)
+    save_tokenizer(folder, **SPECIAL, model_max_length=12)
     if preprocessor:
         (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     return folder
+
+
+def save_tokenizer(folder: Path, **settings: Any) -> None:
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=train_tokenizer(["red mug", "blue lamp"] * 3, 64), **settings)
+    tokenizer.save_pretrained(folder)
 
 
 def clip(folder: Path) -> Path:
@@ -76,6 +82,13 @@ def siglip(folder: Path) -> Path:
 def bert(folder: Path) -> Path:
     config = BertConfig(vocab_size=64, max_position_embeddings=14, **TOWER)
     return save(BertModel(config, add_pooling_layer=False), folder)
+
+
+def gpt(folder: Path, **special: str) -> Path:
+    """Its tokenizer knows no padding and no longest text."""
+    save(GPT2Model(GPT2Config(vocab_size=64, n_positions=14, n_embd=16, n_layer=1, n_head=2)), folder)
+    save_tokenizer(folder, **special)
+    return folder
 
 
 def vit(folder: Path) -> Path:
@@ -136,6 +149,23 @@ def test_a_text_encoder_gives_the_mean_of_a_titles_tokens(catalog: Catalog, tmp_
     np.testing.assert_allclose(vector, (mean / mean.norm()).numpy(), atol=1e-5)
 
 
+def test_a_model_that_knows_no_padding_gives_the_mean_of_a_titles_own_tokens(catalog: Catalog, tmp_path: Path) -> None:
+    fitted = frozen(gpt(tmp_path / "gpt", eos_token="[SEP]"), catalog)
+    vectors = fitted.embeds.embed(PHOTOS, TITLES)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 1, 0], atol=1e-5)
+    np.testing.assert_allclose(vectors, fitted.embeds.embed(PHOTOS, TITLES, batch_size=1), atol=1e-5)
+    with pytest.raises(ModelError, match="nothing has no token to make titles equally long with; give another model"):
+        frozen(gpt(tmp_path / "nothing"), catalog)
+
+
+def test_a_model_that_knows_no_longest_text(catalog: Catalog, tmp_path: Path) -> None:
+    config = XLNetConfig(vocab_size=64, d_model=16, n_layer=1, n_head=2, d_inner=32)
+    folder = save(XLNetModel(config), tmp_path / "xlnet")
+    save_tokenizer(folder, **SPECIAL)
+    vectors = frozen(folder, catalog).embeds.embed(PHOTOS, TITLES)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 1, 0], atol=1e-5)
+
+
 def test_an_image_encoder_without_trained_pooling_gives_cls(catalog: Catalog, tmp_path: Path) -> None:
     folder = vit_without_pooling(tmp_path / "vit")
     model = ViTModel.from_pretrained(folder, add_pooling_layer=False).eval()
@@ -157,6 +187,20 @@ def test_a_model_of_ours(catalog: Catalog, tmp_path: Path) -> None:
     fitted = frozen(tmp_path / "model", catalog)
     assert isinstance(fitted.embeds, Embedder)
     assert fitted.parameters == material(catalog).parameters
+    assert (fitted.samples, fitted.note) == (0, "")  # nobody says how it came to be
+
+
+def test_what_a_model_of_ours_saw_in_training_is_told(catalog: Catalog, tmp_path: Path) -> None:
+    model = pretrain(catalog, tmp_path / "run", tiny_config()).model
+    given = material(catalog)
+    whole, less = (
+        fit(learner(f"frozen:{model}"), replace(given, rows=rows), tmp_path / "nothing")
+        for rows in (given.rows, given.rows[3:])
+    )
+    assert whole.samples == less.samples == 6 * 8
+    assert whole.minutes == 0
+    assert whole.note.startswith("trained on the whole training split")
+    assert less.note.startswith("trained on 3 rows of the queries' groups, which no other method learns from")
 
 
 def test_sentence_transformers_is_asked_for_where_it_is_needed(

@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.embedder import Embedder
@@ -30,10 +31,24 @@ def test_it_is_item_pretrain_and_goes_on_where_it_was_killed(catalog: Catalog, t
     assert fitted.parameters == material(catalog).parameters
     assert fitted.samples == 6 * 8
     assert isinstance(fitted.embeds, Embedder)
-    again = Item.named("item").fit(material(catalog), tmp_path / "item", "cpu", never)
+    assert not (tmp_path / "item" / "checkpoints").exists()
+    rarely = material(catalog, "training.log_every=5", "training.pixel_cache_mb=1")  # decides nothing
+    again = Item.named("item").fit(rarely, tmp_path / "item", "cpu", never)
     assert again.minutes == fitted.minutes > 0
     with pytest.raises(ConfigError, match="holds a run of other rows or settings"):
         fit(Item.named("item"), material(catalog, "training.seed=1"), tmp_path / "item")
+
+
+def test_it_is_trained_on_the_device_that_vectors_are_made_on(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pretrain(*_: object, device: torch.device, **__: object) -> None:
+        assert device == torch.device("meta")
+        raise StoppedError
+
+    monkeypatch.setattr("item_embed.evaluation.learners.resuming.pretrain", pretrain)
+    with pytest.raises(StoppedError):
+        Item.named("item").fit(material(catalog), tmp_path / "item", "meta")
 
 
 @pytest.mark.parametrize(

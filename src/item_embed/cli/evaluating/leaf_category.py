@@ -26,7 +26,7 @@ def leaf_category(request: Request, subject: Subject) -> Outcome:
     results = evaluate_leaf_category(task, _classifiers(request, subject), seed=request.seed, stage=progress)
     accuracy = results[0].figures(request.seed)["accuracy"].text()
     return Outcome(
-        summary=f"{len(task.test):,} test rows of {len(task.leaves):,} leaves: accuracy {accuracy}"
+        summary=f"{len(task.test):,} test rows, {len(task.leaves):,} leaves to tell apart: accuracy {accuracy}"
         f"{_ahead(request, results)}.",
         as_json=partial(_as_json, request, results, by),
         make_tables=partial(_tables, request, results, by),

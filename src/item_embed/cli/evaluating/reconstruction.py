@@ -24,7 +24,7 @@ def reconstruction(request: Request, subject: Subject) -> Outcome:
     with progress("reconstructing") as on_progress:
         found = evaluate_reconstruction(model, subject.catalog, split, request.seed, on_progress)
     return Outcome(
-        summary=f"{found.rows:,} rows of the {split} split{_alone(found)}.",
+        summary=f"{found.rows:,} rows{'' if split == 'all' else f' of the {split} split'}{_alone(found)}.",
         as_json=found.as_json,
         make_tables=lambda: [reconstruction_table(found)],
         make_section=partial(_section, subject, found),

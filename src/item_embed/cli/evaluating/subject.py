@@ -49,7 +49,8 @@ class Subject:
 
         if self.is_simple:
             raise ModelError(
-                f"{self.request.model} is a simple method, and this is measured on a trained model; give its folder."
+                f"{self.request.model} is a simple method, and this is measured on a trained model; give its folder"
+                f"{', or tfidf for leaf category' if self.request.model != 'tfidf' else ''}."
             )
         return Path(self.request.model)
 

@@ -1,6 +1,7 @@
 """The runs of an ablation, one after the other or side by side; what is there is not made again.
 
     OUT/grid.yaml, setup.json   the grid as it was run last; the catalogue and the queries of all runs
+    OUT/relistings.parquet      the queries, where they are made
     OUT/runs/NAME/              a run as `item pretrain` leaves it; then done.json, measured.parquet, or failed.json
 
 A finished run keeps its model and its log. Its checkpoints, which nothing can go on from, are removed.
@@ -16,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from item_embed.catalog.store import Catalog
-from item_embed.config import RunConfig
 from item_embed.embedding.embedder import Embedder
-from item_embed.errors import ModelError
 from item_embed.evaluation.ablation.plan import Run
-from item_embed.evaluation.asked import Asked
-from item_embed.evaluation.attempts import side_by_side
+from item_embed.evaluation.asked import RELISTINGS, Asked
+from item_embed.evaluation.attempts import attempt, side_by_side
 from item_embed.evaluation.begun import begin, is_begun, read_begun
+from item_embed.evaluation.learners.learner import as_begun
 from item_embed.evaluation.learners.resuming import pretrain_or_resume
 from item_embed.evaluation.learners.trained import is_done
 from item_embed.evaluation.measured import read_measured, write_measured
@@ -98,7 +98,7 @@ class Ablation:
     @cached_property
     def questions(self) -> Questions:
         """What every run is asked."""
-        return open_questions(self.catalog, self.asked, leaf_category=self.leaf_category)
+        return open_questions(self.catalog, self.asked.kept_in(self.out), leaf_category=self.leaf_category)
 
     @property
     def about(self) -> About:
@@ -119,13 +119,13 @@ class Ablation:
         found = sorted(runs.glob(f"*-{run.name.rpartition('-')[2]}"))
         return found[0] if found else runs / run.name
 
-    def check(self) -> None:
-        """Refuse a folder that holds something else, or was begun with another catalogue or other queries.
+    def check(self) -> bool:
+        """Whether the folder was begun; one that holds something else, or was begun with other rows, is refused.
 
         Raises:
-            ConfigError: saying which, and the mend.
+            ConfigError: saying whether the catalogue or the queries are other ones, and the mend.
         """
-        is_begun(self.out, "ablation", self._identity())
+        return is_begun(self.out, "ablation", self._identity(), {RELISTINGS})
 
     def begin(self, grid: Path) -> None:
         """Write down what this ablation is of; what has been made before stays.
@@ -134,7 +134,9 @@ class Ablation:
             ConfigError: as `check` does.
             CatalogError: when the catalogue holds no such queries.
         """
-        self.check()
+        asked = self.asked.kept_in(self.out)
+        if not self.check() or not (self.out / RELISTINGS).is_file():
+            asked.keep(self.catalog)
         begin(self.out, {**self._identity(), "about": asdict(self.about)})
         with whole_file(self.out / _GRID) as aside:
             aside.write_bytes(grid.read_bytes())
@@ -174,10 +176,10 @@ def make_runs(
     if jobs == 1:
         for number, run in enumerate(missing, 1):
             named = f"run {number} of {len(missing)}, {run.label}, seed {run.seed}"
-            yield run, _attempt(ablation, run, _named(stage, named))
+            yield run, _make(ablation, run, _named(stage, named))
         return
     fresh = replace(ablation)  # without what was read: processes read for themselves
-    yield from side_by_side(partial(_attempt, fresh), missing, jobs, "training and measuring runs", stage)
+    yield from side_by_side(partial(_make, fresh), missing, jobs, "training and measuring runs", stage)
 
 
 def state(ablation: Ablation, run: Run) -> tuple[State, int]:
@@ -200,29 +202,23 @@ def _named(stage: Stages, name: str) -> Stages:
     return lambda label: stage(f"{name}: {label}")
 
 
-def _attempt(ablation: Ablation, run: Run, stage: Stages = silent_stages) -> str | None:
+def _make(ablation: Ablation, run: Run, stage: Stages = silent_stages) -> str | None:
     """Train and measure a run; the reason where that fails."""
     folder = ablation.folder(run)
     (folder / FAILED).unlink(missing_ok=True)
-    try:
-        if not is_done(folder):
-            _train(ablation, run, folder, stage)
-        embedder = Embedder.from_pretrained(folder / "model")
-        measured = measure(embedder, ablation.questions, batch_size=ablation.batch_size, stage=stage)
-    except (ModelError, RuntimeError, MemoryError) as error:
-        reason = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}".splitlines()[0]
+    reason = attempt(lambda: _train_and_measure(ablation, run, folder, stage))
+    if reason is not None:
         with whole_file(folder / FAILED) as aside:
             aside.write_text(json.dumps({"reason": reason}, ensure_ascii=False) + "\n", encoding="utf8")
-        return reason
+    return reason
+
+
+def _train_and_measure(ablation: Ablation, run: Run, folder: Path, stage: Stages) -> None:
+    if not is_done(folder):
+        config, exclude = as_begun(run.config, folder), ablation.asked.file
+        with stage("training") as on_progress:
+            pretrain_or_resume(ablation.catalog, folder, config, exclude_groups=exclude, on_progress=on_progress)
+    embedder = Embedder.from_pretrained(folder / "model")
+    measured = measure(embedder, ablation.questions, batch_size=ablation.batch_size, stage=stage)
     write_measured(folder / MEASURED, measured)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return None
-
-
-def _train(ablation: Ablation, run: Run, folder: Path, stage: Stages) -> None:
-    # What decides the model is equal; how often it is written down stays as the run was begun.
-    config = RunConfig.load(folder / _CONFIG) if (folder / _CONFIG).is_file() else run.config
-    with stage("training") as on_progress:
-        pretrain_or_resume(
-            ablation.catalog, folder, config, exclude_groups=ablation.asked.file, on_progress=on_progress
-        )

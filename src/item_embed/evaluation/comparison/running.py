@@ -6,17 +6,18 @@ from pathlib import Path
 from urllib.parse import quote
 
 from item_embed.embedding.seen import Modalities
-from item_embed.errors import ItemError
-from item_embed.evaluation.attempts import side_by_side
-from item_embed.evaluation.baselines import METHODS, simple_parts, weighted
+from item_embed.evaluation.attempts import attempt, side_by_side
+from item_embed.evaluation.baselines import METHODS, describe_catalog, simple_parts, weighted
 from item_embed.evaluation.classifiers import tfidf_linear
 from item_embed.evaluation.comparison.entry import Entry, Facts, read_entry, write_entry
 from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.learners.choosing import learner
+from item_embed.evaluation.learners.concatenation import Concatenation
 from item_embed.evaluation.measured import Sums, alone, retrieval_sums
 from item_embed.evaluation.measuring import Questions, classified, measure
 from item_embed.evaluation.same_product import Scorer, evaluate_scorer
-from item_embed.evaluation.simple_weights import fit_simple_weights
+from item_embed.evaluation.simple_weights import FittedWeights, fit_simple_weights
+from item_embed.files import locked
 from item_embed.hashing import text_hash
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.exact import tie_keys
@@ -24,6 +25,8 @@ from item_embed.search.exact import tie_keys
 #: What each side of a product is to the simple sum.
 _SIDES: dict[Modalities, tuple[str, ...]] = {"image": ("pixels", "colours"), "title": ("words",)}
 
+#: Methods that load what others have learnt, where it is there.
+_LOADS = {Concatenation.name: {part.name for part in Concatenation.parts}}
 
 _LONG_NAME = 100  # letters of a folder's name, of which file systems take 255 bytes
 
@@ -63,7 +66,8 @@ def compare(
 ) -> Comparison:
     """Train and measure the methods that are not measured yet, and gather all.
 
-    A method that cannot learn from this catalogue, or diverges, is left out with its reason; the others go on.
+    A method that cannot learn from this catalogue, diverges, or runs out of memory is left out with its reason; the
+    others go on.
 
     Args:
         setup: what all methods share.
@@ -74,25 +78,33 @@ def compare(
 
     Raises:
         ConfigError: when a name is not known, or the folder holds another comparison.
+        ConfigError, CatalogError: when there are no such queries.
+        OutputError: when another process is at work in the folder.
 
     Example:
         >>> setup = Setup(Path("comparison"), Path("catalog"), RunConfig.load("tiny"), Asked())   # doctest: +SKIP
         >>> found = compare(setup, ["simple", "clip", "item"])                                    # doctest: +SKIP
     """
     wanted = list(_jobs(setup, methods, seeds))
-    setup.begin()
     left_out: dict[str, str] = {}
-    missing = [job for job in wanted if read_entry(job.folder) is None]
-    if any(is_trained(job.method) for job in missing):
-        setup.material(setup.config.training.seed)  # the tokenizer, before processes that would all make it
-    for job, reason in _attempts(missing, jobs, stage):
-        if reason:
-            left_out[job.method] = reason
+    with locked(setup.out):
+        setup.begin()
+        missing = [job for job in wanted if read_entry(job.folder) is None]
+        if jobs > 1 and any(is_trained(job.method) for job in missing):
+            _ = setup.material(setup.config.training.seed).tokenizer  # before processes that would all make it
+        for job, reason in _attempts(missing, jobs, stage):
+            if reason:
+                left_out[job.method] = reason
     return gather(setup, methods, seeds, left_out)
 
 
 def gather(setup: Setup, methods: Sequence[str], seeds: int, left_out: dict[str, str] | None = None) -> Comparison:
-    """What is measured already, without training or measuring anything."""
+    """What is measured already, without training or measuring anything.
+
+    Raises:
+        ConfigError: when a name is not known, or the folder holds no comparison or another one.
+    """
+    setup.check()
     entries: dict[str, list[Entry]] = {}
     for job in _jobs(setup, methods, seeds):
         entry = read_entry(job.folder)
@@ -119,21 +131,25 @@ def _jobs(setup: Setup, methods: Sequence[str], seeds: int) -> Iterator[_Job]:
 
 def _attempts(missing: Sequence[_Job], jobs: int, stage: Stages) -> Iterator[tuple[_Job, str | None]]:
     """Every job with the reason why it was not possible; with one at a time, each tells its own stages."""
-    if jobs == 1:
-        yield from ((job, _attempt(job, stage)) for job in missing)
-        return
-    fresh = [replace(job, setup=replace(job.setup)) for job in missing]  # without what was read, as processes need it
-    yield from side_by_side(_attempt, fresh, jobs, "training and measuring methods", stage)
+    for part in _in_order(missing):
+        if jobs == 1:
+            yield from ((job, _make(job, stage)) for job in part)
+        else:
+            fresh = [replace(job, setup=replace(job.setup)) for job in part]  # without what was read: processes do that
+            yield from side_by_side(_make, fresh, jobs, "training and measuring methods", stage)
 
 
-def _attempt(job: _Job, stage: Stages = silent_stages) -> str | None:
-    """Train and measure; the reason where that is not possible."""
-    try:
-        entry = _simple(job, stage) if job.method in METHODS else _learnt(job, stage)
-    except ItemError as error:
-        return str(error)
-    write_entry(job.folder, entry)
-    return None
+def _in_order(missing: Sequence[_Job]) -> list[list[_Job]]:
+    """The jobs in two parts: what loads what others learn comes when they are done."""
+    methods = {job.method for job in missing}
+    loading = [bool(_LOADS.get(job.method, set()) & methods) for job in missing]
+    parts = ([job for job, late in zip(missing, loading, strict=True) if late is wanted] for wanted in (False, True))
+    return [part for part in parts if part]
+
+
+def _make(job: _Job, stage: Stages = silent_stages) -> str | None:
+    """Train and measure a method; the reason where that is not possible."""
+    return attempt(lambda: write_entry(job.folder, (_simple if job.method in METHODS else _learnt)(job, stage)))
 
 
 def _learnt(job: _Job, stage: Stages) -> Entry:
@@ -141,7 +157,8 @@ def _learnt(job: _Job, stage: Stages) -> Entry:
     with stage(f"training {job.method}") as on_progress:
         fitted = method.fit(setup.material(job.seed), job.folder, setup.device, on_progress)
     measured = measure(fitted.embeds, setup.questions, sees=method.sees, batch_size=setup.batch_size, stage=stage)
-    facts = Facts(method.sees, method.labels, fitted.parameters, fitted.samples, fitted.minutes, fitted.cpu_minutes)
+    spent = (fitted.samples, fitted.minutes, fitted.cpu_minutes)
+    facts = Facts(method.sees, method.labels, fitted.parameters, *spent, note=fitted.note)
     return Entry(job.method, job.seed, facts, measured)
 
 
@@ -149,26 +166,44 @@ def _simple(job: _Job, stage: Stages) -> Entry:
     """A simple method; the weights of the simple sum are fitted on validation queries."""
     questions, method = job.setup.questions, METHODS[job.method]
     catalog, queries = questions.catalog, questions.queries
-    weights, note = dict(method.weights), ""
+    described, weights, note = None, dict(method.weights), ""
+    if not weights.keys().isdisjoint(_SIDES["image"]):
+        with stage("describing photos") as on_progress:
+            described = describe_catalog(catalog, on_progress)
     if job.method == "simple":
         with stage("fitting the weights of the simple sum") as on_progress:
-            fitted = fit_simple_weights(catalog, questions.seed, on_progress)
-        weights = dict(fitted.weights)
-        shown = ", ".join(f"{weight:g} {name}" for name, weight in weights.items())
-        note = f"{shown}, fitted on {fitted.fitted_on}"
-    with stage("describing photos") as on_progress:
-        parts = simple_parts(catalog, queries, weights, on_progress)
+            fitted = fit_simple_weights(
+                catalog, queries.rows, described=described, seed=questions.seed, on_progress=on_progress
+            )
+        weights, note = dict(fitted.weights), _told(fitted)
+    with stage("describing queries") as on_progress:
+        parts = simple_parts(catalog, queries, method.weights, on_progress, described=described)
     found = _ranked(job, parts, weights, stage)
     if method.modalities == "both":
-        for side, names in _SIDES.items():
-            own = {name: weight for name, weight in weights.items() if name in names}
-            found[alone(side)] = _ranked(job, parts, own, stage)["macro_recall_at_10"]
-    else:
+        for side in questions.sides:
+            found[alone(side)] = _ranked(job, parts, _side_weights(side, weights), stage)["macro_recall_at_10"]
+    elif method.modalities in questions.sides:
         found[alone(method.modalities)] = found["macro_recall_at_10"]
     if job.method == "tfidf" and questions.leaves is not None:
         with stage("classifying"):
             found["accuracy"] = classified(tfidf_linear(catalog), questions.leaves)
     return Entry(job.method, job.seed, Facts(method.modalities, note=note), found)
+
+
+def _side_weights(side: Modalities, weights: Mapping[str, float]) -> dict[str, float]:
+    """Those of one side alone; the shipped ones where it has no weight in the sum, since no weight ranks nothing."""
+    own = {name: weights[name] for name in _SIDES[side]}
+    return own if any(own.values()) else {name: METHODS["simple"].weights[name] for name in own}
+
+
+def _told(fitted: FittedWeights) -> str:
+    photo = _side_weights("image", fitted.weights)
+    apart = "" if photo.items() <= fitted.weights.items() else f"; the photo alone by {_listed(photo)}"
+    return f"{_listed(fitted.weights)}, {fitted.told}{apart}"
+
+
+def _listed(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{weight:g} {name}" for name, weight in weights.items())
 
 
 def _ranked(job: _Job, parts: Mapping[str, Scorer], weights: Mapping[str, float], stage: Stages) -> dict[str, Sums]:

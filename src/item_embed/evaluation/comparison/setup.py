@@ -1,24 +1,19 @@
 """What all methods of a comparison share: catalogue, queries, configuration, tokenizer; kept, so that runs go on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from item_embed.catalog.store import Catalog
 from item_embed.config import RunConfig
-from item_embed.evaluation.asked import Asked
-from item_embed.evaluation.begun import begin, is_begun
-from item_embed.evaluation.learners.learner import Material
+from item_embed.evaluation.asked import RELISTINGS, Asked
+from item_embed.evaluation.begun import begin, is_begun, read_begun
+from item_embed.evaluation.learners.learner import Material, deciding
 from item_embed.evaluation.measuring import Questions, open_questions
-from item_embed.evaluation.relisting import write_queries
-from item_embed.model.configuration import ItemConfig
-from item_embed.model.encoder import ItemModel
 from item_embed.training.run import run_tokenizer, training_rows
 
-_RELISTINGS = "relistings.parquet"
+_WHAT = "comparison"
 
 
 @dataclass(frozen=True)
@@ -51,55 +46,54 @@ class Setup:
     @cached_property
     def questions(self) -> Questions:
         """What every method is asked."""
-        made, asked = self.out / _RELISTINGS, self.asked
-        if asked.relist is not None and made.is_file():
-            asked = replace(asked, file=made)
-        return open_questions(self.catalog, asked, leaf_category=self.leaf_category)
+        return open_questions(self.catalog, self.asked.kept_in(self.out), leaf_category=self.leaf_category)
 
     def material(self, seed: int) -> Material:
         """What every learner is given; nothing that queries are made from is among it."""
         config = self.config.model_copy(update={"training": self.config.training.model_copy(update={"seed": seed})})
         rows, _ = training_rows(self.catalog, self.asked.file)
-        tokenizer = run_tokenizer(self.out, self.catalog, rows, self.config)
         return Material(
             catalog=self.catalog,
             rows=rows,
             config=config,
-            tokenizer=tokenizer,
-            parameters=encoder_parameters(config, tokenizer.get_vocab_size()),
+            train_tokenizer=lambda: run_tokenizer(self.out, self.catalog, rows, self.config),
             exclude_groups=self.asked.file,
         )
+
+    def check(self) -> None:
+        """Refuse a folder in which no comparison was begun, or one of something else.
+
+        Raises:
+            ConfigError: saying which, and the mend.
+        """
+        if not self._is_begun():
+            read_begun(self.out, _WHAT, ())
 
     def begin(self) -> None:
         """Write down what this comparison is of, or check that the folder's is the same.
 
         Raises:
             ConfigError: when the folder holds a comparison of something else.
+            ConfigError, CatalogError: when there are no such queries; then nothing is written.
         """
-        wanted = self._identity()
-        if is_begun(self.out, "comparison", wanted, {_RELISTINGS}):
+        if self._is_begun():
             return
-        if self.asked.relist is not None:  # made once: every method is asked for the same photos
-            write_queries(self.out / _RELISTINGS, self.asked.queries(self.catalog), self.catalog)
-        begin(self.out, wanted)
+        self.asked.kept_in(self.out).keep(self.catalog)
+        _ = self.questions  # before anything is trained that could not be asked for them
+        begin(self.out, self._identity())
+
+    def _is_begun(self) -> bool:
+        return is_begun(self.out, _WHAT, self._identity(), {RELISTINGS}, _complete)
 
     def _identity(self) -> dict[str, Any]:
-        config = self.config.model_dump(mode="json")
         return {
             "catalogue": self.catalog.fingerprint,
             "queries": self.asked.identity(),
-            "configuration": config,
+            "configuration": deciding(self.config),
             "--no-leaf-category": not self.leaf_category,
         }
 
 
-def encoder_parameters(config: RunConfig, vocab_size: int) -> int:
-    """Parameters of the ITEm encoder of a configuration, without heads; no memory is taken for them.
-
-    Example:
-        >>> encoder_parameters(RunConfig.load("tiny"), 6000)  # doctest: +SKIP
-        1464832
-    """
-    with torch.device("meta"):
-        encoder = ItemModel(ItemConfig.from_settings(config.model, config.objectives, vocab_size))
-    return sum(parameter.numel() for parameter in encoder.parameters())
+def _complete(begun: dict[str, Any]) -> dict[str, Any]:
+    """What a folder was begun with, less what decides nothing, with the defaults of settings that came later."""
+    return {**begun, "configuration": deciding(RunConfig.model_validate(begun["configuration"]))}

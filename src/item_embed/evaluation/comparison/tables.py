@@ -43,20 +43,25 @@ def comparison_json(found: Comparison, reference: str, seed: int = 0) -> dict[st
     }
 
 
-def summary(found: Comparison, figure: str = "macro_recall_at_10") -> str:
-    """One sentence: which method is ahead, and by what."""
+def summary(found: Comparison, figure: str = "macro_recall_at_10", seed: int = 0) -> str:
+    """One sentence: which method is ahead, by what, and whether that is significant."""
+    runs = {method: _measured(entries) for method, entries in found.entries.items()}
     values = {
-        method: mean([one[figure] for one in runs]).value
-        for method, runs in ((method, _measured(entries)) for method, entries in found.entries.items())
-        if all(figure in one for one in runs)
+        method: mean([one[figure] for one in of]).value
+        for method, of in runs.items()
+        if all(figure in one for one in of)
     }
     if not values:
         return "nothing is measured yet."
-    best = max(values, key=lambda method: values[method])
-    others = [method for method in values if method != best]
-    second = max(others, key=lambda method: values[method], default=None)
-    behind = "" if second is None else f", before {second} with {values[second]:.3f}"
-    return f"{best} has the highest {FIGURES[figure]}, {values[best]:.3f}{behind}."
+    best, *others = sorted(values, key=lambda method: -values[method])
+    highest = f"the highest {FIGURES[figure]}, {values[best]:.3f}"
+    if not others:
+        return f"{best} has {highest}."
+    second = others[0]
+    if values[second] == values[best]:
+        return f"{best} and {second} have {highest}."
+    above = differences(runs[best], runs[second], seed)[figure].figure
+    return f"{best} has {highest}, {above.text('+.3f')}{mark(above)} above {second}."
 
 
 def _methods(found: Comparison) -> Table:
@@ -65,7 +70,8 @@ def _methods(found: Comparison) -> Table:
         facts = entries[0].facts
         minutes = (fmean(e.facts.minutes for e in entries), fmean(e.facts.cpu_minutes for e in entries))
         size = "" if facts.parameters is None else f"{facts.parameters / 1e6:.2f}"
-        trained = [f"{facts.samples:,}", *(f"{value:.1f}" for value in minutes)] if facts.samples else ["", "", ""]
+        spent = [f"{value:.1f}" if any(minutes) else "" for value in minutes]  # a frozen model's are not known
+        trained = [f"{facts.samples:,}" if facts.samples else "", *spent]
         learns = "categories" if facts.labels else "no labels" if facts.samples else "nothing trained"
         rows.append([method, facts.sees, learns, size, *trained, f"{len(entries)}"])
         if facts.note:
@@ -74,7 +80,7 @@ def _methods(found: Comparison) -> Table:
         title="Methods",
         columns=["method", "sees", "learns from", "parameters, million", "samples", "minutes", "CPU minutes", "seeds"],
         rows=rows,
-        note=" ".join(["The same rows, batches and steps for all that is trained.", *notes]),
+        note=" ".join(["The same rows, batches and steps for all that is trained here.", *notes]),
     )
 
 

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from item_embed.errors import ConfigError
+from item_embed.evaluation.baselines import METHODS
 
 if TYPE_CHECKING:  # the learners bring torch
     from item_embed.evaluation.learners.learner import Learner
@@ -63,6 +64,7 @@ def learner(name: str) -> "Learner":
     for kind in kinds:
         if kind.name == name:
             return kind()
-    close = get_close_matches(name, NAMES, n=1)
-    meant = f"; do you mean {close[0]}?" if close else ""
-    raise ConfigError(f"there is no method {name!r}{meant or ':'} There are {', '.join((*NAMES, *PATTERNS))}.")
+    known = (*METHODS, *NAMES)
+    close = get_close_matches(name, known, n=1)
+    meant = f"; do you mean {close[0]}? There are" if close else "; there are"
+    raise ConfigError(f"there is no method {name!r}{meant} {', '.join((*known, *PATTERNS))}.")

@@ -21,6 +21,7 @@ class Concatenation:
     sees: Modalities = "both"
     labels = False
     trains = True
+    parts = (ResNet, Roberta)
 
     def fit(
         self, material: Material, folder: Path, device: str | None = None, on_progress: OnProgress = silent
@@ -32,20 +33,20 @@ class Concatenation:
         folder else.
         """
         total = 2 * material.config.training.steps
-        parts: list[Fitted] = []
-        for done, learner in enumerate((ResNet(), Roberta())):
+        fitted: list[Fitted] = []
+        for done, learner in enumerate(part() for part in self.parts):
             first = done * total // 2
 
             def tell(step: int, _: int | None, first: int = first) -> None:
                 on_progress(first + step, total)
 
-            parts.append(learner.fit(material, self._place(learner, material, folder), device, tell))
+            fitted.append(learner.fit(material, self._place(learner, material, folder), device, tell))
         return Fitted(
-            embeds=Joined([part.embeds for part in parts]),
-            parameters=sum(part.parameters for part in parts),
-            samples=sum(part.samples for part in parts),
-            minutes=sum(part.minutes for part in parts),
-            cpu_minutes=sum(part.cpu_minutes for part in parts),
+            embeds=Joined([part.embeds for part in fitted]),
+            parameters=sum(part.parameters for part in fitted),
+            samples=sum(part.samples for part in fitted),
+            minutes=sum(part.minutes for part in fitted),
+            cpu_minutes=sum(part.cpu_minutes for part in fitted),
         )
 
     def _place(self, learner: Trained, material: Material, folder: Path) -> Path:

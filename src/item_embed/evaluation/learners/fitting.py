@@ -102,7 +102,7 @@ def train(
         step, means, before = int(state["step"]), Means(**state["means"]), Spent(**state["spent"])
     clock = Clock(before)
     with closing(MetricsLog(folder, step)) as log:
-        for parts in _batches(task, settings, step):
+        for parts in _batches(task, settings, step, device):
             norm = _train_step(module, optimizer, parts, means, _Moment(step, settings, device, low))
             step += 1
             if not math.isfinite(norm):
@@ -198,13 +198,13 @@ class _Batches(Dataset[list[Batch]]):
         return [self._batch(rows, epochs) for rows, epochs in zip(*drawn, strict=True)]
 
 
-def _batches(task: Task, settings: TrainingSettings, first: int) -> Iterator[list[Batch]]:
+def _batches(task: Task, settings: TrainingSettings, first: int, device: torch.device) -> Iterator[list[Batch]]:
     """The batches from a step to the last, prepared ahead by worker processes where there are any."""
     loader: DataLoader[list[Batch]] = DataLoader(
         _Batches(task, settings),
         batch_size=None,
         sampler=range(first, settings.steps),
         num_workers=settings.workers,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=device.type == "cuda",
     )
     return iter(loader)

@@ -25,11 +25,15 @@ from item_embed.evaluation.learners.matching import parameters
 from item_embed.evaluation.learners.preprocessing import Preprocessing
 from item_embed.evaluation.learners.trained import find_device, load_pretrained
 from item_embed.evaluation.learners.vectors import Joined, OneModality
+from item_embed.evaluation.run import training_note
 from item_embed.model.configuration import ItemConfig
+from item_embed.model.storage import provenance
 from item_embed.progress import OnProgress, silent
 
 PREFIX = "frozen:"
 _BOUNDLESS = 100_000  # tokenizers that know no longest text say 10 ** 30
+_LONG = 512  # tokens, where the model knows no longest text either: titles are shorter
+_MEND = "give another model"
 _PADDED = {"siglip", "siglip2"}  # trained on texts that were all padded to the same length
 
 
@@ -77,11 +81,15 @@ class Frozen:
     ) -> Fitted:
         """Load it; nothing is trained or kept. See `Learner.fit`.
 
+        What it saw in training is known of models of ours alone; others may have seen anything.
+
         Raises:
             ConfigError: when there is no such device, or a package is missing.
         """
         embeds, size = self._kind[1](self.source, find_device(device))
-        return Fitted(embeds, parameters=size, samples=0, minutes=0.0, cpu_minutes=0.0)
+        model = Path(self.source)
+        note = training_note(model, material.catalog, material.rows)
+        return Fitted(embeds, size, _samples(provenance(model)), minutes=0.0, cpu_minutes=0.0, note=note)
 
     @cached_property
     def _kind(self) -> tuple[Modalities, "_Load"]:
@@ -101,6 +109,14 @@ class Frozen:
         if asked == "input_ids":
             return "title", _texts
         raise ModelError(f"{self.source} is a {config.model_type}, which makes no vectors of photos or titles.")
+
+
+def _samples(known: dict[str, Any]) -> int:
+    """How many samples training saw, by what a model of ours says of it; 0 of others."""
+    if "catalog_fingerprint" not in known:
+        return 0
+    training = known["config"]["training"]
+    return int(training["steps"] * training["batch_size"])
 
 
 #: Loads a model onto a device: what makes vectors, and its parameters.
@@ -196,11 +212,10 @@ def _sentences(source: str, device: torch.device) -> tuple[Embeds, int]:
 
 def _loaded(source: str, device: torch.device) -> tuple[Any, bool]:
     """The model, and whether its pooling was trained: many are published without."""
-    mend = "give another model"
-    model, missing = load_pretrained(AutoModel, source, device, mend)
+    model, missing = load_pretrained(AutoModel, source, device, _MEND)
     lacking = [name for name in missing if "pooler" not in name]
     if lacking:
-        raise ModelError(f"the model {source} lacks weights ({lacking[0]} and others); {mend}.")
+        raise ModelError(f"the model {source} lacks weights ({lacking[0]} and others); {_MEND}.")
     return model, not missing
 
 
@@ -225,10 +240,15 @@ def _title_vectors(
         tokenizer: Any = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise _unusable(source, error) from None
+    if tokenizer.pad_token is None:  # GPT-2's, for one: attention leaves out what is added, whatever it is
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        if tokenizer.pad_token is None:
+            raise ModelError(f"the tokenizer of {source} has no token to make titles equally long with; {_MEND}.")
     config: Any = model.config
     longest = tokenizer.model_max_length
     if longest > _BOUNDLESS:
-        longest = config.get_text_config().max_position_embeddings - 2  # RoBERTa's first two positions are no token's
+        places = getattr(config.get_text_config(), "max_position_embeddings", None) or 0
+        longest = places - 2 if places > 2 else _LONG  # RoBERTa's first two positions are no token's
     padding: Any = "max_length" if config.model_type in _PADDED else True
 
     def encode(titles: list[str]) -> Tensor:
@@ -246,4 +266,4 @@ def _width(encode: Callable[[list[Any]], Tensor], example: Any) -> int:
 
 def _unusable(source: str, error: Exception) -> ModelError:
     reason = str(error).strip().splitlines()[0]
-    return ModelError(f"the model {source} cannot be used ({reason}); give another model.")
+    return ModelError(f"the model {source} cannot be used ({reason}); {_MEND}.")

@@ -2,17 +2,19 @@
 
 import json
 import re
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from item_embed.config import RunConfig
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import ConfigError
-from item_embed.evaluation.learners.learner import Fitted, Material
+from item_embed.evaluation.learners.learner import Fitted, Material, as_begun
 from item_embed.evaluation.learners.resuming import pretrain_or_resume
 from item_embed.evaluation.learners.trained import find_device, is_done, read_done, rows_hash
 from item_embed.progress import OnProgress, silent
@@ -67,18 +69,19 @@ class Item:
     def fit(
         self, material: Material, folder: Path, device: str | None = None, on_progress: OnProgress = silent
     ) -> Fitted:
-        """See `Learner.fit`; a GPU is used where there is one, and `device` is where vectors are made.
+        """See `Learner.fit`.
 
         Raises:
             ConfigError: when a setting is unknown or out of range, the folder holds another run, or there is no such
                 device.
         """
         chosen = find_device(device)
-        config = self.changed(material.config)
+        config = as_begun(self.changed(material.config), folder)
         if is_done(folder):
             _check(folder, config, material)
         else:
-            _pretrain(material, folder, config, on_progress)
+            _pretrain(material, folder, config, chosen, on_progress)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # what is done is only loaded
         return read_done(folder, Embedder.from_pretrained(folder / "model", str(chosen)))
 
     def changed(self, config: RunConfig) -> RunConfig:
@@ -96,12 +99,19 @@ class Item:
                 raise ConfigError(str(error).replace(f"configuration {file}", f"the method {self.name}")) from None
 
 
-def _pretrain(material: Material, folder: Path, config: RunConfig, on_progress: OnProgress) -> None:
+def _pretrain(
+    material: Material, folder: Path, config: RunConfig, device: torch.device, on_progress: OnProgress
+) -> None:
     rows, _ = training_rows(material.catalog, material.exclude_groups)
     if not np.array_equal(rows, material.rows):
         raise ValueError("the rows to learn from are not the training split less the groups of exclude_groups")
     pretrain_or_resume(
-        material.catalog, folder, config, exclude_groups=material.exclude_groups, on_progress=on_progress
+        material.catalog,
+        folder,
+        config,
+        exclude_groups=material.exclude_groups,
+        device=device,
+        on_progress=on_progress,
     )
 
 

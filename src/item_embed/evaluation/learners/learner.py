@@ -1,8 +1,10 @@
 """One interface for every method that learns: fit on rows, embed rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,17 +31,25 @@ class Material:
         rows: (n,) the rows to learn from: those of the training split, less the groups of the queries.
         config: the architecture that others are matched with in size, and steps, batch, optimiser, precision and seed
             of every learner.
-        tokenizer: trained on the titles of `rows`.
-        parameters: of the ITEm encoder of `config`, without heads: what others come as near to as their shape allows.
+        train_tokenizer: gives the tokenizer of the titles of `rows`; asked by `tokenizer` alone, once.
         exclude_groups: the file whose items' groups are not among `rows`; None where the whole training split is.
     """
 
     catalog: Catalog
     rows: NDArray[np.int64]
     config: RunConfig
-    tokenizer: "Tokenizer"
-    parameters: int
+    train_tokenizer: Callable[[], "Tokenizer"]
     exclude_groups: Path | None = None
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """Trained on the titles of `rows` when a learner first asks: some never do."""
+        return self.train_tokenizer()
+
+    @cached_property
+    def parameters(self) -> int:
+        """Of the ITEm encoder of `config`, without heads: what others come as near to as their shape allows."""
+        return encoder_parameters(self.config, self.tokenizer.get_vocab_size())
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class Fitted:
         samples: pairs, photos or titles seen in training, each time it was seen; 0 where nothing was trained.
         minutes: of training, by the clock on the wall, however often it was resumed.
         cpu_minutes: of training, of all threads of the process.
+        note: what a reader of its figures should know of its training.
     """
 
     embeds: Embeds
@@ -59,6 +70,7 @@ class Fitted:
     samples: int
     minutes: float
     cpu_minutes: float
+    note: str = ""
 
 
 class Learner(Protocol):
@@ -96,3 +108,40 @@ class Learner(Protocol):
             CatalogError: when the rows have nothing that it could learn from, such as no labels.
             ModelError: when it diverges, or cannot be loaded.
         """
+
+
+def encoder_parameters(config: RunConfig, vocab_size: int) -> int:
+    """Parameters of the ITEm encoder of a configuration, without heads; no memory is taken for them.
+
+    Example:
+        >>> encoder_parameters(RunConfig.load("tiny"), 6000)  # doctest: +SKIP
+        1464832
+    """
+    import torch  # the readers of a plan need the names of settings alone
+
+    from item_embed.model.configuration import ItemConfig
+    from item_embed.model.encoder import ItemModel
+
+    with torch.device("meta"):
+        encoder = ItemModel(ItemConfig.from_settings(config.model, config.objectives, vocab_size))
+    return sum(parameter.numel() for parameter in encoder.parameters())
+
+
+def deciding(config: RunConfig) -> dict[str, Any]:
+    """The settings that decide what comes out, as JSON: all but those of `BESIDE_THE_RESULT`."""
+    return config.model_dump(mode="json", exclude={"training": BESIDE_THE_RESULT})
+
+
+def as_begun(config: RunConfig, folder: Path) -> RunConfig:
+    """The configuration that a run goes on with: that of its folder, where all that decides is equal.
+
+    How often a run is written down stays as it was begun, and may be asked for otherwise without harm.
+
+    Raises:
+        ConfigError: when the folder's cannot be read.
+    """
+    file = folder / "config.yaml"
+    if not file.is_file():
+        return config
+    begun = RunConfig.load(file)
+    return begun if deciding(begun) == deciding(config) else config

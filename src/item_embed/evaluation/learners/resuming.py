@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import torch
+
 from item_embed.catalog.store import Catalog
 from item_embed.config import RunConfig
 from item_embed.evaluation.learners.fitting import Clock, Spent
@@ -20,6 +22,7 @@ def pretrain_or_resume(
     config: RunConfig,
     *,
     exclude_groups: Path | None = None,
+    device: torch.device | None = None,
     on_progress: OnProgress = silent,
 ) -> None:
     """Pre-train to the last step; then the folder is done, and says what that took, all attempts together.
@@ -29,6 +32,7 @@ def pretrain_or_resume(
         folder: of the run, as `item pretrain` leaves it.
         config: of the run; one that was begun goes on only with the same.
         exclude_groups: a file of items whose groups are left out.
+        device: where it trains; None: on a GPU where there is one.
         on_progress: told of steps.
 
     Raises:
@@ -48,7 +52,9 @@ def pretrain_or_resume(
             _keep(folder, clock.spent())
         on_progress(step, total)
 
-    summary = pretrain(catalog, folder, config, exclude_groups=exclude_groups, resume=begun, on_progress=tell)
+    summary = pretrain(
+        catalog, folder, config, exclude_groups=exclude_groups, resume=begun, device=device, on_progress=tell
+    )
     write_done(folder, summary.parameters, config.training, clock.spent())
 
 

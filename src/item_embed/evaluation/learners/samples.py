@@ -43,7 +43,7 @@ class Samples:
         """The photos of some rows, (B, 3, height, width); all white where there is none."""
         pixels = np.empty((len(rows), 3, *self.processor.image_size), np.uint8)
         for row, out in zip(rows, pixels, strict=True):
-            self._data._show(int(row), out)
+            self._data.show(int(row), out)
         return pixels
 
     def augmented(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> NDArray[np.uint8]:
