@@ -68,6 +68,8 @@ def test_precision_follows_the_processor_unless_it_is_given(
     assert choose_precision("auto") == expected
     assert choose_precision("fp32") == "fp32"
     assert choose_precision("bf16") == "bf16"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # beside a GPU a CPU is still a CPU
+    assert choose_precision("auto", torch.device("cpu")) == expected
 
 
 _MANY_SHAPES = """

@@ -29,9 +29,9 @@ def leaf_category_table(results: Sequence[LeafCategoryResult], seed: int = 0) ->
         title="Leaf category",
         columns=["method", *_LEAF_FIGURES.values()],
         rows=[[result.method, *_cells(result.figures(seed), _LEAF_FIGURES)] for result in results],
-        note=f"{len(task.test):,} test rows, {len(task.leaves):,} leaves to tell apart; learnt from {len(task.train):,} "
-        f"rows, chosen on {len(task.validation):,}. Groups are never parted. ECE: calibration error, before and after "
-        "temperature scaling. 95 % intervals over groups.",
+        note=f"{len(task.test):,} test rows, {len(task.leaves):,} leaves to tell apart; learnt from "
+        f"{len(task.train):,} rows, chosen on {len(task.validation):,}. Groups are never parted. ECE: calibration "
+        "error, before and after temperature scaling. 95 % intervals over groups.",
     )
 
 

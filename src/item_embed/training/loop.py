@@ -156,7 +156,7 @@ def _accelerator(settings: TrainingSettings, device: torch.device | None) -> Acc
     AcceleratorState._reset_state(reset_partial_state=True)
     if device is not None:
         PartialState(cpu=device.type == "cpu").device = device
-    precision = choose_precision(settings.precision)
+    precision = choose_precision(settings.precision, device)
     return Accelerator(mixed_precision="no" if precision == "fp32" else "bf16")
 
 

@@ -43,11 +43,18 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def choose_precision(wanted: Literal["auto", "fp32", "bf16"]) -> Literal["fp32", "bf16"]:
-    """Resolve `auto`: bf16 on processors that multiply it in hardware, else fp32."""
+def choose_precision(
+    wanted: Literal["auto", "fp32", "bf16"], device: torch.device | None = None
+) -> Literal["fp32", "bf16"]:
+    """Resolve `auto`: bf16 on processors that multiply it in hardware, else fp32.
+
+    Args:
+        wanted: of the configuration.
+        device: where is trained; None: on a GPU where there is one.
+    """
     if wanted != "auto":
         return wanted
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() if device is None else device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
 

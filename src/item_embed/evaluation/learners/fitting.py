@@ -90,7 +90,7 @@ def train(
     """
     if task.learning_rate is not None:
         settings = settings.model_copy(update={"learning_rate": task.learning_rate})
-    low = choose_precision(settings.precision) == "bf16"
+    low = choose_precision(settings.precision, device) == "bf16"
     if low and device.type == "cpu" and not isinstance(task.encoder, ItemPreTrainedModel):
         task.encoder.set_attn_implementation("eager")  # as ITEm's does by itself: docs/decisions/0003
     module = task.module.to(device).train()
