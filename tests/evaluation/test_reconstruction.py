@@ -29,6 +29,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Catalog]:
     return pretrain(catalog, folder / "run", tiny_config(*RATES)).model, catalog
 
 
+def test_of_all_rows_the_position_is_not_judged_on_those_it_learnt_from(trained: tuple[Path, Catalog]) -> None:
+    model, catalog = trained
+    whole, held_out = (evaluate_reconstruction(model, catalog, split) for split in ("all", "validation"))
+    assert (whole.rows, whole.position_only) == (held_out.rows, held_out.position_only)
+
+
 @torch.no_grad()
 def test_the_figures_are_those_of_plain_loops(trained: tuple[Path, Catalog]) -> None:
     model, catalog = trained
@@ -143,7 +149,7 @@ def test_an_empty_split_and_a_folder_without_a_model_are_sentences(
     trained: tuple[Path, Catalog], tmp_path: Path
 ) -> None:
     model, catalog = trained
-    with pytest.raises(CatalogError, match="no rows in its test split"):
+    with pytest.raises(CatalogError, match="no row to measure on in its test split"):
         evaluate_reconstruction(model, catalog, "test")
     with pytest.raises(ModelError, match="give RUN/model"):
         evaluate_reconstruction(tmp_path, catalog, "validation")

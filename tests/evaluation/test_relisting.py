@@ -181,6 +181,12 @@ def test_a_damaged_photo_is_named_when_it_is_asked_for(tmp_path: Path) -> None:
         queries.photo(0)
 
 
+def test_an_empty_split_is_one_sentence(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "catalog", [Row("a", "mug")])
+    with pytest.raises(CatalogError, match=r"the test split of .* is empty.*use --split all\.$"):
+        relisted_queries(catalog, 3)
+
+
 def test_relistings_that_were_written_are_read_as_they_were(tmp_path: Path, catalog: Catalog) -> None:
     queries = relisted_queries(catalog, 99, split="all")
     path = tmp_path / "relistings.parquet"

@@ -243,6 +243,10 @@ def _exchanged(catalog: Catalog, queries: QuerySet | None, split: str, most: int
         raise ConfigError(f"dominance needs at least one listing, not {most}.")
     given = rows_as_queries(catalog, split) if queries is None else queries
     whole = subset(given, np.flatnonzero(have_both(given)))
+    if not len(given):
+        raise CatalogError(
+            f"the {split} split of {catalog.path} is empty, as of few groups it may be; use --split all."
+        )
     if not len(whole):
         raise CatalogError(
             f"no listing asked for in {catalog.path} has both a photo and a title; dominance compares the two."

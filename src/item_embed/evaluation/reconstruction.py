@@ -75,7 +75,8 @@ def evaluate_reconstruction(
     Args:
         model: a model folder, whose configuration says how to mask.
         catalog: the catalogue.
-        split: the rows to measure on; the position-only predictor is fitted on the training split.
+        split: the rows to measure on; of `all`, those outside the training split, on which the position-only predictor
+            is fitted.
         seed: of masks and intervals.
         on_progress: told of rows.
 
@@ -86,9 +87,16 @@ def evaluate_reconstruction(
     masking = Masking.of(model, catalog, seed)
     pretraining = masking.pretraining
     rows, fitting = catalog.rows(split), catalog.rows("train")
+    if split == "all":  # the position alone learns from the training split, and is not judged on it
+        rows = np.setdiff1d(rows, fitting)
     if not len(rows) or not len(fitting):
         raise CatalogError(
-            f"{catalog.path} has no rows in its {split if len(fitting) else 'train'} split to measure on."
+            f"{catalog.path} has no row to measure on"
+            + (
+                f" in its {split if len(fitting) else 'train'} split."
+                if split != "all"
+                else " outside its train split."
+            )
         )
     fitting = fitting[np.argsort(hash64(seed, fitting), kind="stable")[:_FITTING_ROWS]]
     position = _PositionOnly.fit(masking, fitting)

@@ -138,6 +138,10 @@ def _drawn_rows(catalog: Catalog, count: int, split: str, seed: int) -> NDArray[
     draws = hash64(seed, _ROW, np.array([text_hash(catalog.ids[row]) for row in rows], np.int64))
     order = np.lexsort((draws, ~(pictured & titled)))
     drawn = rows[order[(pictured | titled)[order]]]
+    if not len(rows):
+        raise CatalogError(
+            f"the {split} split of {catalog.path} is empty, as of few groups it may be; use --split all."
+        )
     if not len(drawn):
         raise CatalogError(
             f"no listing in the {split} split of {catalog.path} has a photo or a title to make a second listing of; "
