@@ -187,7 +187,7 @@ def test_a_dead_host_is_given_up_and_holds_nobody_up(tmp_path: Path, shop: Shop)
             for future in [photos.submit(f"{shop.url}/{number}.jpg") for number in range(100)]:
                 future.result(10)
             reasons = [reason(future) for future in doomed]
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 15  # each by itself would take 33 s
             assert reasons.count("took too long") < 20
             assert set(reasons) == {"took too long", "host given up after failures in a row"}
             assert photos.submit(f"{dead}/more.jpg").done()
