@@ -43,13 +43,35 @@ def is_begun(
         begun = complete(read_begun(out, what, identity))
     except ValueError as error:
         raise _unreadable(out, error) from None
-    other = [_OTHER.get(name, f"another {name}") for name, value in identity.items() if begun[name] != value]
+    other = [
+        _OTHER.get(name, f"another {name}") + _settings(begun[name], value)
+        for name, value in identity.items()
+        if begun[name] != value
+    ]
     if other:
         raise ConfigError(
             f"{out} was begun with {' and '.join(other)}, and figures of both cannot be compared; go on with what its "
             f"{_SETUP} tells, or choose another --out."
         )
     return True
+
+
+def _settings(there: Any, here: Any, most: int = 3) -> str:
+    """In what two configurations differ, as ` (training.steps: 20, not 2000)`; nothing for other values."""
+    if not (isinstance(there, dict) and isinstance(here, dict) and any(isinstance(v, dict) for v in here.values())):
+        return ""
+    old, new = _flat(there), _flat(here)
+    differing = [f"{key}: {old.get(key)}, not {new.get(key)}" for key in {**new, **old} if old.get(key) != new.get(key)]
+    more = f", and {len(differing) - most} more" if len(differing) > most else ""
+    return f" ({', '.join(differing[:most])}{more})"
+
+
+def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Settings by their whole names."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+    return found
 
 
 def begin(out: Path, setup: Mapping[str, Any]) -> None:

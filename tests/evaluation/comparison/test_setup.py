@@ -46,7 +46,7 @@ def test_a_comparison_goes_on_with_the_same_alone(setup: Setup, tmp_path: Path) 
     setup.begin()
     setup.begin()
     other = tiny_config("training.steps=7")
-    with pytest.raises(ConfigError, match="begun with another configuration, and figures of both"):
+    with pytest.raises(ConfigError, match=r"another configuration \(training\.steps: 6, not 7\), and figures of both"):
         replace(setup, config=other).begin()
     with pytest.raises(ConfigError, match="begun with other queries"):
         replace(setup, asked=Asked(relist=3)).begin()

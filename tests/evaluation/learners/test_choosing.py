@@ -1,7 +1,8 @@
 import pytest
 
 from item_embed.errors import ConfigError
-from item_embed.evaluation.learners.choosing import NAMES, learner
+from item_embed.evaluation.learners.choosing import NAMES, check_settings, learner
+from tests.tiny import tiny_config
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,3 +32,13 @@ def test_patterns() -> None:
     assert learner("frozen:some/folder").trains is False
     with pytest.raises(ConfigError, match=r"'frozen:' names no model"):
         learner("frozen:")
+
+
+def test_settings_of_a_variant_are_checked_before_training() -> None:
+    config = tiny_config()
+    for name in ("item", "clip", "item:training.steps=9"):
+        check_settings(learner(name), config)
+    with pytest.raises(ConfigError, match=r"method item:training\.stepps=3: there is no setting training\.stepps"):
+        check_settings(learner("item:training.stepps=3"), config)
+    with pytest.raises(ConfigError, match="learning_rate"):
+        check_settings(learner("item:training.learning_rate=abc"), config)

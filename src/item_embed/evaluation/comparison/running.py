@@ -11,7 +11,7 @@ from item_embed.evaluation.baselines import METHODS, describe_catalog, simple_pa
 from item_embed.evaluation.classifiers import tfidf_linear
 from item_embed.evaluation.comparison.entry import Entry, Facts, read_entry, write_entry
 from item_embed.evaluation.comparison.setup import Setup
-from item_embed.evaluation.learners.choosing import learner
+from item_embed.evaluation.learners.choosing import check_settings, learner
 from item_embed.evaluation.learners.concatenation import Concatenation
 from item_embed.evaluation.measured import Sums, alone, retrieval_sums
 from item_embed.evaluation.measuring import Questions, classified, measure
@@ -77,7 +77,7 @@ def compare(
         stage: told of the progress of each stage.
 
     Raises:
-        ConfigError: when a name is not known, or the folder holds another comparison.
+        ConfigError: when a name or a setting is not known, or the folder holds another comparison.
         ConfigError, CatalogError: when there are no such queries.
         OutputError: when another process is at work in the folder.
 
@@ -86,6 +86,9 @@ def compare(
         >>> found = compare(setup, ["simple", "clip", "item"])                                    # doctest: +SKIP
     """
     wanted = list(_jobs(setup, methods, seeds))
+    for method in methods:
+        if method not in METHODS:
+            check_settings(learner(method), setup.config)
     left_out: dict[str, str] = {}
     with locked(setup.out):
         setup.begin()

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from item_embed.config import RunConfig
 from item_embed.errors import ConfigError
 from item_embed.evaluation.baselines import METHODS
 
@@ -24,6 +25,18 @@ NAMES = (
     "item-global",
 )
 PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER")
+
+
+def check_settings(chosen: "Learner", config: RunConfig) -> None:
+    """Refuse a variant of ITEm with a setting that is unknown or out of range, before anything is trained.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    from item_embed.evaluation.learners.item import Item
+
+    if isinstance(chosen, Item):
+        chosen.changed(config)
 
 
 def learner(name: str) -> "Learner":
