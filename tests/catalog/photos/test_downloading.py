@@ -179,7 +179,7 @@ def test_a_dead_host_is_given_up_and_holds_nobody_up(tmp_path: Path, shop: Shop)
 
     with create_server(("127.0.0.1", 0), backlog=100) as silent:
         dead = f"http://localhost:{silent.getsockname()[1]}"
-        thread = threading.Thread(target=listen)
+        thread = threading.Thread(target=listen, daemon=True)
         thread.start()
         with Downloader(tmp_path, replace(_LIMITS, seconds=0.1, connections=6)) as photos:
             began = time.monotonic()

