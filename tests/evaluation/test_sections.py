@@ -136,7 +136,7 @@ def test_robustness_where_nothing_is_found(catalog: Catalog, tmp_path: Path) -> 
     lost = catalog_queries(catalog)
     one = subset(lost, np.array([0]))
     robust = evaluate_robustness(blind, one, photos={})
-    page(robustness_section(robust, TABLES, "1 query."), tmp_path)
+    assert "1 query." in page(robustness_section(robust, TABLES, "1 query."), tmp_path)
 
 
 @pytest.mark.parametrize(
