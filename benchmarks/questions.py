@@ -3,6 +3,7 @@
     python benchmarks/questions.py --data $ITEM_DATA --out runs/questions            # all; about a night on two cores
     python benchmarks/questions.py --data $ITEM_DATA --out runs/questions main 1 7   # some
     python benchmarks/questions.py --data $ITEM_DATA --out runs/questions --commands # only print the commands
+    python benchmarks/questions.py --data $ITEM_DATA --out runs/questions --scale benchmarks/questions/evening.yaml
 
 main  the paper's table: every method of one size on fashion's frozen relistings
 1     each of the five tasks removed, both global ones removed; `keep` against `drop`
@@ -252,24 +253,20 @@ def regions(bench: Bench) -> Iterator[Step]:
 
 
 def labels(bench: Bench) -> Iterator[Step]:
-    """Trained on categories or on nothing but the listings, after more and more samples."""
-    catalog, steps = bench.fashion()
-    yield from steps
+    """Trained on categories or on nothing but the listings, after fewer and after more samples than the main table."""
+    yield from main_table(bench)
+    catalog, _ = bench.fashion()
+    options = ["--queries", str(bench.relistings)]
     for count in bench.scale["samples"]:
-        options = ["--queries", str(bench.relistings)]
-        yield bench.compared(f"labels-{count}", catalog, ["supervised", "item"], *options, steps=count)
+        yield bench.compared(f"samples-{count}", catalog, ["supervised", "item"], *options, steps=count)
 
 
 def scale(bench: Bench) -> Iterator[Step]:
-    """Quality and loss against samples, parameters and rows."""
-    catalog, steps = bench.fashion()
-    yield from steps
-    more = {f"{count:,} steps": bench.settings(count) for count in bench.scale["samples"] if count != bench.first}
-    axes = {
-        "samples": {f"{bench.first:,} steps": {}, **more},
-        "parameters": {"as configured": {}, **bench.scale["sizes"]},
-    }
-    yield bench.ablated("scale", catalog, axes, "--queries", str(bench.relistings))
+    """Quality and loss against samples, which question 7 has, parameters and rows."""
+    yield from labels(bench)
+    catalog, _ = bench.fashion()
+    axes = {"parameters": {"as configured": {}, **bench.scale["sizes"]}}
+    yield bench.ablated("parameters", catalog, axes, "--queries", str(bench.relistings))
     for rows in bench.scale["rows"]:
         left_out = bench.out / "feeds" / f"all-but-{rows}.parquet"
         part = partial(write_left_out, left_out, catalog, bench.relistings, rows)
