@@ -30,10 +30,11 @@ from models import Contestant, Ours
 from item_embed.catalog.store import Catalog
 from item_embed.config import RunConfig
 from item_embed.model.configuration import ItemConfig
+from item_embed.model.precision import choose_precision
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.tokenizer import train_tokenizer
 from item_embed.training.batches import PretrainingData
-from item_embed.training.optimiser import choose_precision, keep_few_kernels
+from item_embed.training.optimiser import keep_few_kernels
 from training import SWITCHES as LONG_SWITCHES
 
 SWITCHES = {name.removesuffix("=drop"): switches for name, switches in LONG_SWITCHES.items()}  # folders have the names

@@ -46,11 +46,12 @@ from item_embed.catalog.preparing import prepare
 from item_embed.catalog.store import Catalog
 from item_embed.config import ModelSettings, RunConfig
 from item_embed.model.configuration import ItemConfig
+from item_embed.model.precision import choose_precision
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.tokenizer import train_tokenizer
 from item_embed.objectives.batch import PretrainingBatch
 from item_embed.training.batches import PretrainingData
-from item_embed.training.optimiser import choose_precision, keep_few_kernels
+from item_embed.training.optimiser import keep_few_kernels
 
 PATCHES, BACKGROUND = "objectives.patch_masking=drop", "model.background=drop"
 SWITCHES = {"keep": [], "patch_masking=drop": [PATCHES], "background=drop": [BACKGROUND], "both": [PATCHES, BACKGROUND]}

@@ -55,7 +55,7 @@ def replace_embedder(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Embedder(DummyEmbedder):
         @classmethod
-        def from_pretrained(cls, path: Path, device: str | None = None) -> "Embedder":
+        def from_pretrained(cls, path: Path, device: str | None = None, precision: str = "fp32") -> "Embedder":
             return cls(path, path.name)
 
     module = ModuleType("item_embed.embedding.embedder")

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from item_embed.config import RunConfig
 from item_embed.model import encoder
+from item_embed.model import precision as model_precision
 from item_embed.objectives.batch import PretrainingBatch
-from item_embed.training import optimiser
 from tests.tiny import tiny_config, white_catalog
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -158,7 +158,7 @@ def test_every_round_has_rows_of_its_own_and_all_contestants_train_on_them(
 def test_a_cpu_is_not_given_the_precision_of_a_gpu_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    monkeypatch.setattr(optimiser, "_cpu_flags", set)
+    monkeypatch.setattr(model_precision, "_cpu_flags", set)
     assert fast_precision(torch.device("cpu")) == "fp32"
     assert fast_precision(torch.device("cuda")) == "bf16"
 

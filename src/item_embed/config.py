@@ -20,6 +20,8 @@ from item_embed.errors import ConfigError
 #: The pre-training tasks, in the order in which they are reported.
 OBJECTIVES = ("itm", "mlm", "mim", "gmlm", "gmim")
 
+#: What a processor multiplies in; `auto` is bf16 where it has it.
+Precision = Literal["auto", "fp32", "bf16"]
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -145,7 +147,7 @@ class TrainingSettings(_Settings):
     weight_decay: float = Field(0.05, ge=0)
     betas: tuple[_Share, _Share] = (0.9, 0.98)
     max_grad_norm: float = Field(1.0, gt=0)
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the processor has it")
+    precision: Precision = Field("auto", description="auto: bf16 where the processor has it")
     log_every: int = Field(50, ge=1)
     validate_every: int = Field(1_000, ge=1)
     validation_rows: int = Field(2_048, ge=1)

@@ -11,7 +11,7 @@ SURFACE = {
     "--group-column --images --allow-outside --allow-private --per-host-rate --crawl-delay --connections --timeout "
     "--cache --update --retry-failed --workers --seed --overwrite --json",
     "pretrain": "CATALOG SETTINGS --out --config --exclude-groups --resume --json",
-    "embed": "MODEL CATALOG --out --modalities --batch-size --device --json",
+    "embed": "MODEL CATALOG --out --modalities --batch-size --device --precision --json",
     "index": "VECTORS CATALOG --out --json",
     "search": "INDEX --image --title -k --model --html --json",
     "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --fine-tune "

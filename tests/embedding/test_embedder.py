@@ -50,6 +50,19 @@ def images() -> list[Image.Image | None]:
     return [opened(1), opened(2), None, Image.new("RGB", (90, 40), "teal"), opened(3)]
 
 
+def test_bf16_turns_vectors_by_next_to_nothing(
+    folder: Path, embedder: Embedder, images: Sequence[Image.Image | None]
+) -> None:
+    """In another precision other numbers come out, of the same type and the same direction."""
+    low = Embedder.from_pretrained(folder, "cpu", "bf16")
+    assert (embedder.precision, low.precision) == ("fp32", "bf16")
+    exact, vectors = embedder.embed(images, TITLES), low.embed(images, TITLES)
+    assert vectors.dtype == np.float32
+    assert not np.array_equal(vectors, exact)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose((vectors * exact).sum(axis=1), 1, atol=1e-3)
+
+
 def test_unit_vectors_of_the_encoders_cls_in_the_order_given(
     folder: Path, embedder: Embedder, images: Sequence[Image.Image | None]
 ) -> None:

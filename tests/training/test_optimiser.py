@@ -5,13 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from item_embed.config import TrainingSettings
-from item_embed.training import optimiser
-from item_embed.training.optimiser import choose_precision, learning_rate, make_optimizer
+from item_embed.training.optimiser import learning_rate, make_optimizer
 from tests.tiny import tiny_catalog, tiny_config, tiny_model, tiny_processor
 
 
@@ -51,25 +49,6 @@ def test_every_parameter_is_in_exactly_one_group_and_only_matrices_decay(tmp_pat
     assert "item.embeddings.patch_mask" in kept_names
     assert "item.embeddings.word.weight" not in kept_names
     assert all(group["betas"] == config.training.betas for group in optimizer.param_groups)
-
-
-@pytest.mark.parametrize(
-    ("flags", "expected"),
-    [("fpu avx512_bf16 amx_tile", "bf16"), ("amx_bf16", "bf16"), ("fpu avx2", "fp32"), (None, "fp32")],
-)
-def test_precision_follows_the_processor_unless_it_is_given(
-    flags: str | None, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    file = tmp_path / "cpuinfo"
-    if flags is not None:
-        file.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
-    monkeypatch.setattr(optimiser, "Path", lambda _: file)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_precision("auto") == expected
-    assert choose_precision("fp32") == "fp32"
-    assert choose_precision("bf16") == "bf16"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # beside a GPU a CPU is still a CPU
-    assert choose_precision("auto", torch.device("cpu")) == expected
 
 
 _MANY_SHAPES = """

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,6 +21,10 @@ def command(
     modalities: Annotated[Modalities, typer.Option(help="What the model sees.")] = "both",
     batch_size: Annotated[int, typer.Option(min=1, help="Products embedded at once.")] = 256,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16", "auto"],
+        typer.Option(help="What the encoder multiplies in; auto: bf16 where that is fast."),
+    ] = "fp32",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Embed every row of a catalogue: Parquet with id, vector and the model's fingerprint."""
@@ -34,7 +38,7 @@ def command(
     from item_embed.embedding.embedder import Embedder
     from item_embed.embedding.vectors import write_vectors
 
-    embedder = Embedder.from_pretrained(model, device=device)
+    embedder = Embedder.from_pretrained(model, device, precision)
     empty = 0
 
     def counted(parts: "Iterable[Vectors]") -> "Iterator[Vectors]":

@@ -10,9 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 from item_embed.catalog.photos.images import PhotoError, decode, upright_rgb
+from item_embed.config import Precision
 from item_embed.embedding.seen import seen_title
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemModel
+from item_embed.model.precision import choose_precision
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.storage import fingerprint, load_model
 from item_embed.progress import OnProgress, silent
@@ -30,6 +32,8 @@ class Embedder:
         path: the model's folder.
         fingerprint: hash of what decides a vector: weights, configuration, tokenizer, image size.
         device: a torch device; by default a GPU where there is one.
+        precision: what the encoder multiplies in. bf16 is faster where the processor has it, and turns a vector by a
+            cosine of about 0.99999; auto: bf16 there. The vectors are float32 in any case.
 
     Example:
         >>> embedder = Embedder.from_pretrained("run/model")                            # doctest: +SKIP
@@ -38,21 +42,30 @@ class Embedder:
     """
 
     def __init__(
-        self, model: ItemModel, processor: ItemProcessor, path: Path, fingerprint: str, device: str | None = None
+        self,
+        model: ItemModel,
+        processor: ItemProcessor,
+        path: Path,
+        fingerprint: str,
+        device: str | None = None,
+        *,
+        precision: Precision = "fp32",
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.precision = choose_precision(precision, self.device)
         self.model: ItemModel = model.train(False).to(self.device)
         self.processor = processor
         self.path = path
         self.fingerprint = fingerprint
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, device: str | None = None) -> "Embedder":
+    def from_pretrained(cls, path: str | Path, device: str | None = None, precision: Precision = "fp32") -> "Embedder":
         """Load a model folder, `RUN/model` of `item pretrain`.
 
         Args:
             path: the folder.
             device: a torch device such as `cpu` or `cuda:1`; by default a GPU where there is one.
+            precision: what the encoder multiplies in: `fp32`, `bf16`, or `auto`, which is bf16 where that is fast.
 
         Raises:
             ModelError: when a file is missing or damaged, or there is no such device.
@@ -60,7 +73,9 @@ class Embedder:
         folder = Path(path)
         model = load_model(folder, ItemModel)
         try:
-            return cls(model, ItemProcessor.from_pretrained(folder), folder, fingerprint(folder), device)
+            return cls(
+                model, ItemProcessor.from_pretrained(folder), folder, fingerprint(folder), device, precision=precision
+            )
         except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"the model {folder} cannot be put on the device {device!r}: {reason}.") from None
@@ -119,7 +134,8 @@ class Embedder:
         }
         if all(image is None for image in images):
             inputs["pixel_values"] = None  # titles alone need no patches
-        cls = self.model(**inputs).cls.float()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            cls = self.model(**inputs).cls.float()
         vectors: NDArray[np.float32] = torch.nn.functional.normalize(cls, dim=-1).cpu().numpy()
         return vectors
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from item_embed.config import TrainingSettings
 from item_embed.errors import ModelError
 from item_embed.hashing import hash64
+from item_embed.model.precision import choose_precision
 from item_embed.objectives.batch import PretrainingBatch, total_counts
 from item_embed.objectives.loss import Loss
 from item_embed.objectives.masking import Stream
@@ -22,7 +23,7 @@ from item_embed.objectives.pretraining import Pretraining, weighted_sum
 from item_embed.progress import OnProgress, silent
 from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
 from item_embed.training.metrics import Means, MetricsLog
-from item_embed.training.optimiser import choose_precision, learning_rate, make_optimizer
+from item_embed.training.optimiser import learning_rate, make_optimizer
 from item_embed.training.validation import Validate
 
 

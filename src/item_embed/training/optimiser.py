@@ -1,9 +1,7 @@
-"""AdamW with warm-up and cosine decay, and what the processor is fast in."""
+"""AdamW with warm-up and cosine decay, and how many kernels a CPU keeps."""
 
 import math
 import os
-from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import nn
@@ -43,22 +41,6 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def choose_precision(
-    wanted: Literal["auto", "fp32", "bf16"], device: torch.device | None = None
-) -> Literal["fp32", "bf16"]:
-    """Resolve `auto`: bf16 on processors that multiply it in hardware, else fp32.
-
-    Args:
-        wanted: of the configuration.
-        device: where is trained; None: on a GPU where there is one.
-    """
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available() if device is None else device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "fp32"
-
-
 def keep_few_kernels() -> None:
     """Let oneDNN, torch's matrix library on a CPU, keep 128 kernels instead of 1,024, unless the environment says.
 
@@ -67,11 +49,3 @@ def keep_few_kernels() -> None:
     is computed: later it has no effect.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
-    except OSError:  # no Linux
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())

@@ -218,7 +218,7 @@ def _train_and_measure(ablation: Ablation, run: Run, folder: Path, stage: Stages
         config, exclude = as_begun(run.config, folder), ablation.asked.file
         with stage("training") as on_progress:
             pretrain_or_resume(ablation.catalog, folder, config, exclude_groups=exclude, on_progress=on_progress)
-    embedder = Embedder.from_pretrained(folder / "model")
+    embedder = Embedder.from_pretrained(folder / "model", precision=run.config.training.precision)
     measured = measure(embedder, ablation.questions, batch_size=ablation.batch_size, stage=stage)
     write_measured(folder / MEASURED, measured)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)

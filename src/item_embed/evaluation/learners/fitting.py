@@ -28,12 +28,13 @@ from item_embed.errors import ModelError
 from item_embed.evaluation.learners.samples import Samples
 from item_embed.hashing import hash64
 from item_embed.model.encoder import ItemPreTrainedModel
+from item_embed.model.precision import choose_precision
 from item_embed.objectives.loss import Loss
 from item_embed.objectives.masking import Stream
 from item_embed.progress import OnProgress, silent
 from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
 from item_embed.training.metrics import Means, MetricsLog
-from item_embed.training.optimiser import choose_precision, learning_rate, make_optimizer
+from item_embed.training.optimiser import learning_rate, make_optimizer
 
 #: What a module is called with, by name.
 Batch: TypeAlias = dict[str, Tensor]

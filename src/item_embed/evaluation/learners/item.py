@@ -82,7 +82,7 @@ class Item:
         else:
             _pretrain(material, folder, config, chosen, on_progress)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # what is done is only loaded
-        return read_done(folder, Embedder.from_pretrained(folder / "model", str(chosen)))
+        return read_done(folder, Embedder.from_pretrained(folder / "model", str(chosen), config.training.precision))
 
     def changed(self, config: RunConfig) -> RunConfig:
         """A configuration with the settings of this variant.
