@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item_embed.config import OBJECTIVES, RunConfig, shipped_configs
+from item_embed.config import MASKED_TASKS, RunConfig, shipped_configs
 from item_embed.errors import ConfigError
 
 
@@ -18,7 +18,7 @@ def test_the_shipped_configurations_are_these() -> None:
 @pytest.mark.parametrize("name", sorted(shipped_configs()))
 def test_every_shipped_configuration_loads_with_all_five_tasks(name: str) -> None:
     config = RunConfig.load(name)
-    assert tuple(config.objectives.weights.active()) == OBJECTIVES
+    assert tuple(config.objectives.weights.active()) == MASKED_TASKS
     assert config == RunConfig.load(shipped_configs()[name])
 
 
@@ -41,7 +41,7 @@ def test_paper_is_what_the_paper_states() -> None:
     assert config.model.image_size == (224, 224)
     assert (config.model.hidden_size, config.model.num_hidden_layers) == (768, 12)
     assert (config.model.num_attention_heads, config.model.intermediate_size) == (12, 3072)
-    assert tuple(config.objectives.weights.active()) == OBJECTIVES
+    assert tuple(config.objectives.weights.active()) == MASKED_TASKS
     assert config.training.batch_size == 512
     assert config.training.steps == 100_000
     assert not config.augmentation.on
@@ -132,7 +132,7 @@ def test_what_is_saved_is_what_is_read(
         (["augmentation.scale=0"], "augmentation.scale: "),
         (["augmentation.contrast=1"], "augmentation.contrast: "),
         (["augmentation.hue=0.1"], "there is no setting augmentation.hue"),
-        ([f"objectives.weights.{name}=0" for name in OBJECTIVES], "every objective has weight 0"),
+        ([f"objectives.weights.{name}=0" for name in MASKED_TASKS], "every objective has weight 0"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_that_names_it(overrides: list[str], sentence: str) -> None:
@@ -167,8 +167,12 @@ AXES = re.findall(
 
 def test_the_axes_of_an_ablation_are_these() -> None:
     keys = {key for row, _ in AXES for key in re.findall(r"`([^`]+)`", row)}
-    assert {f"objectives.weights.{name}" for name in OBJECTIVES} < keys
-    assert {f"objectives.{name}" for name in RunConfig().objectives.model_dump()} - keys == {"objectives.weights"}
+    assert {f"objectives.weights.{name}" for name in MASKED_TASKS} < keys
+    assert {f"objectives.{name}" for name in RunConfig().objectives.model_dump()} - keys == {
+        "objectives.weights",
+        "objectives.agreement",
+    }
+    assert {f"objectives.agreement.{name}" for name in RunConfig().objectives.agreement.model_dump()} < keys
     assert {f"model.{name}" for name in RunConfig().model.model_dump()} < keys
     assert {"training.steps", "training.batch_size", "training.learning_rate", "training.seed"} < keys
 

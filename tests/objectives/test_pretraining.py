@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from item_embed.catalog.store import Catalog
-from item_embed.config import OBJECTIVES
+from item_embed.config import MASKED_TASKS
 from item_embed.objectives.batch import PretrainingBatch, total_counts
 from item_embed.objectives.loss import Loss
 from item_embed.objectives.mim import patch_targets
@@ -47,7 +47,7 @@ def test_each_objective_reads_what_its_formula_says(module: Pretraining, batch: 
         batch.masked_patches,
     )
     vocabulary, title = embeddings.word.weight, batch.tokens.shape[1]
-    totals, counts = dict.fromkeys(OBJECTIVES, 0.0), dict.fromkeys(OBJECTIVES, 0)
+    totals, counts = dict.fromkeys(MASKED_TASKS, 0.0), dict.fromkeys(MASKED_TASKS, 0)
 
     def add(name: str, value: Tensor) -> None:
         totals[name] += value.item()
@@ -77,7 +77,7 @@ def test_each_objective_reads_what_its_formula_says(module: Pretraining, batch: 
                     add("gmim", (model.heads["gmim"](h[0], p) - patch).square().mean())
 
     losses = module(batch).losses
-    assert set(losses) == set(OBJECTIVES)
+    assert set(losses) == set(MASKED_TASKS)
     for name, loss in losses.items():
         assert loss.count == counts[name] == batch.counts()[name] > 0, name
         assert loss.total.item() == pytest.approx(totals[name], rel=1e-4), name
@@ -174,7 +174,7 @@ def test_mismatched_pairs_count_in_no_masked_loss(module: Pretraining, batch: Pr
 def test_a_matched_pair_does_count(module: Pretraining, batch: PretrainingBatch) -> None:
     other = changed_rows(batch, batch.matched & ~batch.photo_missing & ~batch.title_missing)
     before, after = module(batch).losses, module(other).losses
-    assert all(not torch.equal(before[name].total, after[name].total) for name in OBJECTIVES)
+    assert all(not torch.equal(before[name].total, after[name].total) for name in MASKED_TASKS)
 
 
 def test_a_missing_photo_counts_in_no_loss_whatever_stands_in_its_place(
@@ -184,7 +184,7 @@ def test_a_missing_photo_counts_in_no_loss_whatever_stands_in_its_place(
     noise = (torch.arange(batch.pixels.numel()) % 251).to(torch.uint8).reshape(batch.pixels.shape)
     other = replace(batch, pixels=torch.where(gone, noise, batch.pixels))
     before, after = module(batch).losses, module(other).losses
-    assert all(torch.equal(before[name].total, after[name].total) for name in OBJECTIVES)
+    assert all(torch.equal(before[name].total, after[name].total) for name in MASKED_TASKS)
 
 
 def test_a_batch_without_any_photo_has_title_losses_only(module: Pretraining, batch: PretrainingBatch) -> None:
@@ -194,17 +194,17 @@ def test_a_batch_without_any_photo_has_title_losses_only(module: Pretraining, ba
     losses = module(nothing).losses
     assert {name for name, loss in losses.items() if loss.count} == {"mlm", "gmlm"}
     assert all(float(losses[name].total.detach()) == 0 for name in ("itm", "mim", "gmim"))
-    weighted_sum(losses, dict.fromkeys(OBJECTIVES, 1.0), nothing.counts()).backward()
+    weighted_sum(losses, dict.fromkeys(MASKED_TASKS, 1.0), nothing.counts()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
     module.zero_grad()
 
 
-@pytest.mark.parametrize("off", OBJECTIVES)
+@pytest.mark.parametrize("off", MASKED_TASKS)
 def test_a_switched_off_objective_has_no_head_no_loss_and_no_weights(
     off: str, catalog: Catalog, batch: PretrainingBatch, tmp_path: Path
 ) -> None:
     module = pretraining(catalog, tiny_config(f"objectives.weights.{off}=0"))
-    others = [name for name in OBJECTIVES if name != off]
+    others = [name for name in MASKED_TASKS if name != off]
     assert list(module.model.heads) == others == module.model.config.objectives
     assert set(module(batch).losses) == set(others)
     module.model.save_pretrained(tmp_path)

@@ -32,6 +32,9 @@ class Stream(IntEnum):
     BRIGHTNESS = 14
     CONTRAST = 15
     SATURATION = 16
+    KIND = 17
+    VIEW = 18
+    OTHER = 19
 
 
 def masked_count(candidates: NDArray[np.int64], rate: float) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from item_embed.model.processor import ItemProcessor
 from item_embed.objectives.batch import PretrainingBatch, make_batch
 from item_embed.objectives.masking import Stream
 from item_embed.training.augmentation import augment_photos
+from item_embed.training.views import ViewMaker
 
 # A partner is drawn this often before a pair is left matched: a catalogue of one photo has no mismatch to offer.
 _PARTNER_ATTEMPTS = 16
@@ -54,6 +55,9 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         self.has_title = catalog.titles.present
         self._pixels = _PixelCache(self.rows, processor.image_size, config.training)
         self._order = lru_cache(maxsize=2)(self._draw_order)
+        agreement, seed = config.objectives.agreement, config.training.seed
+        agrees = config.objectives.weights.agreement > 0
+        self._views = ViewMaker(catalog, self.rows, processor, agreement, self.show, seed=seed) if agrees else None
 
     def __len__(self) -> int:
         return self.training.steps
@@ -102,6 +106,7 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
             seed=self.training.seed,
             epochs=epochs,
             rows=rows,
+            views=None if self._views is None else self._views(rows, epochs),
         )
 
     def photo_rows(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> NDArray[np.int64]:
