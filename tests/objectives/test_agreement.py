@@ -24,7 +24,7 @@ def plainly(
         scores = {k: z[i] @ z[k] / t for k in others}
         j = (i + b) % (2 * b)
         total = total - torch.log(scores[j].exp() / torch.stack([score.exp() for score in scores.values()]).sum())
-        matched += max(scores, key=lambda k: float(scores[k])) == j
+        matched += max(scores, key=lambda k: scores[k].item()) == j
     return total, matched
 
 

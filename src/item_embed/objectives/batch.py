@@ -22,11 +22,11 @@ class _Tensors:
 
     def to(self, device: torch.device) -> Self:
         """The same on a device."""
-        return self._each(lambda tensors: tensors.to(device, non_blocking=True))
+        return self._each(lambda part: part.to(device, non_blocking=True) if torch.is_tensor(part) else part.to(device))
 
     def pin_memory(self) -> Self:
         """The same in memory that a GPU copies from by itself; the `DataLoader` asks for it."""
-        return self._each(lambda tensors: tensors.pin_memory())
+        return self._each(lambda part: part.pin_memory())
 
     def _each(self, change: Callable[[Any], Any]) -> Self:
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
