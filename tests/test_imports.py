@@ -24,7 +24,7 @@ FLOORS = (
     ("catalog",),
     ("config", "files"),
     ("parallel",),
-    ("errors", "hashing", "progress"),
+    ("errors", "hashing", "progress", "wording"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "tensorboard"}
@@ -62,8 +62,10 @@ def imports(module: str, everywhere: bool = True) -> frozenset[str]:
                 package = parts if MODULES[module].name == "__init__.py" else parts[:-1]
                 base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
             found.update(f"{base}.{a.name}" if f"{base}.{a.name}" in MODULES else base for a in node.names)
-        functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef)
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):  # most of a file, and nothing is imported in one
+                continue
             if everywhere or not (isinstance(child, functions) or is_type_checking(child)):
                 visit(child)
 

@@ -101,6 +101,8 @@ def test_where_every_run_fails_the_command_fails_and_keeps_the_reasons(folder: P
         (["--queries", "q.parquet"], "--queries q.parquet does not exist or is no file"),
         (["--dry-run", "--table"], "--dry-run tells what is to be made and --table what is there"),
         (["--table"], "holds no ablation yet; run it without --table first"),
+        (["--device", "abacus"], "the device 'abacus' cannot be used: "),
+        (["--device", "abacus", "--dry-run"], "the device 'abacus' cannot be used: "),
     ],
 )
 def test_a_wrong_option_is_a_sentence(folder: Path, tmp_path: Path, arguments: list[str], sentence: str) -> None:
@@ -110,6 +112,7 @@ def test_a_wrong_option_is_a_sentence(folder: Path, tmp_path: Path, arguments: l
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
     assert not result.stdout
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_wrong_grid_catalogue_or_folder_is_a_sentence(folder: Path, tmp_path: Path) -> None:

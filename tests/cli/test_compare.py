@@ -63,6 +63,28 @@ def test_table_trains_nothing(tmp_path: Path, catalog: Path) -> None:
     assert sorted(out.rglob("*")) == before
 
 
+def test_a_dry_run_tells_what_is_left_and_writes_nothing(tmp_path: Path, catalog: Path) -> None:
+    out = tmp_path / "out"
+    told = run(catalog, "tfidf", "good", *SMALL, "--seeds", 2, "--out", out, "--dry-run")
+    assert told.exit_code == 0, told.output
+    assert told.stdout.splitlines()[-1] == "3 of 3 are to be made."
+    assert not out.exists()
+    assert run(catalog, "good", *SMALL, "--out", out).exit_code == 0
+    before = sorted(out.rglob("*"))
+    (out / "methods" / "noisy-0").mkdir()
+    result = run(catalog, "good", "noisy", "tfidf", *SMALL, "--seeds", 2, "--out", out, "--dry-run", "--json")
+    assert [tuple(one.values()) for one in json.loads(result.stdout)["methods"]] == [
+        ("good", 0, "measured"),
+        ("good", 1, "to do"),
+        ("noisy", 0, "begun"),
+        ("noisy", 1, "to do"),
+        ("tfidf", 0, "to do"),
+    ]
+    assert sorted(out.rglob("*")) == sorted([*before, out / "methods" / "noisy-0"])
+    longer = ["training.steps=5", "training.warmup_steps=1"]
+    assert "begun with another configuration" in refused(catalog, "good", *longer, "--out", out, "--dry-run")
+
+
 def test_the_table_of_something_else_is_refused(tmp_path: Path, catalog: Path) -> None:
     out, other = tmp_path / "out", labelled_shop(tmp_path / "other", ("train", "test", "test")).path
     assert run(catalog, "good", *SMALL, "--out", out).exit_code == 0
@@ -100,6 +122,7 @@ def test_given_and_made_queries(tmp_path: Path, catalog: Path) -> None:
     assert json.loads(made.stdout)["protocol"] == "relistings"
     table = run(catalog, "good", *SMALL, "--out", tmp_path / "made", "--relist", 3)
     assert "simulated relistings" in table.stdout
+    assert table.stdout.splitlines()[-1].startswith("1 method: good has ")
 
 
 @pytest.mark.parametrize(
@@ -109,6 +132,10 @@ def test_given_and_made_queries(tmp_path: Path, catalog: Path) -> None:
         (["--queries", "q.parquet", "--split", "validation"], "leave one of them out"),
         (["still", "good", "--split", "all"], "rows that good is trained on; give validation or test"),
         (["good", "--reference", "clip"], "--reference clip is none of the methods compared: good."),
+        (["good", "--dry-run", "--table"], "--dry-run tells what is to be done and --table what is there"),
+        (["good", "--dry-run", "--html", "page.html"], "--dry-run has no figures for a page; leave --html out."),
+        (["good", "--dry-run", "training.stepz=3"], "no setting training.stepz"),
+        (["gud", "--dry-run"], "no method 'gud'"),
         (["gud"], "no method 'gud'"),
         (["good", "training.stepz=3"], "no setting training.stepz"),
         (["--config", "huge"], "no configuration huge"),

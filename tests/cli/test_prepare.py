@@ -41,7 +41,7 @@ def test_a_clean_feed_needs_no_table(feed: Path) -> None:
     result = _prepare("feed.csv", "--out", "catalog")
     assert "mended" not in result.stdout
     assert "no id column was found: rows are named row-1, row-2, …; name one with --id-column\n" in result.stderr
-    assert "1 rows: 1 kept, 0 kept with repairs, 0 set aside\n" in result.stdout
+    assert "1 row: 1 kept, 0 kept with repairs, 0 set aside\n" in result.stdout
 
 
 def test_json_is_the_manifest_alone(feed: Path) -> None:
@@ -121,7 +121,8 @@ def test_each_failure_is_one_sentence(feed: Path, arguments: list[str], sentence
 
 
 def test_the_real_command_in_a_real_process(feed: Path) -> None:
-    Path(os.fsdecode(b"caf\xe9.csv")).write_bytes(feed.read_bytes())
+    """The feed's name is not UTF-8."""
+    feed.rename(os.fsdecode(b"caf\xe9.csv"))
     command = [
         sys.executable,
         "-W",
@@ -129,19 +130,16 @@ def test_the_real_command_in_a_real_process(feed: Path) -> None:
         "-c",
         "from item_embed.cli.main import main; main()",
         "prepare",
-        "feed.csv",
+        b"caf\xe9.csv",
     ]
     run = subprocess.run([*command, "--out", "c"], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.endswith("catalogue: c, report: c/report.html\n")
     assert "Traceback" not in run.stderr
-    again = subprocess.run([*command, "--out", "c"], capture_output=True, text=True, env=dict(os.environ), check=False)
+    again = subprocess.run([*command, "--out", "c"], capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert "Traceback" not in again.stderr
     assert again.stderr.startswith("error: c exists already")
-    odd = subprocess.run([*command[:-1], b"caf\xe9.csv", "--out", "d"], capture_output=True, text=True, check=False)
-    assert odd.returncode == 0, odd.stderr
-    assert odd.stdout.endswith("catalogue: d, report: d/report.html\n")
 
 
 def test_photos_by_url_with_a_dead_link_tried_again_tonight(feed: Path) -> None:

@@ -17,9 +17,9 @@ SURFACE = {
     "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --fine-tune "
     "--sample --by --variants --json --html --seed --batch-size --device",
     "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "
-    "--table --json --html --batch-size --device",
+    "--dry-run --table --json --html --batch-size --device",
     "ablate": "GRID CATALOG --out --queries --relist --split --leaf-category --jobs --dry-run --table --json "
-    "--batch-size",
+    "--batch-size --device",
 }
 
 

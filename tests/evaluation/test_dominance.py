@@ -191,4 +191,4 @@ def test_a_listing_without_a_partner_is_left_out_with_a_remark(tmp_path: Path) -
     assert swap_partners(catalog, queries).tolist() == [-1, 2]
     found = evaluate_dominance(by(0.5, 0.5), catalog, queries)
     assert found.queries.ids == ["a1"]
-    assert found.remarks[-1] == "1 of 2 listings without another product to exchange with are left out."
+    assert found.remarks[-1] == "1 of 2 listings without another product to exchange with is left out."

@@ -105,7 +105,7 @@ def test_queries_of_rows_trained_on_are_remarked(tmp_path: Path, catalog: Catalo
     known = {"catalog_fingerprint": catalog.fingerprint, "excluded_rows": 0}
     model = provenance(tmp_path / "model", **known)
     [remark] = training_remarks(model, catalog, given)
-    assert remark.startswith("1 of 2 queries belong to rows that the model was trained on")
+    assert remark.startswith("1 of 2 queries belongs to rows that the model was trained on")
     assert "--exclude-groups" in remark
     [remark] = training_remarks(model, catalog, catalog_queries(catalog, "all"))
     assert remark.startswith("6 of 8 queries")
@@ -139,9 +139,7 @@ def test_what_a_model_was_trained_on_is_told_beside_methods_that_learn_here(tmp_
     assert note(kept, kept) == "trained on the rows that the other methods learn from"
     assert note(train, train).startswith("trained on the whole training split; queries that come from it would flatter")
     assert note(kept, train).startswith("trained on 2 rows of the queries' groups, which no other method learns from")
-    assert note(kept, train[:-1]).startswith(
-        "trained on this catalogue without 1 rows, which are not those of these queries"
-    )
+    assert note(kept, train[:-1]).startswith("trained on this catalogue without 1 row, not those of these queries")
     for leak in (note(kept, train), note(kept, train[:-1])):
         assert "the figures may flatter it" in leak
         assert "item pretrain --exclude-groups" in leak

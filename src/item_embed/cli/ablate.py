@@ -8,6 +8,7 @@ import typer
 
 from item_embed.cli.console import print_json, progress, say, table
 from item_embed.cli.evaluating.request import refuse_two_sources, show
+from item_embed.wording import are, number_of
 
 if TYPE_CHECKING:
     from item_embed.evaluation.ablation.plan import Plan
@@ -45,6 +46,7 @@ def command(
     only_table: Annotated[bool, typer.Option("--table", help="Print what is there; run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Products embedded at once.")] = 256,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
 ) -> None:
     """Pre-train and measure every point of a grid with every seed, and compare.
 
@@ -62,10 +64,12 @@ def command(
 
     from item_embed.evaluation.ablation.running import Ablation, read_about
     from item_embed.evaluation.asked import Asked
+    from item_embed.evaluation.learners.trained import find_device
     from item_embed.training.optimiser import keep_few_kernels
 
+    find_device(device)  # one that is not there ends it before anything is written
     keep_few_kernels()
-    ablation = Ablation(out, catalog, Asked(queries, relist, split.value), leaf_category, batch_size)
+    ablation = Ablation(out, catalog, Asked(queries, relist, split.value), leaf_category, batch_size, device)
     if only_table:
         _tell(ablation, plan, read_about(out), as_json=as_json)
     elif dry_run:
@@ -113,7 +117,7 @@ def _tell(ablation: "Ablation", plan: "Plan", about: "About", *, as_json: bool, 
         for axis in found.axes:
             print(f"{axis.title}: {axis_summary(axis)}")
         kept = f" Table in {ablation.out / 'table.md'}, page in {ablation.out / 'report.html'}." if keep else ""
-        print(f"{found.made:,} of {found.planned:,} runs are measured.{kept}", flush=True)
+        print(f"{found.made:,} of {number_of(found.planned, 'run')} {are(found.made)} measured.{kept}", flush=True)
     if keep and not found.made:
         raise ModelError("no run could be made; see why each failed.")
 
@@ -146,7 +150,8 @@ def _estimate(ablation: "Ablation", plan: "Plan", jobs: int, *, as_json: bool) -
             say(f"{cost.run.label}, seed {cost.run.seed} could not be tried: {cost.problem}")
     todo = sum(cost.state != "measured" for cost in costs)
     side = f" {jobs} at a time: about {_duration(total)}." if jobs > 1 else ""
-    print(f"{todo:,} of {len(costs):,} runs are to be made, about {_duration(sum(known))} of work.{side}", flush=True)
+    runs = f"{todo:,} of {number_of(len(costs), 'run')} {are(todo)}"
+    print(f"{runs} to be made, about {_duration(sum(known))} of work.{side}", flush=True)
 
 
 def _cost_row(cost: "Cost") -> list[str]:
@@ -183,5 +188,5 @@ def _cost_json(cost: "Cost") -> dict[str, object]:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} seconds"
+        return number_of(round(seconds), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from item_embed.cli.console import check_page, print_json, progress, say
+from item_embed.cli.console import check_page, print_json, progress, say, table
 from item_embed.cli.evaluating.request import Split, refuse_two_sources, show
+from item_embed.wording import are, number_of
 
 if TYPE_CHECKING:
     from item_embed.evaluation.comparison.running import Comparison
@@ -46,6 +47,9 @@ def command(
     leaf_category: Annotated[
         bool, typer.Option("--leaf-category/--no-leaf-category", help="Also predict categories, where there are any.")
     ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be trained and measured, and what is done; do nothing.")
+    ] = False,
     only_table: Annotated[
         bool, typer.Option("--table", help="Print what is there; train and measure nothing.")
     ] = False,
@@ -62,9 +66,17 @@ def command(
     given = methods or []
     settings = [one for one in given if "=" in one and ":" not in one.split("=")[0]]
     names = [one for one in given if one not in settings] or _METHODS
-    chosen = reference or ("item" if "item" in names else names[-1])
-    if chosen not in names:
-        raise ConfigError(f"--reference {chosen} is none of the methods compared: {', '.join(names)}.")
+    if dry_run and only_table:
+        raise ConfigError("--dry-run tells what is to be done and --table what is there; leave one of them out.")
+    if dry_run and html:
+        raise ConfigError("--dry-run has no figures for a page; leave --html out.")
+
+    from item_embed.evaluation.learners.choosing import models_of
+
+    rows = [models_of(name)[0] for name in names]
+    chosen = models_of(reference)[0] if reference else "item" if "item" in rows else rows[-1]
+    if chosen not in rows:
+        raise ConfigError(f"--reference {reference} is none of the methods compared: {', '.join(rows)}.")
 
     from item_embed.catalog.store import Catalog
     from item_embed.config import RunConfig
@@ -85,10 +97,27 @@ def command(
         batch_size=batch_size,
         device=device,
     )
+    if dry_run:
+        _list(setup, names, seeds, as_json=as_json)
+        return
     found = gather(setup, names, seeds) if only_table else compare(setup, names, seeds, jobs=jobs, stage=progress)
     _tell(setup, found, chosen, as_json=as_json, html=html)
     if not only_table and not found.entries:
         raise ModelError("no method could be trained and measured; see why each was left out.")
+
+
+def _list(setup: "Setup", names: list[str], seeds: int, *, as_json: bool) -> None:
+    from item_embed.evaluation.attempts import State
+    from item_embed.evaluation.comparison.running import plan
+
+    setup.is_begun()  # with another catalogue, queries or configuration it ends here
+    listed = [(job.method, job.seed, job.state) for job in plan(setup, names, seeds)]
+    if as_json:
+        print_json({"methods": [{"method": name, "seed": seed, "state": state} for name, seed, state in listed]})
+        return
+    table("Methods", ["method", "seed", "state"], [[name, str(seed), state] for name, seed, state in listed])
+    todo = sum(state is not State.MEASURED for _, _, state in listed)
+    print(f"{todo:,} of {len(listed):,} {are(todo)} to be made.", flush=True)
 
 
 def _tell(setup: "Setup", found: "Comparison", reference: str, *, as_json: bool, html: Path | None) -> None:
@@ -103,7 +132,7 @@ def _tell(setup: "Setup", found: "Comparison", reference: str, *, as_json: bool,
     else:
         show(tables)
         page = f" Page in {html}." if html else ""
-        print(f"{len(found.entries)} methods: {summary(found)}{page}", flush=True)
+        print(f"{number_of(len(found.entries), 'method')}: {summary(found)}{page}", flush=True)
     if html:
         title = f"Methods compared on {setup.path.name}"
         write_page(html, title, found, reference, tables=tables, summary=summary(found))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from item_embed.cli.console import print_json, progress, say, table
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -91,7 +92,8 @@ def _draw(feed: Path, products: int, seed: int) -> Path:
 
     with progress("1/6 drawing products") as on_progress:
         counts = draw_marketplace(feed, products, seed, image_size=160, on_progress=on_progress)
-    say(f"drew {counts.products:,} products of {counts.kinds} kinds in {counts.listings:,} listings")
+    drawn = f"{number_of(counts.products, 'product')} of {number_of(counts.kinds, 'kind')}"
+    say(f"drew {drawn} in {number_of(counts.listings, 'listing')}")
     return feed / "feed.csv"
 
 
@@ -103,7 +105,8 @@ def _prepare(source: str, folder: Path, seed: int) -> "Catalog":
         return progress(f"2/6 {label}")
 
     counts = prepare(source, folder, seed=seed, command="item demo", stage=stage).counts
-    say(f"{counts.input:,} rows: {counts.kept:,} kept, {counts.repaired:,} repaired, {counts.set_aside:,} set aside")
+    kept = f"{counts.kept:,} kept, {counts.repaired:,} repaired, {counts.set_aside:,} set aside"
+    say(f"{number_of(counts.input, 'row')}: {kept}")
     return Catalog(folder)
 
 
@@ -114,7 +117,7 @@ def _pretrain(catalog: "Catalog", run: Path, config: "RunConfig") -> Path:
     keep_few_kernels()
     with progress("3/6 pre-training") as on_progress:
         summary = pretrain(catalog, run, config, on_progress=on_progress)
-    say(f"{summary.samples:,} samples of {summary.rows:,} rows; no label was read")
+    say(f"{number_of(summary.samples, 'sample')} of {number_of(summary.rows, 'row')}; no label was read")
     return summary.model
 
 
@@ -128,7 +131,7 @@ def _embed_and_index(catalog: "Catalog", model: Path, out: Path) -> "NDArray[np.
         vectors = embed_catalog(Embedder.from_pretrained(model), catalog, on_progress=on_progress)
     write_vectors(out / "vectors.parquet", vectors)
     ProductIndex.build(vectors, catalog, out / "index")
-    say(f"5/6 indexed {len(vectors):,} vectors of {vectors.dimension} numbers")
+    say(f"5/6 indexed {number_of(len(vectors), 'vector')} of {vectors.dimension} numbers")
     return vectors.vectors
 
 
@@ -148,7 +151,7 @@ def _evaluate(catalog: "Catalog", vectors: "NDArray[np.float32]") -> "list[SameP
         return []
     ties = tie_keys(catalog.ids)
     model = evaluate_same_product(vectors, vectors[queries.rows], queries, ties, method="item-embed (tiny)")
-    say(f"6/6 {len(queries):,} queries of the test split, beside the simple methods")
+    say(f"6/6 {number_of(len(queries), 'query', 'queries')} of the test split, beside the simple methods")
     return [model, *evaluate_simple(METHODS, catalog, queries, progress)]
 
 

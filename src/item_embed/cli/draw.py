@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from item_embed.wording import number_of
+
 if TYPE_CHECKING:
     from item_embed.catalog.drawing.marketplace import DrawnMarketplace
     from item_embed.catalog.drawing.showing import Showing
@@ -66,8 +68,8 @@ def command(
         return
     columns = ["from", "recall@10 at most", "hit@1 at most", "recall@10 by chance", "hit@1 by chance"]
     table("the most that comparing listings can find, and a reader who picks by chance", columns, _ceiling_rows(drawn))
-    counted = f"{drawn.products:,} products of {drawn.kinds} kinds in {drawn.listings:,} listings"
-    print(printable(f"drew {counted}: {out / 'feed.csv'}"))
+    counted = f"{number_of(drawn.products, 'product')} of {number_of(drawn.kinds, 'kind')}"
+    print(printable(f"drew {counted} in {number_of(drawn.listings, 'listing')}: {out / 'feed.csv'}"))
 
 
 def _check_sheet(path: Path) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from item_embed.cli.console import print_json, progress
 from item_embed.embedding.seen import Modalities
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from item_embed.embedding.vectors import Vectors
@@ -62,5 +63,5 @@ def command(
             }
         )
     else:
-        lacking = f" ({empty:,} rows have no {modalities} and got zeros)" if empty else ""
-        print(f"{len(opened):,} vectors of {embedder.dimension} numbers in {out}{lacking}.")
+        lacking = f" ({number_of(empty, 'row has', 'rows have')} no {modalities} and got zeros)" if empty else ""
+        print(f"{number_of(len(opened), 'vector')} of {embedder.dimension} numbers in {out}{lacking}.")

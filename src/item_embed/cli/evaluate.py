@@ -12,6 +12,7 @@ from item_embed.cli.evaluating.request import Request, Split
 from item_embed.cli.evaluating.subject import Subject
 from item_embed.cli.evaluating.tasks import run_all, run_one
 from item_embed.embedding.seen import Modalities
+from item_embed.wording import number_of
 
 
 class Task(StrEnum):
@@ -131,4 +132,4 @@ def _all(request: Request, subject: Subject) -> None:
         print(f"{name}: {outcome.summary}")
     for name, reason in left_out.items():
         print(f"{name} is left out: {reason}")
-    print(f"{len(outcomes)} of {len(outcomes) + len(left_out)} tasks measured.{request.page}", flush=True)
+    print(f"{len(outcomes)} of {number_of(len(outcomes) + len(left_out), 'task')} measured.{request.page}", flush=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from item_embed.cli.console import print_json, progress
+from item_embed.wording import number_of
 
 
 def command(
@@ -36,4 +37,4 @@ def command(
             }
         )
     else:
-        print(f"{len(index):,} products in {out}.")
+        print(f"{number_of(len(index), 'product')} in {out}.")

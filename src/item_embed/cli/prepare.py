@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from item_embed.cli.console import print_json, progress, say, table
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from item_embed.catalog.schema import Manifest
@@ -139,7 +140,7 @@ def _summarise(manifest: "Manifest", out: str) -> None:
     print(f"columns: {used}")
     print(f"splits: {', '.join(f'{split} {number:,}' for split, number in manifest.splits.items())}")
     print(
-        f"{counts.input:,} rows: {counts.kept:,} kept, {counts.repaired:,} kept with repairs, "
+        f"{number_of(counts.input, 'row')}: {counts.kept:,} kept, {counts.repaired:,} kept with repairs, "
         f"{counts.set_aside:,} set aside{f' ({out}/rejected.parquet)' if counts.set_aside else ''}"
     )
     if manifest.update is not None:

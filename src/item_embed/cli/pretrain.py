@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from item_embed.cli.console import print_json, progress, say, table
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from item_embed.training.run import RunSummary
@@ -68,7 +69,8 @@ def _summarise(summary: "RunSummary") -> None:
         print("the catalogue has no validation split: nothing was measured on held-out rows")
     left_out = f" ({summary.excluded:,} left out by --exclude-groups)" if summary.excluded else ""
     print(
-        f"{summary.samples:,} samples of {summary.rows:,} rows{left_out} in {summary.steps:,} steps; "
+        f"{number_of(summary.samples, 'sample')} of {number_of(summary.rows, 'row')}{left_out} "
+        f"in {number_of(summary.steps, 'step')}; "
         f"the encoder has {summary.parameters / 1e6:.2f} million parameters"
     )
     print(f"model: {summary.model}")

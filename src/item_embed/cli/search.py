@@ -7,6 +7,7 @@ import typer
 
 from item_embed.cli.console import check_page, print_json, table
 from item_embed.embedding.seen import seen_title
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from item_embed.search.index import Hit, ProductIndex
@@ -48,7 +49,7 @@ def command(
         ]
         table("Nearest products", ["rank", "score", "id", "title", "category"], rows)
         page = f"; page in {html}" if html else ""
-        print(f"{len(hits)} of {len(products):,} products shown{page}.", flush=True)
+        print(f"{len(hits)} of {number_of(len(products), 'product')} shown{page}.", flush=True)
     if html:
         _write_page(html, products, hits, title or (image.name if image else ""), photo)
 
@@ -85,6 +86,6 @@ def _write_page(path: Path, products: "ProductIndex", hits: "list[Hit]", heading
     from item_embed.search.page import PageHit, PageQuery, page, render_queries
 
     found = [PageHit(hit.title or "", products.photo(hit.row), hit.score, hit.category or "") for hit in hits]
-    query = PageQuery(heading, photo, found, note=f"The nearest {len(found)} of {len(products):,} products")
+    query = PageQuery(heading, photo, found, note=f"The nearest {len(found)} of {number_of(len(products), 'product')}")
     with whole_file(path) as aside:
         aside.write_text(page("Nearest products", render_queries([query])), encoding="utf8")

@@ -1,6 +1,7 @@
 """Trainings that may fail, alone or side by side, each in a process of its own."""
 
 from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from typing import TypeVar
 
 from item_embed.errors import ItemError, ModelError
@@ -8,6 +9,16 @@ from item_embed.parallel import WorkerError, ordered_map
 from item_embed.progress import Stages, silent_stages
 
 _T = TypeVar("_T")
+
+
+class State(StrEnum):
+    """How far a training is, and what is to be measured of it."""
+
+    MISSING = "to do"
+    BEGUN = "begun"
+    FAILED = "failed"
+    TRAINED = "trained"
+    MEASURED = "measured"
 
 
 def attempt(work: Callable[[], object]) -> str | None:

@@ -34,6 +34,7 @@ from item_embed.evaluation.same_product import SameProductResult
 from item_embed.evaluation.swapped_categories import classify_swapped
 from item_embed.evaluation.swapping import have_both, swap_partners, swapped
 from item_embed.progress import Stages, silent_stages
+from item_embed.wording import are, number_of
 
 _ALONE: tuple[Modalities, ...] = ("image", "title")
 
@@ -283,12 +284,14 @@ def _remarks(
         yield "There are no queries of the same product, so only the movement of vectors is measured."
     if len(whole) < len(given):
         lacking = len(given) - len(whole)
-        yield f"{lacking:,} of {len(given):,} listings without a photo or a title are left out."
+        yield f"{lacking:,} of {number_of(len(given), 'listing')} without a photo or a title {are(lacking)} left out."
     if len(asked) < len(whole):
-        yield f"{len(asked):,} of {len(whole):,} listings are measured on, drawn by a hash of their ids."
+        listings = number_of(len(whole), "listing")
+        yield f"{len(asked):,} of {listings} {are(len(asked))} measured on, drawn by a hash of their ids."
     alone = int((partners < 0).sum())
     if alone:
-        yield f"{alone:,} of {len(asked):,} listings without another product to exchange with are left out."
+        listings = number_of(len(asked), "listing")
+        yield f"{alone:,} of {listings} without another product to exchange with {are(alone)} left out."
     if len(given) >= FEW or not has_labels:  # else it was said of the queries
         yield from few_remark(len(asked) - alone)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError
 from item_embed.hashing import hash64
+from item_embed.wording import are, number_of
 
 LEAST_ROWS = 10  # a leaf of fewer rows in the catalogue is left out
 _DRAW = 0x1EAF  # the stream of the learning curve's draws
@@ -102,10 +103,10 @@ def _labelled(labels: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.
 def _left_out(unlabelled: int, rare: int, small: int, least: int) -> list[str]:
     remarks = []
     if unlabelled:
-        remarks.append(f"{_rows(unlabelled)} without a category {_be(unlabelled)} left out.")
+        remarks.append(f"{number_of(unlabelled, 'row')} without a category {are(unlabelled)} left out.")
     if rare:
         of = "a leaf" if small == 1 else f"{small:,} leaves"
-        remarks.append(f"{_rows(rare)} of {of} with fewer than {least} rows {_be(rare)} left out.")
+        remarks.append(f"{number_of(rare, 'row')} of {of} with fewer than {least} rows {are(rare)} left out.")
     return remarks
 
 
@@ -120,8 +121,8 @@ def _weak_spots(
     untaught = int((~np.isin(labels[test], labels[train])).sum())
     if untaught:
         remarks.append(
-            f"{_rows(untaught)} of the test split {_be(untaught)} of leaves without a training row: counted, and never "
-            "right."
+            f"{number_of(untaught, 'row')} of the test split {are(untaught)} of leaves without a training row: "
+            "counted, and never right."
         )
     if not len(validation):
         remarks.append(
@@ -131,13 +132,5 @@ def _weak_spots(
     if leaves <= 5:
         remarks.append(f"With {leaves} leaves, top-5 accuracy says nothing.")
     if len(test) < 10:
-        remarks.append(f"Only {_rows(len(test))} in the test split: the figures say little.")
+        remarks.append(f"Only {number_of(len(test), 'row')} in the test split: the figures say little.")
     return remarks
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
-
-
-def _be(count: int) -> str:
-    return "is" if count == 1 else "are"

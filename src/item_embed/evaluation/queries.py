@@ -20,6 +20,7 @@ from item_embed.catalog.references import rows_of_items
 from item_embed.catalog.store import Catalog
 from item_embed.catalog.titles import clean_key, clean_title
 from item_embed.errors import CatalogError, ConfigError
+from item_embed.wording import number_of
 
 QUERY_COLUMNS = ("query_id", "title", "image", "product_id", "item_id")
 FEW = 10  # queries below which figures say little
@@ -196,8 +197,7 @@ def codes(values: Iterable[Hashable | None]) -> NDArray[np.int64]:
 
 def few_remark(queries: int) -> tuple[str, ...]:
     """What to say of fewer than ten queries."""
-    asked = "query" if queries == 1 else "queries"
-    return (f"Only {queries} {asked}: the figures say little.",) if queries < FEW else ()
+    return (f"Only {number_of(queries, 'query', 'queries')}: the figures say little.",) if queries < FEW else ()
 
 
 def _read(path: Path) -> pa.Table:

@@ -19,6 +19,7 @@ from item_embed.evaluation.same_product import SameProductResult
 from item_embed.evaluation.thumbnails import data_uri, thumbnail
 from item_embed.files import whole_file
 from item_embed.search.page import PageHit, PageQuery, page, render_queries
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:  # reconstruction brings torch
     from item_embed.evaluation.reconstruction import Reconstruction
@@ -108,7 +109,8 @@ def figure_table(results: Sequence[SameProductResult], seed: int = 0) -> Table:
         title="Same product",
         columns=["method", "sees", *COLUMNS],
         rows=[[r.method, r.modalities, *_cells(r.figures(seed))] for r in results],
-        note=f"{len(queries):,} queries, {source(queries)}; {len(queries.listings):,} listings to find; "
+        note=f"{number_of(len(queries), 'query', 'queries')}, {source(queries)}; "
+        f"{number_of(len(queries.listings), 'listing')} to find; "
         "95 % intervals over products.",
     )
 
@@ -169,7 +171,8 @@ def reconstruction_table(result: "Reconstruction") -> Table:
         title="Reconstruction",
         columns=["prediction", "model", "position only"],
         rows=rows,
-        note=f"{counts['tokens']:,} masked words and {counts['patches']:,} masked patches of {result.rows:,} rows, "
+        note=f"{number_of(counts['tokens'], 'masked word')} and "
+        f"{number_of(counts['patches'], 'masked patch', 'masked patches')} of {number_of(result.rows, 'row')}, "
         f"{result.split} split; top1: higher is better, error: lower.",
     )
 

@@ -23,6 +23,7 @@ from item_embed.evaluation.intervals import Figure
 from item_embed.evaluation.queries import FEW, QuerySet, few_remark, subset
 from item_embed.evaluation.same_product import Ranking, SameProductResult, judge
 from item_embed.progress import OnProgress, silent
+from item_embed.wording import are, number_of
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,8 @@ def _part(result: SameProductResult, numbers: NDArray[np.int64]) -> SameProductR
 def _remarks(queries: QuerySet, asked: QuerySet, kinds: list[_Kind]) -> Iterator[str]:
     yield from queries.remarks
     if len(asked) < len(queries):
-        yield f"{len(asked):,} of {len(queries):,} queries are asked, drawn by a hash of their ids."
+        whole = number_of(len(queries), "query", "queries")
+        yield f"{len(asked):,} of {whole} {are(len(asked))} asked, drawn by a hash of their ids."
         yield from few_remark(len(asked))
     for kind in kinds:
         if not len(kind.numbers):

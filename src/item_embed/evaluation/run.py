@@ -17,6 +17,7 @@ from item_embed.evaluation.queries import QuerySet
 from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product, evaluate_scorer
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.exact import tie_keys
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:  # the embedder brings torch
     from item_embed.embedding.embedder import Embedder
@@ -116,9 +117,10 @@ def training_remarks(model: Path, catalog: Catalog, queries: QuerySet) -> tuple[
     trained = int((catalog.splits[queries.rows] == "train").sum())
     if not trained:
         return ()
+    asked, belong = number_of(len(queries), "query", "queries"), "belongs" if trained == 1 else "belong"
     mend = "item pretrain --exclude-groups with these queries" if queries.protocol == "given" else "--split test"
     return (
-        f"{trained:,} of {len(queries):,} queries belong to rows that the model was trained on, so the figures may "
+        f"{trained:,} of {asked} {belong} to rows that the model was trained on, so the figures may "
         f"flatter it; {mend} keeps them apart.",
     )
 
@@ -146,10 +148,11 @@ def training_note(model: Path, catalog: Catalog, rows: NDArray[np.int64]) -> str
     if left_out:
         if known.get("rows_sha256") == hashlib.sha256(rows.tobytes()).hexdigest():
             return "trained on the rows that the other methods learn from"
-        return f"trained on this catalogue without {left_out:,} rows, which are not those of these queries, {mend}"
+        return f"trained on this catalogue without {number_of(left_out, 'row')}, not those of these queries, {mend}"
     kept_apart = len(catalog.rows("train")) - len(rows)
     if kept_apart:
-        return f"trained on {kept_apart:,} rows of the queries' groups, which no other method learns from, {mend}"
+        rows_kept = number_of(kept_apart, "row")
+        return f"trained on {rows_kept} of the queries' groups, which no other method learns from, {mend}"
     return "trained on the whole training split; queries that come from it would flatter the figures"
 
 

@@ -30,6 +30,7 @@ from item_embed.evaluation.report import (
 from item_embed.evaluation.robustness import Curve, Robustness
 from item_embed.evaluation.same_product import SameProductResult
 from item_embed.evaluation.thumbnails import thumbnail
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:  # reconstruction brings torch
     from item_embed.evaluation.reconstruction import Reconstruction
@@ -150,7 +151,7 @@ def robustness_section(found: Robustness, tables: Sequence[Table], summary: str)
     for what, alters in (("Titles", "title"), ("Photos", "image")):
         svgs = [
             curve_plot(
-                curve.name.replace("_", " ") + (f", {len(curve):,} queries" if len(curve) < asked else ""),
+                _heading(curve, asked),
                 [Series(curve.name, [point.strength for point in curve.points], recalls[curve.name])],
                 xlabel=curve.unit,
                 ticks=_apart([point.strength for point in curve.points]),
@@ -193,6 +194,12 @@ def reconstruction_section(
     return Section(
         "Reconstruction", summary, (), [Plots("Against position alone", svgs, note)], tables, galleries * bool(pictures)
     )
+
+
+def _heading(curve: Curve, asked: int) -> str:
+    """Of an alteration's plot; with its queries, where it cannot be applied to all."""
+    fewer = f", {number_of(len(curve), 'query', 'queries')}" if len(curve) < asked else ""
+    return curve.name.replace("_", " ") + fewer
 
 
 def _apart(places: Sequence[float]) -> dict[float, str]:

@@ -17,6 +17,7 @@ from item_embed.evaluation.relisting import relisted_queries
 from item_embed.evaluation.same_product import Scorer
 from item_embed.progress import OnProgress, silent
 from item_embed.search.exact import tie_keys, top_k
+from item_embed.wording import number_of
 
 _WEIGHTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0)  # of pixels and of colours, beside 1 for words
 _ENOUGH = 100  # queries; with fewer, chance decides
@@ -61,7 +62,8 @@ def fit_simple_weights(
     found = _queries(catalog, judged, seed)
     if found is None or len(found) < _ENOUGH:
         left = 0 if found is None else len(found)
-        told = f"as shipped: the validation split leaves {left} queries to fit them on, and {_ENOUGH} are needed"
+        few = number_of(left, "query", "queries")
+        told = f"as shipped: the validation split leaves {few} to fit them on, and {_ENOUGH} are needed"
         return FittedWeights(shipped, told)
     queries = drawn(found, MOST_QUERIES, seed)
     parts = simple_parts(catalog, queries, shipped, described=described)

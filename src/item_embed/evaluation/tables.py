@@ -10,6 +10,7 @@ from item_embed.evaluation.leaf_category import LeafCategoryResult
 from item_embed.evaluation.report import COLUMNS, Table, few_marked, few_note, most_frequent, source
 from item_embed.evaluation.robustness import Robustness
 from item_embed.evaluation.variants import Variants
+from item_embed.wording import number_of
 
 _LEAF_FIGURES = {
     "accuracy": "accuracy",
@@ -29,9 +30,9 @@ def leaf_category_table(results: Sequence[LeafCategoryResult], seed: int = 0) ->
         title="Leaf category",
         columns=["method", *_LEAF_FIGURES.values()],
         rows=[[result.method, *_cells(result.figures(seed), _LEAF_FIGURES)] for result in results],
-        note=f"{len(task.test):,} test rows, {len(task.leaves):,} leaves to tell apart; learnt from "
-        f"{len(task.train):,} rows, chosen on {len(task.validation):,}. Groups are never parted. ECE: calibration "
-        "error, before and after temperature scaling. 95 % intervals over groups.",
+        note=f"{number_of(len(task.test), 'test row')}, {len(task.leaves):,} leaves to tell apart; learnt from "
+        f"{number_of(len(task.train), 'row')}, chosen on {len(task.validation):,}. Groups are never parted. ECE: "
+        "calibration error, before and after temperature scaling. 95 % intervals over groups.",
     )
 
 
@@ -83,8 +84,9 @@ def dominance_tables(found: Dominance) -> list[Table]:
             title="Movement",
             columns=["exchanged", "cosine distance"],
             rows=[[name, moved[name].text()] for name in ("photo", "title")],
-            note=f"{len(found.movement):,} listings: {source(found.queries)}. Index {moved['index'].text('+.3f')}: "
-            "(photo - title) / (photo + title). It says what moves the vector, not what helps to find.",
+            note=f"{number_of(len(found.movement), 'listing')}: {source(found.queries)}. "
+            f"Index {moved['index'].text('+.3f')}: (photo - title) / (photo + title). "
+            "It says what moves the vector, not what helps to find.",
         )
     ]
     if found.retrieval:
@@ -98,7 +100,8 @@ def dominance_tables(found: Dominance) -> list[Table]:
             [name.replace("_", " "), accuracy[name].text(), "" if name == "both" else change[name].text("+.3f")]
             for name in found.categories
         ]
-        note = f"{len(both):,} test rows, by a linear probe on whole ones; right is always the leaf of the row itself."
+        rows_judged = number_of(len(both), "test row")
+        note = f"{rows_judged}, by a linear probe on whole ones; right is always the leaf of the row itself."
         tables.append(Table("Leaf category", ["test row shows", "accuracy", "change from both"], rows, note))
     return tables
 
@@ -141,8 +144,8 @@ def variant_table(found: Variants, seed: int = 0) -> Table:
             ["share with a variant among the first ten", shares["variant_among_ten"].text()],
             ["share with a variant before the product", shares["variant_before_product"].text()],
         ],
-        note=f"{len(found):,} queries have variants. They are right answers where any colour or size will do, and near "
-        "misses where only the product itself will.",
+        note=f"{number_of(len(found), 'query has', 'queries have')} variants. They are right answers where any colour "
+        "or size will do, and near misses where only the product itself will.",
     )
 
 

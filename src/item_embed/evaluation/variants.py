@@ -18,6 +18,7 @@ from item_embed.evaluation.intervals import Figure, figures, ratios
 from item_embed.evaluation.metrics import QueryMetrics, query_metrics
 from item_embed.evaluation.queries import codes, few_remark
 from item_embed.evaluation.same_product import SameProductResult
+from item_embed.wording import number_of
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def evaluate_variants(result: SameProductResult, catalog: Catalog, column: str) 
     right = same_family & (listings[found] != own[:, None]) & (found >= 0)
     first_variant, first_product = _first(right), _first(result.right)
     chosen = int(has_any.sum())
-    remark = f"{chosen:,} of {len(queries):,} queries have a variant by {column}." if chosen < len(queries) else ""
+    asked, have = number_of(len(queries), "query", "queries"), "has" if chosen == 1 else "have"
+    remark = f"{chosen:,} of {asked} {have} a variant by {column}." if chosen < len(queries) else ""
     return Variants(
         method=result.method,
         column=column,

@@ -54,6 +54,11 @@ def test_what_is_left_out_has_defaults(tmp_path: Path) -> None:
     assert (grid.config, grid.seeds, grid.settings, grid.cross) == ("tiny", (0,), {}, False)
 
 
+def test_a_number_of_seeds_is_that_many_from_0(tmp_path: Path) -> None:
+    assert read(tmp_path, "axes: {a: [{}]}\nseeds: 3").seeds == (0, 1, 2)
+    assert read(tmp_path, "axes: {a: [{}]}\nseeds: [3]").seeds == (3,)
+
+
 def test_a_configuration_beside_the_grid_is_found(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("training: {steps: 7}\n")
     assert read(tmp_path, "config: mine.yaml\naxes: {a: [{}]}").config == str(tmp_path / "mine.yaml")
@@ -104,7 +109,12 @@ def test_nested_settings_are_those_of_their_whole_names(settings: dict[str, Any]
         ("config: tiny", "axes is missing"),
         ("axes: {a: [{}]}\nseed: 3", "there is no seed in a grid; it has config, settings, seeds"),
         ("axes: {a: [{}]}\nseeds: []", "seeds is empty"),
-        ("axes: {a: [{}]}\nseeds: 3", "seeds: Input should be a valid list"),
+        ("axes: {a: [{}]}\nseeds: 0", "seeds: write how many, 1 to 100, or a list of them"),
+        ("axes: {a: [{}]}\nseeds: -1", "seeds: write how many, 1 to 100, or a list of them"),
+        ("axes: {a: [{}]}\nseeds: 101", "seeds: write how many, 1 to 100, or a list of them"),
+        ("axes: {a: [{}]}\nseeds: 1.0", "seeds: write how many, 1 to 100, or a list of them"),
+        ("axes: {a: [{}]}\nseeds: true", "seeds: write how many, 1 to 100, or a list of them"),
+        ("axes: {a: [{}]}\nseeds: two", "seeds: write how many, 1 to 100, or a list of them"),
         ("axes: {a: [{}]}\nseeds: [1, -1]", "seeds.1: Input should be greater than or equal to 0 (given: -1)"),
         ("axes: {a: [{}]}\nseeds: [1, 1.5]", "seeds.1: Input should be a valid integer"),
         ("axes: {a: [{}]}\nseeds: [1, 2, 1]", "the seed 1 is given twice"),

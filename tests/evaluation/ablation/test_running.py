@@ -1,20 +1,24 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from item_embed.config import RunConfig
+from item_embed.config import Precision, RunConfig
+from item_embed.embedding.embedder import Embedder
 from item_embed.errors import ConfigError
 from item_embed.evaluation import relisting
 from item_embed.evaluation.ablation import running
 from item_embed.evaluation.ablation.grid import read_grid
 from item_embed.evaluation.ablation.plan import Plan, Run, make_plan
 from item_embed.evaluation.ablation.results import AblationResult, gather
-from item_embed.evaluation.ablation.running import Ablation, State, make_runs, read_about, state
+from item_embed.evaluation.ablation.running import Ablation, make_runs, read_about, state
 from item_embed.evaluation.asked import Asked
+from item_embed.evaluation.attempts import State
 from item_embed.evaluation.learners import resuming
 from item_embed.evaluation.measured import FIGURES, read_measured, write_measured
 from item_embed.progress import OnProgress
@@ -195,6 +199,28 @@ def test_memory_that_runs_out_fails_one_run(copied: Ablation, monkeypatch: pytes
     monkeypatch.setattr(running, "measure", measure)
     assert [reason for _, reason in make_runs(copied, [run])] == ["RuntimeError: CUDA out of memory."]
     assert state(copied, run)[0] is State.TRAINED  # what it has learnt is not lost
+
+
+def test_runs_are_trained_and_measured_on_the_device_asked_for(
+    made: Ablation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+
+    def trains(catalog: object, run: Path, config: RunConfig, **more: object) -> RunSummary:
+        used.append(str(more["device"]))
+        return pretrain(catalog, run, config, **more | {"device": None})  # type: ignore[arg-type]
+
+    def loads(path: Path, device: str | None = None, precision: Precision = "fp32") -> Embedder:
+        used.append(str(device))
+        return Embedder.from_pretrained(path, precision=precision)
+
+    monkeypatch.setattr(resuming, "pretrain", trains)
+    monkeypatch.setattr(running, "Embedder", SimpleNamespace(from_pretrained=loads))
+    monkeypatch.setattr(running, "find_device", lambda device: torch.device(device or "cpu"))
+    for number, device in enumerate(("cuda:1", None)):
+        ablation = Ablation(tmp_path / str(number), made.path, made.asked, leaf_category=False, device=device)
+        assert [reason for _, reason in make_runs(ablation, [_first(made)])] == [None]
+    assert used == ["cuda:1", "cuda:1", "cpu", "cpu"]
 
 
 def test_groups_of_given_queries_are_left_out_of_training(catalog: Path, tmp_path: Path) -> None:

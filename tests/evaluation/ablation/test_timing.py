@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from item_embed.evaluation.ablation import running, timing
 from item_embed.evaluation.ablation.grid import read_grid
 from item_embed.evaluation.ablation.plan import make_plan
-from item_embed.evaluation.ablation.running import Ablation, State, make_runs
+from item_embed.evaluation.ablation.running import Ablation, make_runs
 from item_embed.evaluation.ablation.timing import estimate, makespan
 from item_embed.evaluation.asked import Asked
+from item_embed.evaluation.attempts import State
 from item_embed.training.batches import PretrainingData
 from item_embed.training.loop import Trainer
 from tests.evaluation.ablation.small import STEPS, small_catalog, write_grid

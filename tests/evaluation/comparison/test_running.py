@@ -9,9 +9,10 @@ from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError, ConfigError
 from item_embed.evaluation import simple_weights
 from item_embed.evaluation.asked import Asked
+from item_embed.evaluation.attempts import State
 from item_embed.evaluation.baselines import METHODS
 from item_embed.evaluation.comparison import running
-from item_embed.evaluation.comparison.running import compare, gather
+from item_embed.evaluation.comparison.running import compare, gather, plan
 from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.measuring import measure
 from item_embed.evaluation.queries import catalog_queries
@@ -52,6 +53,36 @@ def test_every_seed_is_trained_but_where_nothing_is_drawn(setup: Setup) -> None:
     assert [entry.facts.note for entry in found.entries["still"]] == ["trained elsewhere"]
     one, other = (entry.measured["hit_at_1"].value for entry in found.entries["noisy"])
     assert one != other
+
+
+def test_several_frozen_models_are_seeds_of_one_method(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = {"frozen:a": 0.0, "frozen:b": 2.0, "frozen:c": 4.0}
+    monkeypatch.setattr(
+        running, "learner", lambda name: Fake(name, noise.get(name, 0.0), trains=not name.startswith("frozen:"))
+    )
+    found = compare(setup, ["good", "frozen:a,b,c"], seeds=3)
+    assert [len(entries) for entries in found.entries.values()] == [3, 3]
+    models = found.entries["frozen:a"]
+    assert [(entry.method, entry.seed) for entry in models] == [("frozen:a", 3), ("frozen:b", 4), ("frozen:c", 5)]
+    assert [entry.measured["hit_at_1"].value == 1 for entry in models] == [True, False, False]
+    for names in (["frozen:a,b", "frozen:b"], ["frozen:a,a"], ["frozen:a", "frozen:a,b"]):
+        with pytest.raises(ConfigError, match=r"frozen:[ab] is named twice; name it once\."):
+            plan(setup, names)
+
+
+def test_a_plan_says_how_far_each_method_is(setup: Setup) -> None:
+    compare(setup, ["good"])
+    (setup.out / "methods" / "noisy-3").mkdir()
+    (setup.out / "methods" / "still-3").mkdir()
+    (setup.out / "methods" / "still-3" / "done.json").touch()
+    found = [(job.method, job.seed, job.state) for job in plan(setup, ["noisy", "good", "still"], seeds=2)]
+    assert found == [
+        ("noisy", 3, State.BEGUN),
+        ("noisy", 4, State.MISSING),
+        ("good", 3, State.MEASURED),
+        ("good", 4, State.MISSING),
+        ("still", 3, State.TRAINED),
+    ]
 
 
 def test_what_is_measured_is_not_measured_again(setup: Setup) -> None:
@@ -100,8 +131,8 @@ def test_what_loads_from_others_comes_after_them(setup: Setup, monkeypatch: pyte
         raise FAILURES["diverging"]
 
     def side_by_side(
-        work: Callable[..., str | None], things: Sequence[running._Job], jobs: int, title: str, stage: Stages
-    ) -> Iterator[tuple[running._Job, str | None]]:
+        work: Callable[..., str | None], things: Sequence[running.Job], jobs: int, title: str, stage: Stages
+    ) -> Iterator[tuple[running.Job, str | None]]:
         order.append({job.method for job in things})
         return iter([(job, "not possible.") for job in things])
 

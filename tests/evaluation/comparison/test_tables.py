@@ -41,6 +41,15 @@ def test_what_was_trained_before_says_its_samples_but_no_minutes(found: Comparis
     assert methods.note.endswith("frozen:run/model: trained elsewhere.")
 
 
+def test_what_is_to_be_known_of_one_seed_is_told_once_and_of_all(found: Comparison) -> None:
+    notes = ("trained elsewhere", "", "trained on 2 rows of the queries", "trained elsewhere")
+    entries = [Entry("frozen:a", seed, Facts("both", note=note), drawn(0)) for seed, note in enumerate(notes)]
+    several = Comparison(found.questions, {"frozen:a": entries})
+    wanted = "trained elsewhere; trained on 2 rows of the queries"
+    assert comparison_tables(several, "frozen:a")[0].note.endswith(f"frozen:a: {wanted}.")
+    assert comparison_json(several, "frozen:a")["methods"]["frozen:a"]["note"] == wanted
+
+
 def test_figures_are_means_over_seeds_with_their_range(found: Comparison) -> None:
     figures = comparison_tables(found, "good")[1]
     rows = {row[0]: dict(zip(figures.columns, row, strict=True)) for row in figures.rows}

@@ -1,7 +1,7 @@
 import pytest
 
 from item_embed.errors import ConfigError
-from item_embed.evaluation.learners.choosing import NAMES, check_settings, learner
+from item_embed.evaluation.learners.choosing import NAMES, check_settings, learner, models_of
 from tests.tiny import tiny_config
 
 
@@ -32,6 +32,9 @@ def test_patterns() -> None:
     assert learner("frozen:some/folder").trains is False
     with pytest.raises(ConfigError, match=r"'frozen:' names no model"):
         learner("frozen:")
+    assert models_of("item:objectives.token_corruption=[1,0,0]") == ["item:objectives.token_corruption=[1,0,0]"]
+    assert models_of("frozen:a,b/c") == ["frozen:a", "frozen:b/c"]
+    assert models_of("frozen:a,") == ["frozen:a", "frozen:"]  # which is refused as above
 
 
 def test_settings_of_a_variant_are_checked_before_training() -> None:

@@ -43,7 +43,8 @@ def dominance(request: Request, subject: Subject) -> Outcome:
     subject.say(*found.remarks)
     index = found.movement.figures(request.seed)["index"].text("+.3f")
     return Outcome(
-        summary=f"{counted(found.queries, 'listings')}: dominance index {index}, from -1 (title) to +1 (photo).",
+        summary=f"{counted(found.queries, 'listing', 'listings')}: "
+        f"dominance index {index}, from -1 (title) to +1 (photo).",
         as_json=found.as_json,
         make_tables=partial(dominance_tables, found),
         make_section=partial(dominance_section, found),

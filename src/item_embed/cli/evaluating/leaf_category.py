@@ -7,6 +7,7 @@ from item_embed.cli.console import progress
 from item_embed.cli.evaluating.outcome import Outcome
 from item_embed.cli.evaluating.request import Request
 from item_embed.cli.evaluating.subject import Subject
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from item_embed.evaluation.classifiers import Classifier
@@ -26,8 +27,8 @@ def leaf_category(request: Request, subject: Subject) -> Outcome:
     results = evaluate_leaf_category(task, _classifiers(request, subject), seed=request.seed, stage=progress)
     accuracy = results[0].figures(request.seed)["accuracy"].text()
     return Outcome(
-        summary=f"{len(task.test):,} test rows, {len(task.leaves):,} leaves to tell apart: accuracy {accuracy}"
-        f"{_ahead(request, results)}.",
+        summary=f"{number_of(len(task.test), 'test row')}, {len(task.leaves):,} leaves to tell apart: "
+        f"accuracy {accuracy}{_ahead(request, results)}.",
         as_json=partial(_as_json, request, results, by),
         make_tables=partial(_tables, request, results, by),
         make_section=partial(_section, subject, results),

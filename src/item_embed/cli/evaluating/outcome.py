@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from item_embed.cli.evaluating.request import Request, show
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from item_embed.catalog.store import Catalog
@@ -36,9 +37,10 @@ class Outcome:
         return self.make_tables()
 
 
-def counted(queries: "QuerySet", what: str = "queries") -> str:
+def counted(queries: "QuerySet", one: str = "query", several: str = "queries") -> str:
     """How many queries there are, and that they are simulated where they are."""
-    return f"{len(queries):,} {'simulated relistings' if queries.protocol == 'relistings' else what}"
+    relisted = queries.protocol == "relistings"
+    return number_of(len(queries), "simulated relisting") if relisted else number_of(len(queries), one, several)
 
 
 def tell(outcome: Outcome, page: str = "") -> None:

@@ -7,6 +7,7 @@ from item_embed.cli.console import progress
 from item_embed.cli.evaluating.outcome import Outcome
 from item_embed.cli.evaluating.request import Request, Split
 from item_embed.cli.evaluating.subject import Subject
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from item_embed.evaluation.reconstruction import Reconstruction
@@ -24,7 +25,7 @@ def reconstruction(request: Request, subject: Subject) -> Outcome:
     with progress("reconstructing") as on_progress:
         found = evaluate_reconstruction(model, subject.catalog, split, request.seed, on_progress)
     return Outcome(
-        summary=f"{found.rows:,} rows{'' if split == 'all' else f' of the {split} split'}{_alone(found)}.",
+        summary=f"{number_of(found.rows, 'row')}{'' if split == 'all' else f' of the {split} split'}{_alone(found)}.",
         as_json=found.as_json,
         make_tables=lambda: [reconstruction_table(found)],
         make_section=partial(_section, subject, found),

@@ -8,6 +8,7 @@ from item_embed.cli.evaluating.outcome import Outcome, counted
 from item_embed.cli.evaluating.request import Request
 from item_embed.cli.evaluating.subject import Subject
 from item_embed.embedding.seen import Modalities
+from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from item_embed.evaluation.queries import QuerySet
@@ -34,8 +35,8 @@ def same_product(request: Request, subject: Subject) -> Outcome:
     variants = None if request.variants is None else evaluate_variants(results[0], subject.catalog, request.variants)
     found = results[0].figures(request.seed)["macro_recall_at_10"].text()
     return Outcome(
-        summary=f"{counted(queries)} among {len(subject.catalog):,} listings: {results[0].method} has macro "
-        f"recall@10 {found}{_ahead(request, results)}.",
+        summary=f"{counted(queries)} among {number_of(len(subject.catalog), 'listing')}: "
+        f"{results[0].method} has macro recall@10 {found}{_ahead(request, results)}.",
         as_json=partial(_as_json, request, results, variants, remarks),
         make_tables=partial(_tables, request, results, variants),
         make_section=partial(_section, subject, results, remarks),

@@ -2,7 +2,7 @@
 
     config: tiny                          # a shipped configuration, or a file
     settings: {training.steps: 2000}      # of every run
-    seeds: [0, 1, 2]
+    seeds: [0, 1, 2]                      # or how many: 3
     axes:
       objectives:                         # named points, each of any number of settings
         five tasks: {}
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from item_embed.errors import ConfigError
 
@@ -30,6 +30,7 @@ from item_embed.errors import ConfigError
 Settings = dict[str, Any]
 
 _EXAMPLE = "{objectives.patch_mask_rate: 0.25}"
+_MOST_SEEDS = 100  # by a number alone: a larger one is meant to be the seed
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,21 @@ class Grid:
     cross: bool
 
 
+def _counted(seeds: Any) -> Any:
+    """A number of seeds as the seeds from 0 on: 3 means 0, 1, 2."""
+    if isinstance(seeds, list):
+        return seeds
+    if type(seeds) is int and 1 <= seeds <= _MOST_SEEDS:  # true is an int, too
+        return list(range(seeds))
+    raise ValueError(f"write how many, 1 to {_MOST_SEEDS}, or a list of them such as [0, 1, 2]")
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     config: str = "tiny"
     settings: dict[str, Any] | None = None
-    seeds: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1)
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_counted)] = Field([0], min_length=1)
     axes: dict[Any, Any] = Field(min_length=1)
     cross: bool = False
 
@@ -229,4 +239,4 @@ def _reason(error: ValidationError) -> str:
         return f"{where} is missing; name what is to be varied"
     if problem["type"] == "too_short":
         return f"{where} is empty; give at least one"
-    return f"{where}: {problem['msg']} (given: {problem['input']!r})"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"

@@ -11,7 +11,6 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from item_embed.catalog.store import Catalog
 from item_embed.embedding.embedder import Embedder
 from item_embed.evaluation.ablation.plan import Run
 from item_embed.evaluation.asked import RELISTINGS, Asked
-from item_embed.evaluation.attempts import attempt, side_by_side
+from item_embed.evaluation.attempts import State, attempt, side_by_side
 from item_embed.evaluation.begun import begin, is_begun, read_begun
 from item_embed.evaluation.learners.learner import as_begun
 from item_embed.evaluation.learners.resuming import pretrain_or_resume
-from item_embed.evaluation.learners.trained import is_done
+from item_embed.evaluation.learners.trained import find_device, is_done
 from item_embed.evaluation.measured import read_measured, write_measured
 from item_embed.evaluation.measuring import Questions, measure, open_questions
 from item_embed.files import whole_file
@@ -34,16 +33,6 @@ from item_embed.training.checkpoints import latest_checkpoint
 _GRID, _CONFIG = "grid.yaml", "config.yaml"
 #: What a run came to: its figures, or the reason why it failed.
 MEASURED, FAILED = "measured.parquet", "failed.json"
-
-
-class State(StrEnum):
-    """How far a run is."""
-
-    MISSING = "to do"
-    BEGUN = "begun"
-    FAILED = "failed"
-    TRAINED = "trained"
-    MEASURED = "measured"
 
 
 @dataclass(frozen=True)
@@ -77,6 +66,7 @@ class Ablation:
         asked: the same-product queries; the groups of those of a file are left out of training.
         leaf_category: whether leaf category is measured where the catalogue has labels.
         batch_size: products embedded at once.
+        device: a torch device; None: the best there is.
 
     Example:
         >>> ablation = Ablation(Path("ablation"), Path("catalog"), Asked())        # doctest: +SKIP
@@ -89,6 +79,7 @@ class Ablation:
     asked: Asked
     leaf_category: bool = True
     batch_size: int = 256
+    device: str | None = None
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -214,11 +205,14 @@ def _make(ablation: Ablation, run: Run, stage: Stages = silent_stages) -> str | 
 
 
 def _train_and_measure(ablation: Ablation, run: Run, folder: Path, stage: Stages) -> None:
+    device = find_device(ablation.device)
     if not is_done(folder):
         config, exclude = as_begun(run.config, folder), ablation.asked.file
         with stage("training") as on_progress:
-            pretrain_or_resume(ablation.catalog, folder, config, exclude_groups=exclude, on_progress=on_progress)
-    embedder = Embedder.from_pretrained(folder / "model", precision=run.config.training.precision)
+            pretrain_or_resume(
+                ablation.catalog, folder, config, exclude_groups=exclude, device=device, on_progress=on_progress
+            )
+    embedder = Embedder.from_pretrained(folder / "model", str(device), run.config.training.precision)
     measured = measure(embedder, ablation.questions, batch_size=ablation.batch_size, stage=stage)
     write_measured(folder / MEASURED, measured)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -8,6 +8,7 @@ from item_embed.evaluation.ablation.running import About
 from item_embed.evaluation.measured import FIGURES, form, known
 from item_embed.evaluation.report import Table
 from item_embed.evaluation.spread import Spread, mark
+from item_embed.wording import are, number_of
 
 
 def ablation_tables(found: AblationResult, about: About) -> list[Table]:
@@ -107,21 +108,19 @@ def remarks(found: AblationResult, about: About) -> Iterator[str]:
     """What a reader of the figures should know."""
     yield from about.remarks
     if found.made < found.planned:
-        yield f"{found.planned - found.made:,} of {found.planned:,} runs are not made yet."
+        missing = found.planned - found.made
+        yield f"{missing:,} of {number_of(found.planned, 'run')} {are(missing)} not made yet."
 
 
 def _head(axis: AxisResult, point: PointResult) -> str:
     """A point's name, and how many of its runs are there."""
     lines = [point.label + (" (base)" if point is axis.points[axis.base] else "")]
     done = len(point.made)
-    lines.append(_runs(done) if done == point.planned else f"{done} of {_runs(point.planned)}")
+    planned = number_of(point.planned, "run")
+    lines.append(planned if done == point.planned else f"{done} of {planned}")
     if point.failed:
         lines.append(f"{point.failed} failed")
     return "\n".join(lines)
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def _cell(spread: Spread | None, name: str) -> str:
@@ -153,10 +152,10 @@ def _training(point: PointResult) -> str:
 
 
 def _figures_note(axis: AxisResult, about: About) -> str:
-    asked = "simulated relistings" if about.protocol == "relistings" else "queries"
-    said = [f"{about.queries:,} {asked} among {about.listings:,} listings"]
+    asked = ("simulated relisting",) if about.protocol == "relistings" else ("query", "queries")
+    said = [f"{number_of(about.queries, *asked)} among {number_of(about.listings, 'listing')}"]
     if about.leaf_rows:
-        said.append(f"; leaf accuracy: {about.leaf_rows:,} labelled rows")
+        said.append(f"; leaf accuracy: {number_of(about.leaf_rows, 'labelled row')}")
     said.append(". 95 % intervals over products.")
     if axis.key:
         said.insert(0, f"Values of {axis.key}. ")

@@ -26,8 +26,10 @@ from item_embed.embedding.bulk import embed_seen
 from item_embed.embedding.embedder import Embedder
 from item_embed.evaluation.ablation.cost import Lengths, encoder_flops, training_flops
 from item_embed.evaluation.ablation.plan import Run
-from item_embed.evaluation.ablation.running import Ablation, State, state
+from item_embed.evaluation.ablation.running import Ablation, state
+from item_embed.evaluation.attempts import State
 from item_embed.evaluation.drawn import MOST_QUERIES
+from item_embed.evaluation.learners.trained import find_device
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.processor import ItemProcessor
@@ -166,8 +168,9 @@ class _Timer:
         vocab_size = tokenizer.get_vocab_size()
         model_config = ItemConfig.from_settings(config.model, config.objectives, vocab_size)
         model, processor = ItemForPreTraining(model_config), ItemProcessor.for_config(tokenizer, model_config)
-        trainer = Trainer(Pretraining(model, config.objectives), _timed(config, 1).training, self.folder / "run", None)
-        on_gpu = trainer.accelerator.device.type != "cpu"
+        device, settings = find_device(self.ablation.device), _timed(config, 1).training
+        trainer = Trainer(Pretraining(model, config.objectives), settings, self.folder / "run", None, device)
+        on_gpu = device.type != "cpu"
 
         [some] = PretrainingData(self.catalog, self.rows, processor, _timed(config, _PAIRS))[0]
         lengths = Lengths.of(some, config)
@@ -179,7 +182,8 @@ class _Timer:
         steps = config.training.batch_size / pairs  # a smaller one was timed
         held_out = min(config.training.validation_rows, len(self.catalog.rows("validation")))
 
-        embedder = Embedder(model.item, processor, self.folder, "")
+        precision = config.training.precision
+        embedder = Embedder(model.item, processor, self.folder, "", str(device), precision=precision)
         forward = float(encoder_flops(config.model, lengths.title, lengths.whole).mean())
         rows = _PAIRS if on_gpu else min(_PAIRS, max(1, int(_WORK / forward)))
         return Shape(

@@ -1,18 +1,22 @@
 """The methods of a comparison, one after the other or side by side; what is done is not done again."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
 from item_embed.embedding.seen import Modalities
-from item_embed.evaluation.attempts import attempt, side_by_side
+from item_embed.errors import ConfigError
+from item_embed.evaluation.attempts import State, attempt, side_by_side
 from item_embed.evaluation.baselines import METHODS, describe_catalog, simple_parts, weighted
 from item_embed.evaluation.classifiers import tfidf_linear
 from item_embed.evaluation.comparison.entry import Entry, Facts, read_entry, write_entry
 from item_embed.evaluation.comparison.setup import Setup
-from item_embed.evaluation.learners.choosing import check_settings, learner
+from item_embed.evaluation.learners.choosing import check_settings, learner, models_of
 from item_embed.evaluation.learners.concatenation import Concatenation
+from item_embed.evaluation.learners.trained import is_done
 from item_embed.evaluation.measured import Sums, alone, retrieval_sums
 from item_embed.evaluation.measuring import Questions, classified, measure
 from item_embed.evaluation.same_product import Scorer, evaluate_scorer
@@ -47,10 +51,29 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
+    """A method that is trained and measured with one seed.
+
+    Attributes:
+        setup: what all methods share.
+        method: its name; of `frozen:A,B,C` that of one model.
+        seed: it is trained with; of `frozen:A,B,C` which model it is, counted on from the first seed.
+        row: its name in tables; of `frozen:A,B,C` that of the first model.
+    """
+
     setup: Setup
     method: str
     seed: int
+    row: str
+
+    @property
+    def state(self) -> State:
+        """How far it is."""
+        if read_entry(self.folder) is not None:
+            return State.MEASURED
+        if is_done(self.folder):
+            return State.TRAINED
+        return State.BEGUN if self.folder.exists() else State.MISSING
 
     @property
     def folder(self) -> Path:
@@ -71,7 +94,7 @@ def compare(
 
     Args:
         setup: what all methods share.
-        methods: names; see `learners.choosing.learner` and `baselines.METHODS`.
+        methods: names; see `learners.choosing` and `baselines.METHODS`.
         seeds: how often each learner is trained; a method that draws nothing is measured once.
         jobs: methods trained side by side, each in a process with one thread; 1: in this one with all cores.
         stage: told of the progress of each stage.
@@ -85,20 +108,34 @@ def compare(
         >>> setup = Setup(Path("comparison"), Path("catalog"), RunConfig.load("tiny"), Asked())   # doctest: +SKIP
         >>> found = compare(setup, ["simple", "clip", "item"])                                    # doctest: +SKIP
     """
-    wanted = list(_jobs(setup, methods, seeds))
-    for method in methods:
-        if method not in METHODS:
-            check_settings(learner(method), setup.config)
+    wanted = plan(setup, methods, seeds)
     left_out: dict[str, str] = {}
     with locked(setup.out):
         setup.begin()
-        missing = [job for job in wanted if read_entry(job.folder) is None]
+        missing = [job for job in wanted if job.state is not State.MEASURED]
         if jobs > 1 and any(is_trained(job.method) for job in missing):
             _ = setup.material(setup.config.training.seed).tokenizer  # before processes that would all make it
         for job, reason in _attempts(missing, jobs, stage):
             if reason:
                 left_out[job.method] = reason
     return gather(setup, methods, seeds, left_out)
+
+
+def plan(setup: Setup, methods: Sequence[str], seeds: int = 1) -> list[Job]:
+    """What is trained and measured for a comparison, in the order of its tables; nothing is done.
+
+    Raises:
+        ConfigError: when a name or a setting is not known, or a frozen model is named twice.
+
+    Example:
+        >>> [(job.method, job.seed, job.state) for job in plan(setup, ["simple", "item"], seeds=2)]  # doctest: +SKIP
+        [('simple', 0, 'measured'), ('item', 0, 'trained'), ('item', 1, 'to do')]
+    """
+    jobs = list(_jobs(setup, methods, seeds))
+    for method in dict.fromkeys(job.method for job in jobs):
+        if method not in METHODS:
+            check_settings(learner(method), setup.config)
+    return jobs
 
 
 def gather(setup: Setup, methods: Sequence[str], seeds: int, left_out: dict[str, str] | None = None) -> Comparison:
@@ -112,7 +149,7 @@ def gather(setup: Setup, methods: Sequence[str], seeds: int, left_out: dict[str,
     for job in _jobs(setup, methods, seeds):
         entry = read_entry(job.folder)
         if entry is not None:
-            entries.setdefault(job.method, []).append(entry)
+            entries.setdefault(job.row, []).append(entry)
     return Comparison(setup.questions, entries, left_out or {})
 
 
@@ -125,14 +162,17 @@ def is_trained(method: str) -> bool:
     return method not in METHODS and learner(method).trains
 
 
-def _jobs(setup: Setup, methods: Sequence[str], seeds: int) -> Iterator[_Job]:
+def _jobs(setup: Setup, methods: Sequence[str], seeds: int) -> Iterator[Job]:
     first = setup.config.training.seed
-    for method in dict.fromkeys(methods):
-        for seed in range(first, first + (seeds if is_trained(method) else 1)):
-            yield _Job(setup, method, seed)
+    wanted = {method: models_of(method) for method in methods}
+    if twice := [model for model, times in Counter(chain(*wanted.values())).items() if times > 1]:
+        raise ConfigError(f"{twice[0]} is named twice; name it once.")
+    for method, models in wanted.items():
+        for seed, model in enumerate(models * (seeds if is_trained(method) else 1), first):
+            yield Job(setup, model, seed, models[0])
 
 
-def _attempts(missing: Sequence[_Job], jobs: int, stage: Stages) -> Iterator[tuple[_Job, str | None]]:
+def _attempts(missing: Sequence[Job], jobs: int, stage: Stages) -> Iterator[tuple[Job, str | None]]:
     """Every job with the reason why it was not possible; with one at a time, each tells its own stages."""
     for part in _in_order(missing):
         if jobs == 1:
@@ -142,7 +182,7 @@ def _attempts(missing: Sequence[_Job], jobs: int, stage: Stages) -> Iterator[tup
             yield from side_by_side(_make, fresh, jobs, "training and measuring methods", stage)
 
 
-def _in_order(missing: Sequence[_Job]) -> list[list[_Job]]:
+def _in_order(missing: Sequence[Job]) -> list[list[Job]]:
     """The jobs in two parts: what loads what others learn comes when they are done."""
     methods = {job.method for job in missing}
     loading = [bool(_LOADS.get(job.method, set()) & methods) for job in missing]
@@ -150,12 +190,12 @@ def _in_order(missing: Sequence[_Job]) -> list[list[_Job]]:
     return [part for part in parts if part]
 
 
-def _make(job: _Job, stage: Stages = silent_stages) -> str | None:
+def _make(job: Job, stage: Stages = silent_stages) -> str | None:
     """Train and measure a method; the reason where that is not possible."""
     return attempt(lambda: write_entry(job.folder, (_simple if job.method in METHODS else _learnt)(job, stage)))
 
 
-def _learnt(job: _Job, stage: Stages) -> Entry:
+def _learnt(job: Job, stage: Stages) -> Entry:
     setup, method = job.setup, learner(job.method)
     with stage(f"training {job.method}") as on_progress:
         fitted = method.fit(setup.material(job.seed), job.folder, setup.device, on_progress)
@@ -165,7 +205,7 @@ def _learnt(job: _Job, stage: Stages) -> Entry:
     return Entry(job.method, job.seed, facts, measured)
 
 
-def _simple(job: _Job, stage: Stages) -> Entry:
+def _simple(job: Job, stage: Stages) -> Entry:
     """A simple method; the weights of the simple sum are fitted on validation queries."""
     questions, method = job.setup.questions, METHODS[job.method]
     catalog, queries = questions.catalog, questions.queries
@@ -209,7 +249,7 @@ def _listed(weights: Mapping[str, float]) -> str:
     return ", ".join(f"{weight:g} {name}" for name, weight in weights.items())
 
 
-def _ranked(job: _Job, parts: Mapping[str, Scorer], weights: Mapping[str, float], stage: Stages) -> dict[str, Sums]:
+def _ranked(job: Job, parts: Mapping[str, Scorer], weights: Mapping[str, float], stage: Stages) -> dict[str, Sums]:
     queries = job.setup.questions.queries
     with stage(f"searching by {job.method}") as on_progress:
         result = evaluate_scorer(

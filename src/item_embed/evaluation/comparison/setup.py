@@ -60,13 +60,21 @@ class Setup:
             exclude_groups=self.asked.file,
         )
 
+    def is_begun(self) -> bool:
+        """Whether the folder was begun; one that holds something else, or was begun otherwise, is refused.
+
+        Raises:
+            ConfigError: saying which, and the mend.
+        """
+        return is_begun(self.out, _WHAT, self._identity(), {RELISTINGS}, _complete)
+
     def check(self) -> None:
         """Refuse a folder in which no comparison was begun, or one of something else.
 
         Raises:
             ConfigError: saying which, and the mend.
         """
-        if not self._is_begun():
+        if not self.is_begun():
             read_begun(self.out, _WHAT, ())
 
     def begin(self) -> None:
@@ -76,14 +84,11 @@ class Setup:
             ConfigError: when the folder holds a comparison of something else.
             ConfigError, CatalogError: when there are no such queries; then nothing is written.
         """
-        if self._is_begun():
+        if self.is_begun():
             return
         self.asked.kept_in(self.out).keep(self.catalog)
         _ = self.questions  # before anything is trained that could not be asked for them
         begin(self.out, self._identity())
-
-    def _is_begun(self) -> bool:
-        return is_begun(self.out, _WHAT, self._identity(), {RELISTINGS}, _complete)
 
     def _identity(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ from item_embed.evaluation.comparison.running import Comparison
 from item_embed.evaluation.measured import FIGURES, Measured, form, known, mean
 from item_embed.evaluation.report import Table
 from item_embed.evaluation.spread import Spread, differences, figures, mark
+from item_embed.wording import number_of
 
 
 def comparison_tables(found: Comparison, reference: str, seed: int = 0) -> list[Table]:
@@ -74,8 +75,8 @@ def _methods(found: Comparison) -> Table:
         trained = [f"{facts.samples:,}" if facts.samples else "", *spent]
         learns = "categories" if facts.labels else "no labels" if facts.samples else "nothing trained"
         rows.append([method, facts.sees, learns, size, *trained, f"{len(entries)}"])
-        if facts.note:
-            notes.append(f"{method}: {facts.note}.")
+        if note := _note(entries):
+            notes.append(f"{method}: {note}.")
     return Table(
         title="Methods",
         columns=["method", "sees", "learns from", "parameters, million", "samples", "minutes", "CPU minutes", "seeds"],
@@ -88,17 +89,19 @@ def _figures(found: Comparison, seed: int) -> Table:
     spreads = {method: figures(_measured(entries), seed) for method, entries in found.entries.items()}
     names = known(name for one in spreads.values() for name in one)
     queries = found.questions.queries
-    relisted = " simulated relistings" if queries.protocol == "relistings" else " queries"
+    relisted = ("simulated relisting",) if queries.protocol == "relistings" else ("query", "queries")
     seeds = max((len(entries) for entries in found.entries.values()), default=1)
     over = " Of several seeds: the mean, and in brackets the lowest and the highest." if seeds > 1 else ""
     leaves = found.questions.leaves
-    labelled = "" if leaves is None else f"; leaf accuracy: {len(leaves.test):,} rows of {len(leaves.leaves):,} leaves"
+    labelled = ""
+    if leaves is not None:
+        labelled = f"; leaf accuracy: {number_of(len(leaves.test), 'row')} of {len(leaves.leaves):,} leaves"
     return Table(
         title="Figures",
         columns=["method", *(FIGURES[name] for name in names)],
         rows=[[method, *(_cell(one.get(name), name) for name in names)] for method, one in spreads.items()],
-        note=f"{len(queries):,}{relisted} among {len(queries.listings):,} listings{labelled}. 95 % intervals over "
-        f"products.{over}",
+        note=f"{number_of(len(queries), *relisted)} among {number_of(len(queries.listings), 'listing')}{labelled}. "
+        f"95 % intervals over products.{over}",
     )
 
 
@@ -128,7 +131,7 @@ def _method(entries: Sequence[Entry], against: Sequence[Entry] | None, seed: int
         "samples": facts.samples,
         "minutes": [entry.facts.minutes for entry in entries],
         "cpu_minutes": [entry.facts.cpu_minutes for entry in entries],
-        "note": facts.note,
+        "note": _note(entries),
         "seeds": [entry.seed for entry in entries],
     }
     for name, spread in figures(_measured(entries), seed).items():
@@ -137,6 +140,11 @@ def _method(entries: Sequence[Entry], against: Sequence[Entry] | None, seed: int
         above = differences(_measured(against), _measured(entries), seed)
         object_["reference_minus_method"] = {name: spread.figure.as_json() for name, spread in above.items()}
     return object_
+
+
+def _note(entries: Sequence[Entry]) -> str:
+    """What is to be known of any of its seeds."""
+    return "; ".join(dict.fromkeys(entry.facts.note for entry in entries if entry.facts.note))
 
 
 def _measured(entries: Sequence[Entry]) -> list[Measured]:

@@ -24,7 +24,21 @@ NAMES = (
     "item-local",
     "item-global",
 )
-PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER")
+PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER,…")
+
+
+def models_of(name: str) -> list[str]:
+    """The models of `frozen:A,B,C`, each of which is a seed of one method; of any other method its name alone.
+
+    Example:
+        >>> models_of("frozen:runs/0/model,runs/1/model"), models_of("clip")
+        (['frozen:runs/0/model', 'frozen:runs/1/model'], ['clip'])
+    """
+    from item_embed.evaluation.learners.frozen import PREFIX
+
+    if not name.startswith(PREFIX):
+        return [name]
+    return [f"{PREFIX}{source}" for source in name.removeprefix(PREFIX).split(",")]
 
 
 def check_settings(chosen: "Learner", config: RunConfig) -> None:
