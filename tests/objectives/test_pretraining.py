@@ -266,3 +266,49 @@ def test_the_gradient_of_repeated_rows_does_not_depend_on_the_order_of_threads()
     assert gradients[0] is not None
     torch.testing.assert_close(gradients[0].double(), expected, atol=1e-3, rtol=1e-4)
     assert all(gradient is not None and torch.equal(gradient, gradients[0]) for gradient in gradients)
+
+
+AGREEMENT = "objectives.weights={itm: 0, mlm: 0, mim: 0, gmlm: 0, gmim: 0, agreement: 1}"
+
+
+def test_agreement_alone_encodes_views_as_products_are_embedded(catalog: Catalog) -> None:
+    config = tiny_config(*SETTINGS, AGREEMENT)
+    module, (batch,) = pretraining(catalog, config), parts(catalog, config)
+    assert len(module.model.heads) == 0
+    assert batch.views is not None
+    output = module(batch)
+    assert set(output.losses) == {"agreement"}
+    assert set(output.encoded) == {"views"}
+    views = batch.views
+    for view in range(len(views)):
+        words = int((~views.token_padding[view]).sum())
+        photo = None if views.photo_missing[view] else views.pixels[view : view + 1] / 127.5 - 1
+        alone = module.model(views.input_ids[view : view + 1, :words], photo)
+        torch.testing.assert_close(output.encoded["views"][view, 0], alone.cls[0], rtol=1e-4, atol=1e-5)
+    norms = position_gradients(output.losses["agreement"], output.encoded["views"])
+    assert norms[:, 0].all()
+    assert not norms[:, 1:].any()
+
+
+def test_views_beside_masked_pairs_leave_their_losses_as_they_were(module: Pretraining, catalog: Catalog) -> None:
+    config = tiny_config(*SETTINGS, "objectives.weights.agreement=1")
+    (with_views,), (without,) = parts(catalog, config), parts(catalog, tiny_config(*SETTINGS))
+    found = pretraining(catalog, config)(with_views).losses
+    for name, loss in module(without).losses.items():
+        assert torch.equal(found[name].total, loss.total)
+    assert found["agreement"].count == 2 * len(with_views)
+
+
+def test_views_that_agree_and_differ_from_others_cost_less(catalog: Catalog) -> None:
+    """A few steps on one batch bring its views together: the gradient points the right way."""
+    config = tiny_config(*SETTINGS, AGREEMENT, "model.patch_embedding=convolutional")
+    module, (batch,) = pretraining(catalog, config), parts(catalog, config)
+    optimizer = torch.optim.Adam(module.parameters(), 3e-3)
+    totals = []
+    for _ in range(30):
+        loss = module(batch).losses["agreement"]
+        totals.append(loss.total.item())
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+    assert totals[-1] < 0.5 * totals[0]

@@ -26,7 +26,7 @@ def data_of(catalog: Catalog, *overrides: str) -> PretrainingData:
     return PretrainingData(catalog, catalog.rows("train"), tiny_processor(catalog, config), config)
 
 
-def views_of(data: PretrainingData, rows: np.ndarray, epoch: int = 0) -> Views:  # type: ignore[type-arg]
+def views_of(data: PretrainingData, rows: np.ndarray, epoch: int = 0) -> Views:
     views = data.batch(rows, np.full_like(rows, epoch)).views
     assert views is not None
     return views

@@ -60,6 +60,11 @@ class Views(_Tensors):
     photo_codes: Tensor
 
     @property
+    def left_out(self) -> Tensor:
+        """(2 B, P) True where a patch is not encoded: it is empty, or the view shows no photo."""
+        return self.background | self.photo_missing[:, None]
+
+    @property
     def alike(self) -> Tensor:
         """(B, B) True where all that two products show is equal: a shop names eighty earrings alike."""
         photo = (self.kinds == TITLE_ALONE)[:, None] | (self.photo_codes[:, None] == self.photo_codes)

@@ -57,7 +57,8 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         self._order = lru_cache(maxsize=2)(self._draw_order)
         agreement, seed = config.objectives.agreement, config.training.seed
         agrees = config.objectives.weights.agreement > 0
-        self._views = ViewMaker(catalog, self.rows, processor, agreement, self.show, seed=seed) if agrees else None
+        made = {"patches": self.patches, "seed": seed}
+        self._views = ViewMaker(catalog, self.rows, processor, agreement, self.show, **made) if agrees else None
 
     def __len__(self) -> int:
         return self.training.steps

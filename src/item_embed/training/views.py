@@ -26,11 +26,13 @@ class ViewMaker:
         processor: titles to ids; which patches are empty.
         settings: what views show, and how much they are changed.
         show: writes the photo of a row into (3, height, width).
+        patches: of a photo.
         seed: of the run.
 
     Example:
-        >>> make = ViewMaker(catalog, rows, processor, config.objectives.agreement, data.show, seed=0)  # doctest: +SKIP
-        >>> make(rows[:4], np.zeros(4, np.int64)).pixels.shape                                          # doctest: +SKIP
+        >>> settings = config.objectives.agreement                                              # doctest: +SKIP
+        >>> make = ViewMaker(catalog, rows, processor, settings, data.show, patches=20, seed=0)  # doctest: +SKIP
+        >>> make(rows[:4], np.zeros(4, np.int64)).pixels.shape                                  # doctest: +SKIP
         torch.Size([8, 3, 80, 64])
     """
 
@@ -42,6 +44,7 @@ class ViewMaker:
         settings: AgreementSettings,
         show: Callable[[int, NDArray[np.uint8]], None],
         *,
+        patches: int,
         seed: int,
     ) -> None:
         self.catalog = catalog
@@ -50,6 +53,7 @@ class ViewMaker:
         self.settings = settings
         self.show = show
         self.seed = seed
+        self.patches = patches
         self.has_photo = catalog.has_photo
         self.has_title = catalog.titles.present
 
@@ -77,7 +81,9 @@ class ViewMaker:
             token_padding=torch.from_numpy(tokens.padding),
             pixels=torch.from_numpy(flat),
             photo_missing=torch.from_numpy(np.tile(~pictured, 2)),
-            background=torch.from_numpy(np.zeros((len(flat), 1), np.bool_) if background is None else background),
+            background=torch.from_numpy(
+                np.zeros((len(flat), self.patches), np.bool_) if background is None else background
+            ),
             kinds=torch.from_numpy(kinds),
             title_codes=torch.from_numpy(self._title_codes(rows)),
             photo_codes=torch.from_numpy(self.catalog.photo_pixels[rows]),
