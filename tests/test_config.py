@@ -12,13 +12,13 @@ from item_embed.errors import ConfigError
 
 
 def test_the_shipped_configurations_are_these() -> None:
-    assert list(shipped_configs()) == ["base", "paper", "small", "tiny"]
+    assert list(shipped_configs()) == ["base", "paper", "search", "small", "tiny"]
 
 
 @pytest.mark.parametrize("name", sorted(shipped_configs()))
-def test_every_shipped_configuration_loads_with_all_five_tasks(name: str) -> None:
+def test_every_shipped_configuration_loads_with_its_tasks(name: str) -> None:
     config = RunConfig.load(name)
-    assert tuple(config.objectives.weights.active()) == MASKED_TASKS
+    assert tuple(config.objectives.weights.active()) == (("agreement",) if name == "search" else MASKED_TASKS)
     assert config == RunConfig.load(shipped_configs()[name])
 
 
@@ -32,6 +32,7 @@ def test_sizes_of_the_shipped_models() -> None:
         "small": (6, 384, (224, 224)),
         "base": (12, 768, (224, 224)),
         "paper": (12, 768, (224, 224)),
+        "search": (2, 192, (80, 64)),
     }
 
 
