@@ -201,7 +201,7 @@ def test_a_file_that_is_no_configuration_is_one_sentence(content: bytes, tmp_pat
 
 @pytest.mark.parametrize("source", ["huge", "no/such.yaml", "."])
 def test_no_such_configuration_lists_those_there_are(source: str) -> None:
-    with pytest.raises(ConfigError, match="base, paper, small, tiny"):
+    with pytest.raises(ConfigError, match="base, paper, search, small, tiny"):
         RunConfig.load(source)
 
 
