@@ -93,8 +93,8 @@ def photo_flops(model: ModelSettings, photo: NDArray[np.float64]) -> NDArray[np.
     """(...) what turns (...) encoded patches into vectors: of each patch, or of the whole photo where there is one."""
     d = model.hidden_size
     if model.patch_embedding == "linear":
-        return 2 * photo * 3 * model.patch_size**2 * d
-    return (photo > 0) * (sum(_convolutions(model)) + 2.0 * model.patches * d * d)
+        return np.asarray(2.0 * photo * 3 * model.patch_size**2 * d, np.float64)
+    return np.where(photo > 0, sum(_convolutions(model)) + 2.0 * model.patches * d * d, 0.0)
 
 
 def _convolutions(model: ModelSettings) -> list[int]:
@@ -107,7 +107,9 @@ def _convolutions(model: ModelSettings) -> list[int]:
 
 def _photo_gradient(model: ModelSettings, photo: NDArray[np.float64]) -> NDArray[np.float64]:
     """(...) what a gradient of (...) patches of photos would take."""
-    return photo_flops(model, photo) if model.patch_embedding == "linear" else (photo > 0) * _convolutions(model)[0]
+    if model.patch_embedding == "linear":
+        return photo_flops(model, photo)
+    return np.where(photo > 0, float(_convolutions(model)[0]), 0.0)
 
 
 def forward_flops(config: RunConfig, vocab_size: int, lengths: Lengths) -> NDArray[np.float64]:
