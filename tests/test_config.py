@@ -125,6 +125,17 @@ def test_what_is_saved_is_what_is_read(
             "objectives.patch_masking=drop needs photos of",
         ),
         (["objectives.itm_input=half"], "objectives.itm_input: Input should be 'masked' or 'whole' (given: 'half')"),
+        (["objectives.agreement.shares=[0.5,0.5,0.5]"], "objectives.agreement: shares (0.5, 0.5, 0.5) are not shares"),
+        (["objectives.agreement.temperature=0"], "objectives.agreement.temperature: "),
+        (["objectives.weights.agreement=1", "training.batch_size=4", "training.accumulation=4"], "parts are of one"),
+        (
+            ["model.patch_embedding=convolutional", "model.patch_size=5", "model.image_size=[10,10]"],
+            "patch_size is 2, 4, 8, 16, ..., not 5",
+        ),
+        (
+            ["model.patch_embedding=convolutional", "model.hidden_size=36"],
+            "hidden_size 36 is not a multiple of patch_size / 2, 8",
+        ),
         (["objectives.global_head=mlp"], "objectives.global_head: Input should be 'span', 'linear' or 'conditioned'"),
         (["objectives.mismatch_rate=0"], "itm needs mismatched pairs"),
         (["objectives.token_corruption=[0.8,0.1,0.2]"], "are not shares that add up to 1"),

@@ -71,7 +71,7 @@ class ModelSettings(_Settings):
         if self.patch_embedding == "convolutional":
             if self.patch_size < 2 or self.patch_size.bit_count() > 1:
                 raise ValueError(
-                    f"patch_embedding=convolutional halves photos: patch_size {self.patch_size} is no power of 2"
+                    f"patch_embedding=convolutional halves photos: patch_size is 2, 4, 8, 16, ..., not {self.patch_size}"
                 )
             if self.hidden_size % (self.patch_size // 2):
                 raise ValueError(
@@ -211,6 +211,8 @@ class RunConfig(_Settings):
     def _consistent(self) -> Self:
         if self.objectives.patch_masking == "drop" and self.model.patches == 1:
             raise ValueError("objectives.patch_masking=drop needs photos of more than one patch: enlarge image_size")
+        if self.objectives.weights.agreement and self.training.batch_size == self.training.accumulation:
+            raise ValueError("agreement tells a product from the others of its part of the batch, and parts are of one")
         return self
 
     @classmethod

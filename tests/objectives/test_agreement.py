@@ -38,7 +38,7 @@ def test_nt_xent_is_its_formula_in_value_and_gradient(seed: int) -> None:
     expected, matched = plainly(*views, 0.3, kinds, alike)
     torch.testing.assert_close(loss.total.double(), expected, rtol=1e-5, atol=0)
     assert loss.count == 12
-    assert int(loss.metrics["matched"]) == matched
+    assert int(loss.metrics["view_top1"]) == matched
     found = torch.autograd.grad(loss.total, views)
     for gradient, slow in zip(found, torch.autograd.grad(expected, views), strict=True):
         torch.testing.assert_close(gradient, slow, rtol=1e-4, atol=1e-6)
@@ -64,7 +64,18 @@ def test_products_that_cannot_be_told_apart_cost_nothing() -> None:
     first, second = torch.randn(2, 3), torch.randn(2, 3)
     loss = nt_xent(first, second, 0.05, torch.tensor([TITLE_ALONE] * 2), torch.ones(2, 2, dtype=torch.bool))
     assert float(loss.total) == pytest.approx(0, abs=1e-5)
-    assert int(loss.metrics["matched"]) == 4
+    assert int(loss.metrics["view_top1"]) == 4
+
+
+def test_vectors_that_bf16_cannot_tell_apart_are_told_apart() -> None:
+    torch.manual_seed(3)
+    first = 1 + 0.02 * torch.randn(64, 32)
+    second = first + 0.002 * torch.randn(64, 32)
+    exact = nt_xent(first, second, 0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = nt_xent(first, second, 0.05)
+    assert torch.equal(loss.total, exact.total)
+    assert int(loss.metrics["view_top1"]) == int(exact.metrics["view_top1"]) == 128
 
 
 def test_equal_vectors_of_different_products_cost_what_guessing_costs() -> None:

@@ -140,3 +140,12 @@ def test_a_batch_without_any_photo_trains_where_patches_are_dropped(drops: tuple
     assert {name for name, loss in losses.items() if loss.count} == {"mlm", "gmlm"}
     weighted_sum(losses, dict.fromkeys(MASKED_TASKS, 1.0), nothing.counts()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
+
+
+@pytest.mark.parametrize("drops", [("objectives.patch_masking=drop",), (*DROPS,), ()])
+def test_convolutions_see_nothing_of_masked_patches(drops: tuple[str, ...], white: Catalog) -> None:
+    """They look beyond a patch, also at one that is not encoded."""
+    module, batch = dropping(white, (*drops, "model.patch_embedding=convolutional"))
+    before = outputs(module, batch)
+    assert torch.equal(outputs(module, repainted(batch, batch.masked_patches)), before)
+    assert not torch.equal(outputs(module, repainted(batch, ~batch.masked_patches)), before)

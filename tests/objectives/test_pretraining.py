@@ -10,6 +10,7 @@ from torch import Tensor
 
 from item_embed.catalog.store import Catalog
 from item_embed.config import MASKED_TASKS
+from item_embed.objectives.agreement import nt_xent
 from item_embed.objectives.batch import PretrainingBatch, total_counts
 from item_embed.objectives.loss import Loss
 from item_embed.objectives.mim import patch_targets
@@ -288,6 +289,25 @@ def test_agreement_alone_encodes_views_as_products_are_embedded(catalog: Catalog
     norms = position_gradients(output.losses["agreement"], output.encoded["views"])
     assert norms[:, 0].all()
     assert not norms[:, 1:].any()
+
+
+def test_agreement_is_of_the_views_cls_by_its_settings(catalog: Catalog) -> None:
+    config = tiny_config(*SETTINGS, AGREEMENT, "objectives.agreement.temperature=0.4", "model.background=drop")
+    module, (batch,) = pretraining(catalog, config), parts(catalog, config)
+    assert batch.views is not None
+    codes = torch.arange(len(batch)) // 2  # pairs that nobody can tell apart
+    views = replace(batch.views, title_codes=codes, photo_codes=codes)
+    assert len(set(views.kinds.tolist())) == 3
+    assert (views.alike.sum() > len(batch)).item()
+    batch = replace(batch, views=views)
+    loss = module(batch).losses["agreement"]
+    first, second = module.model(
+        views.input_ids, views.pixels / 127.5 - 1, views.token_padding, views.photo_missing, left_out=views.background
+    ).cls.chunk(2)
+    expected = nt_xent(first, second, 0.4, views.kinds, views.alike)
+    torch.testing.assert_close(loss.total, expected.total)
+    for other in (nt_xent(first, second, 0.05, views.kinds, views.alike), nt_xent(first, second, 0.4, views.kinds)):
+        assert not torch.allclose(loss.total, other.total)
 
 
 def test_views_beside_masked_pairs_leave_their_losses_as_they_were(module: Pretraining, catalog: Catalog) -> None:

@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from PIL import Image
 
-from item_embed.training.changed_photos import border_colour, change_photo, frame, put_before, relight
+from item_embed.training.changed_photos import (
+    border_colour,
+    change_photo,
+    frame,
+    joined_to_border,
+    put_before,
+    relight,
+)
 
 Photo = NDArray[np.uint8]
 SIZE = (40, 32)  # height and width
@@ -134,7 +141,40 @@ def test_noise_has_the_deviation_asked_for() -> None:
 
 
 def test_what_is_beyond_the_frame_is_of_the_borders_colour() -> None:
+    """A photo of one colour that is moved and shrunk is of one colour still, as far as light is one."""
     red = np.zeros((3, *SIZE), np.uint8)
     red[0] = 200
-    image = Image.fromarray(np.ascontiguousarray(change_photo(red, 3).transpose(1, 2, 0)))
-    assert image.getpixel((0, 0)) != (0, 0, 0)
+    for key in range(40):
+        changed = change_photo(red, key, 0.3).astype(int)  # the least at which frames reach far beyond the photo
+        green_or_blue = changed[1:].max(axis=0) > changed[0]
+        assert green_or_blue.mean() < 0.25, key  # a box in front may be
+
+
+def test_white_within_an_outline_is_product_and_stays_white() -> None:
+    shirt = np.full((3, *SIZE), 255, np.uint8)
+    shirt[:, 8:32, 6:26] = 60
+    shirt[:, 10:30, 8:24] = 250  # within ten levels of the ground, but joined to it nowhere
+    white, new = np.full(3, 255, np.float32), np.array([200, 100, 50], np.float32)
+    staged = put_before(shirt, white, new, horizon=0.5, darker=0)
+    assert (staged[:, 12:28, 10:22] == 250).all()
+    assert np.abs(staged[:, :4].astype(int) - new[:, None, None]).max() <= 1
+
+
+def test_a_photo_of_hardly_anything_stays_as_it_is() -> None:
+    dot = np.full((3, *SIZE), 255, np.uint8)
+    dot[:, 20:23, 20:23] = 0
+    white = np.full(3, 255, np.float32)
+    assert (put_before(dot, white, np.zeros(3, np.float32), horizon=0.5, darker=0.3) == dot).all()
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_joined_to_the_border_is_what_walking_from_it_reaches(marked: NDArray[np.bool_]) -> None:
+    height, width = marked.shape
+    reached = np.zeros_like(marked)
+    todo = [(y, x) for y in range(height) for x in range(width) if y in {0, height - 1} or x in {0, width - 1}]
+    while todo:
+        y, x = todo.pop()
+        if 0 <= y < height and 0 <= x < width and marked[y, x] and not reached[y, x]:
+            reached[y, x] = True
+            todo += [(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)]
+    assert (joined_to_border(marked) == reached).all()

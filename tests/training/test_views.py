@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,6 @@ from item_embed.catalog.titles import normalise_title
 from item_embed.config import RunConfig
 from item_embed.objectives.batch import BOTH, PHOTO_ALONE, TITLE_ALONE, Views
 from item_embed.training.batches import PretrainingData
-from item_embed.training.changed_photos import change_photo
 from tests.tiny import SIZE, tiny_catalog, tiny_config, tiny_processor
 
 ON = "objectives.weights.agreement=1"
@@ -111,11 +108,38 @@ def test_unchanged_views_are_the_product(catalog: Catalog) -> None:
 
 def test_what_is_kept_of_photos_is_never_the_changed_one(catalog: Catalog) -> None:
     rows, data = catalog.rows("train"), data_of(catalog)
-    before = views_of(data, rows)  # fills the cache of photos
-    fresh = views_of(data_of(catalog), rows)
-    assert torch.equal(views_of(data, rows).pixels, before.pixels)
-    assert torch.equal(fresh.pixels, before.pixels)
-    assert change_photo(before.pixels[0].numpy(), 1).shape == (3, *SIZE)
+    views_of(data, rows)  # fills the cache of photos
+    kept, fresh = np.empty((2, 3, *SIZE), np.uint8)
+    for row in rows:
+        data.show(int(row), kept)
+        data_of(catalog).show(int(row), fresh)
+        assert (kept == fresh).all()
+
+
+def test_how_a_photo_is_changed_says_nothing_of_how_the_title_is(catalog: Catalog) -> None:
+    """The two are drawn apart: were they not, a view would be changed much in both or little in both."""
+    data = data_of(catalog, "objectives.agreement.shares=[1, 0, 0]")
+    whole = catalog.rows("train")
+    whole = whole[catalog.has_photo[whole] & catalog.titles.present[whole]]
+    photo, words = np.empty((3, *SIZE), np.uint8), data.processor.tokenize([catalog.titles[int(row)] for row in whole])
+    moved, left = [], []
+    for epoch in range(60):
+        views = views_of(data, whole, epoch)
+        for place, row in enumerate(whole):
+            data.show(int(row), photo)
+            moved.append(np.abs(views.pixels[place].numpy().astype(float) - photo).mean())
+            left.append(int((~views.token_padding[place]).sum()) / int((~words.padding[place]).sum()))
+    assert abs(np.corrcoef(moved, left)[0, 1]) < 0.1
+
+
+def test_nothing_is_masked_where_no_task_asks(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, shown = data_of(catalog, "objectives.weights={itm: 0, mlm: 0, mim: 0, gmlm: 0, gmim: 0, agreement: 1}"), []
+    assert data._views is not None
+    monkeypatch.setattr(data._views, "show", lambda row, out: shown.append(row))
+    monkeypatch.setattr(data, "show", lambda row, out: pytest.fail("a masked photo was made"))
+    batch = data.batch(data.rows, np.zeros_like(data.rows))
+    assert batch.matched.all()
+    assert len(shown) == len(set(shown))  # a photo is decoded once for both views
 
 
 def test_equal_titles_and_photos_have_equal_codes(catalog: Catalog) -> None:
@@ -134,4 +158,3 @@ def test_held_out_rows_are_measured_on_views_of_their_own(catalog: Catalog) -> N
     rows, data = catalog.rows("train"), data_of(catalog)
     held_out = views_of(data, rows, epoch=-1)
     assert not torch.equal(held_out.pixels, views_of(data, rows).pixels)
-    assert Path(catalog.path).exists()

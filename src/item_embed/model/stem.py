@@ -15,9 +15,9 @@ class ConvolutionalStem(nn.Module):
     """Photos to a vector for each patch, by convolutions of stride 2 (arXiv 2106.14881).
 
     Each halves both sides until a position is a patch wide, the last as wide as the encoder and each before it half as
-    wide as the next; a linear map follows. Norms are over the positions of one photo, 16 channels at a time (group
-    normalisation, arXiv 1803.08494), where the paper's are over batches: what is made of a product must not depend on
-    what it is seen with, nor a batch on how it is split.
+    wide as the next; a linear map follows. Norms are over the positions of one photo, 16 channels together, or all
+    where 16 does not divide them (group normalisation, arXiv 1803.08494). The paper's are over batches; here what is
+    made of a product must not depend on what it is seen with, nor a batch on how it is split.
 
     Args:
         config: `patch_size` is a power of two, `hidden_size` divisible by half of it.

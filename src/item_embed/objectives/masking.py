@@ -33,8 +33,9 @@ class Stream(IntEnum):
     CONTRAST = 15
     SATURATION = 16
     KIND = 17
-    VIEW = 18
-    OTHER = 19
+    PHOTO_VIEW = 18
+    TITLE_VIEW = 19
+    OTHER = 20
 
 
 def masked_count(candidates: NDArray[np.int64], rate: float) -> NDArray[np.int64]:

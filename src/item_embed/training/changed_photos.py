@@ -10,9 +10,11 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from scipy import ndimage
 
 _FLAT = 12  # mean distance of a border's pixels from their median, levels, up to which a background is plain
 _PLAIN = 10  # levels by which a plain background may differ from that median
+_LEAST = 0.02  # of the photo that must be something else for its background to be exchanged
 
 
 def change_photo(pixels: NDArray[np.uint8], key: int, strength: float = 1.0) -> NDArray[np.uint8]:
@@ -25,7 +27,8 @@ def change_photo(pixels: NDArray[np.uint8], key: int, strength: float = 1.0) -> 
     Args:
         pixels: (3, height, width), left as they are.
         key: of the draws.
-        strength: all ranges and probabilities are multiplied by it, probabilities up to 1; at 0 nothing changes.
+        strength: probabilities and ranges are multiplied by it, but for sizes of what happens with a probability; at 0
+            nothing changes.
 
     Returns:
         (3, height, width).
@@ -93,6 +96,9 @@ def put_before(
 ) -> NDArray[np.uint8]:
     """A photo whose plain background, of the old colour, has a new one; where it was shaded it still is.
 
+    What is of the old colour and does not reach the border is no background: white clothes stay white, where an outline
+    is around them. A photo with hardly anything else stays as it is.
+
     Args:
         photo: (3, height, width).
         old: (3,) levels.
@@ -102,13 +108,22 @@ def put_before(
     """
     height = photo.shape[1]
     levels = photo.astype(np.float32)
-    apart = np.abs(levels - old[:, None, None]).max(axis=0) > _PLAIN
+    apart = ~joined_to_border(np.abs(levels - old[:, None, None]).max(axis=0) <= _PLAIN)
+    if apart.mean() < _LEAST:
+        return photo
     outline = Image.fromarray(apart.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(1))
     product = np.asarray(outline).astype(np.float32) / 255
     shade = np.minimum((levels.min(axis=0) + 1) / (old.min() + 1), 1)
     below = np.clip((np.arange(height, dtype=np.float32) / height - horizon) * 20, 0, 1)
     ground = (1 - product) * shade * (1 - darker * below)[:, None]
     return np.asarray(product * levels + ground * new[:, None, None], np.uint8)
+
+
+def joined_to_border(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(height, width) True for the marked pixels from which marked neighbours lead to a photo's border."""
+    areas, _ = ndimage.label(marked)
+    edges = np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]])
+    return np.asarray(np.isin(areas, edges[edges > 0]))
 
 
 def frame(
@@ -150,7 +165,7 @@ def frame(
 
 
 def cover(image: Image.Image, draw: Random) -> None:
-    """Put a box of one colour in front, of 8 to 30 % of the sides or so: a label, a hand, another product."""
+    """Put a box of one colour in front, 10 to 40 % as wide and 8 to 30 % as tall: a label, a hand, another product."""
     width, height = image.size
     wide, tall = max(1, int(width * (0.1 + 0.3 * draw.random()))), max(1, int(height * (0.08 + 0.22 * draw.random())))
     left, top = int((width - wide + 1) * draw.random()), int((height - tall + 1) * draw.random())

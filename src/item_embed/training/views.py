@@ -63,17 +63,14 @@ class ViewMaker:
         titled = (kinds != PHOTO_ALONE) & self.has_title[rows]
         pictured = (kinds != TITLE_ALONE) & self.has_photo[rows]
         pixels = np.full((2, len(rows), 3, *self.processor.image_size), 255, np.uint8)
-        titles: list[list[str | None]] = [[], []]
-        for view in (0, 1):
-            keys = hash64(self.seed, Stream.VIEW, epochs, rows, view).tolist()
-            others = self.rows[
-                (hash64(self.seed, Stream.OTHER, epochs, rows, view) % np.uint64(len(self.rows))).astype(int)
-            ]
-            for place, (row, other, key) in enumerate(zip(rows.tolist(), others.tolist(), keys, strict=True)):
-                if pictured[place]:
-                    self._changed_photo(row, key, pixels[view, place])
-                titles[view].append(self._changed_title(row, other, key) if titled[place] else None)
-        tokens = self.processor.tokenize([*titles[0], *titles[1]])
+        for place in np.flatnonzero(pictured):
+            self._change_photos(int(rows[place]), int(epochs[place]), pixels[:, place])
+        titles = [
+            self._changed_title(int(row), int(epoch), view) if shown else None
+            for view in (0, 1)
+            for row, epoch, shown in zip(rows, epochs, titled, strict=True)
+        ]
+        tokens = self.processor.tokenize(titles)
         flat = pixels.reshape(-1, *pixels.shape[2:])
         background = self.processor.background(flat)
         return Views(
@@ -96,13 +93,19 @@ class ViewMaker:
         kinds = np.where(self.has_photo[rows], kinds, TITLE_ALONE)
         return np.where(self.has_title[rows], kinds, PHOTO_ALONE).astype(np.int64)
 
-    def _changed_photo(self, row: int, key: int, out: NDArray[np.uint8]) -> None:
-        self.show(row, out)
-        out[...] = change_photo(out, key, self.settings.photo_change)
+    def _change_photos(self, row: int, epoch: int, out: NDArray[np.uint8]) -> None:
+        """Write both views of a photo into (2, 3, height, width)."""
+        photo = np.empty(out.shape[1:], np.uint8)
+        self.show(row, photo)
+        for view in (0, 1):
+            key = int(hash64(self.seed, Stream.PHOTO_VIEW, epoch, row, view))
+            out[view] = change_photo(photo, key, self.settings.photo_change)
 
-    def _changed_title(self, row: int, other: int, key: int) -> str:
+    def _changed_title(self, row: int, epoch: int, view: int) -> str:
+        other = self.rows[int(hash64(self.seed, Stream.OTHER, epoch, row, view) % np.uint64(len(self.rows)))]
+        key = int(hash64(self.seed, Stream.TITLE_VIEW, epoch, row, view))
         titles = self.catalog.titles
-        return change_title(titles[row] or "", titles[other] or "", key, self.settings.title_change)
+        return change_title(titles[row] or "", titles[int(other)] or "", key, self.settings.title_change)
 
     def _title_codes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         titles = [self.catalog.titles[int(row)] for row in rows]
