@@ -3,6 +3,7 @@
     model:         the architecture
     objectives:    the tasks, their weights, and how inputs are masked and mismatched
     augmentation:  photos changed at random before they are masked
+    warm_start:    checkpoints of BERT or ViT to begin with
     training:      the optimiser and the loop
 
 The shipped configurations lie in `configs/`; a name such as `tiny` means `configs/tiny.yaml`.
@@ -43,10 +44,15 @@ class ModelSettings(_Settings):
     vocab_size: int = Field(
         30_000,
         ge=64,
-        description="most tokens of the trained vocabulary; every letter of the titles is kept, even past it",
+        description="most tokens of the trained vocabulary; every letter of the titles is kept, even past it; "
+        "the default where the vocabulary comes with warm_start.text_embeddings",
     )
     max_title_tokens: int = Field(32, ge=3, description="[CLS], title and [SEP] together")
     dropout: float = Field(0.1, ge=0, lt=1)
+    norm_position: Literal["pre", "post"] = Field(
+        "pre",
+        description="where blocks norm: before attention and MLP (ViT), or after their sums with the input (BERT)",
+    )
     background: Literal["keep", "drop"] = Field("keep", description="drop: empty patches of a photo are not encoded")
     patch_embedding: Literal["linear", "convolutional"] = Field(
         "linear", description="what makes a vector of a patch: a linear map of its pixels, or convolutions of the photo"
@@ -71,7 +77,7 @@ class ModelSettings(_Settings):
         if self.patch_embedding == "convolutional":
             if self.patch_size < 2 or self.patch_size.bit_count() > 1:
                 raise ValueError(
-                    f"patch_embedding=convolutional halves photos: patch_size is 2, 4, 8, 16, ..., not {self.patch_size}"
+                    f"patch_embedding=convolutional halves photos: patch_size is 2, 4, 8, ..., not {self.patch_size}"
                 )
             if self.hidden_size % (self.patch_size // 2):
                 raise ValueError(
@@ -168,6 +174,21 @@ class AugmentationSettings(_Settings):
         return self != AugmentationSettings()
 
 
+class WarmStartSettings(_Settings):
+    """Weights to begin with: each from a checkpoint of transformers, by its folder or its name on the hub."""
+
+    blocks: str | None = Field(None, min_length=1, description="of bert, roberta, xlm-roberta, vit or vit_mae")
+    text_embeddings: str | None = Field(
+        None, min_length=1, description="of bert, roberta or xlm-roberta, with their tokenizer"
+    )
+    patch_embedding: str | None = Field(None, min_length=1, description="of vit or vit_mae")
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is taken."""
+        return self != WarmStartSettings()
+
+
 class TrainingSettings(_Settings):
     """The optimiser and the loop."""
 
@@ -205,10 +226,15 @@ class RunConfig(_Settings):
     model: ModelSettings = ModelSettings()
     objectives: ObjectiveSettings = ObjectiveSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
+    warm_start: WarmStartSettings = WarmStartSettings()
     training: TrainingSettings = TrainingSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.warm_start.patch_embedding and self.model.patch_embedding != "linear":
+            raise ValueError(
+                "warm_start.patch_embedding gives a linear map of patches: set model.patch_embedding to linear"
+            )
         if self.objectives.patch_masking == "drop" and self.model.patches == 1:
             raise ValueError("objectives.patch_masking=drop needs photos of more than one patch: enlarge image_size")
         if self.objectives.weights.agreement and self.training.batch_size == self.training.accumulation:
@@ -236,7 +262,7 @@ class RunConfig(_Settings):
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
         if not isinstance(data, dict):
-            raise ConfigError(f"{path} does not hold a mapping of model, objectives, augmentation and training.")
+            raise ConfigError(f"{path} does not hold a mapping of {', '.join(cls.model_fields)}.")
         data = {name: group for name, group in data.items() if group is not None}  # a heading with nothing under it
         for override in overrides:
             _apply(data, override)
@@ -264,6 +290,7 @@ _GROUPS: dict[str, type[BaseModel]] = {
     "objectives.weights": ObjectiveWeights,
     "objectives.agreement": AgreementSettings,
     "augmentation": AugmentationSettings,
+    "warm_start": WarmStartSettings,
     "training": TrainingSettings,
 }
 

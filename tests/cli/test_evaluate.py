@@ -11,6 +11,7 @@ from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.vectors import write_vectors
 from item_embed.evaluation.intervals import Figure
 from item_embed.evaluation.report import Pictures, Word
+from item_embed.model.configuration import ItemConfig
 from tests.catalogs import Row, photo, write_catalog
 from tests.cli.evaluating import refused, run, shown
 from tests.embedders import dummy, replace_embedder
@@ -176,6 +177,36 @@ def test_the_table_and_the_page(tmp_path: Path, model: Path, catalog: Catalog, r
     html = page.read_text(encoding="utf8")
     for text in ("model minus each other method", "GMLM", "kind 1", "listing 0 of a", "data:image/jpeg"):
         assert text in html
+
+
+def test_the_card_gets_the_table_and_a_later_one_of_the_same_takes_its_place(
+    model: Path, catalog: Catalog, relistings: Path
+) -> None:
+    (model / "config.json").write_text(json.dumps(ItemConfig().to_dict()))
+    (model / "provenance.json").write_text(json.dumps({"catalog_fingerprint": catalog.fingerprint}))
+    result = run(model, catalog.path, "--card", "--split", "all")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[-1] == f"card: {model / 'README.md'}"
+    shown(model, catalog.path, "--card", "--queries", relistings, "--modalities", "image", "--baselines")
+    shown(model, catalog.path, "--card", "--split", "all", "--baselines")
+    card = (model / "README.md").read_text(encoding="utf8")
+    where = f"same-product on catalog ({catalog.fingerprint[:12]})"
+    assert [line for line in card.splitlines() if line.startswith("### ")] == [
+        f"### {where} --split all",
+        f"### {where} --queries queries.parquet --modalities image",
+    ]
+    first, second = card.split("\n### ")[1:]
+    assert "12 queries, listings of the catalogue" in first
+    assert "| simple | both |" in first
+    assert "rows that the model was trained on, so the figures may flatter it" in first
+    assert "4 queries" in second
+    value = shown(model, catalog.path, "--split", "all")["macro_recall_at_10"]
+    assert isinstance(value, dict)
+    assert f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]" in first
+
+
+def test_a_simple_method_has_no_card(catalog: Catalog) -> None:
+    assert "--card has no meaning for a simple method" in refused("colours", catalog.path, "--card")
 
 
 def test_reconstruction_is_another_task(

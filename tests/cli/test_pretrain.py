@@ -71,3 +71,43 @@ def test_a_wrong_option_is_a_sentence(
     assert result.stderr.startswith("error: ")
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def model(tmp_path: Path, config: Path) -> Path:
+    tiny_catalog(tmp_path / "catalog")
+    trained = _pretrain(tmp_path / "catalog", "--out", tmp_path / "first", "--config", config, "training.steps=3")
+    assert trained.exit_code == 0, trained.stderr
+    return tmp_path / "first/model"
+
+
+def test_it_goes_on_from_a_model_and_says_what_it_takes(tmp_path: Path, model: Path) -> None:
+    result = _pretrain(tmp_path / "catalog", "--out", tmp_path / "run", "--from", model, "training.seed=5")
+    assert result.exit_code == 0, result.stderr
+    assert f"taken from {model}: the encoder, the head of itm" in " ".join(result.stderr.split())
+    assert "24 samples of 32 rows in 3 steps" in result.stdout
+    assert RunConfig.load(tmp_path / "run/config.yaml").training.seed == 5
+    again = _pretrain(tmp_path / "catalog", "--out", tmp_path / "run", "--from", model, "--resume", "--json")
+    assert again.exit_code == 0, again.stderr
+    origin = json.loads(again.stdout)["beginning"]["from"]
+    assert (origin["model"], origin["samples"]) == (str(model), 24)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--from", "first"], "first is no model folder: config.json is missing; give RUN/model"),
+        (["--from", "tfidf"], "tfidf is no model folder"),
+        (["--from", "first/model", "model.hidden_size=32"], "model.hidden_size=32 does not fit first/model"),
+        (["--from", "first/model", "--config", "huge"], "there is no configuration huge"),
+    ],
+)
+def test_what_cannot_be_gone_on_from_is_a_sentence(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = _pretrain("catalog", "--out", "run", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert sentence in result.stderr
+    assert not Path("run").exists()

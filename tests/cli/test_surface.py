@@ -10,12 +10,12 @@ SURFACE = {
     "prepare": "SOURCE --out --id-column --title-column --image-column --category-column --product-column "
     "--group-column --images --allow-outside --allow-private --per-host-rate --crawl-delay --connections --timeout "
     "--cache --update --retry-failed --workers --seed --overwrite --json",
-    "pretrain": "CATALOG SETTINGS --out --config --exclude-groups --resume --json",
+    "pretrain": "CATALOG SETTINGS --out --config --from --exclude-groups --resume --json",
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --precision --json",
     "index": "VECTORS CATALOG --out --json",
     "search": "INDEX --image --title -k --model --html --json",
     "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --fine-tune "
-    "--sample --by --variants --json --html --seed --batch-size --device",
+    "--sample --by --variants --json --html --card --seed --batch-size --device",
     "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "
     "--dry-run --table --json --html --batch-size --device",
     "ablate": "GRID CATALOG --out --queries --relist --split --leaf-category --jobs --dry-run --table --json "

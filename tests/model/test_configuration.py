@@ -23,6 +23,7 @@ def test_every_setting_of_the_architecture_arrives() -> None:
         vocab_size=999,
         max_title_tokens=6,
         dropout=0.25,
+        norm_position="post",
         background="drop",
     )
     weights = ObjectiveWeights(mlm=0, gmim=0.5)
@@ -38,6 +39,7 @@ def test_every_setting_of_the_architecture_arrives() -> None:
 def test_a_configuration_of_before_these_settings_keeps_everything() -> None:
     config = ItemConfig()
     assert (config.background, config.patch_masking, config.global_head) == ("keep", "keep", "span")
+    assert (config.norm_position, config.hidden_act) == ("pre", "gelu")
 
 
 def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:

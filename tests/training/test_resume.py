@@ -13,6 +13,7 @@ import yaml
 
 from item_embed.catalog.store import Catalog
 from item_embed.errors import ConfigError, ModelError
+from item_embed.model.storage import provenance
 from item_embed.training.checkpoints import latest_checkpoint
 from item_embed.training.run import pretrain
 from tests.catalogs import write_catalog
@@ -126,9 +127,27 @@ def test_a_run_may_be_stopped_again_and_again(catalog: Catalog, uninterrupted: P
 
 def test_resuming_a_finished_run_changes_nothing(catalog: Catalog, uninterrupted: Path, tmp_path: Path) -> None:
     run = shutil.copytree(uninterrupted, tmp_path / "run")
+    (run / "model" / "README.md").write_text("mine")
     train(catalog, run, *SETTINGS, resume=True)
     assert records(run) == records(uninterrupted)
     assert weights(run) == weights(uninterrupted)
+    assert provenance(run / "model") == provenance(uninterrupted / "model")
+    assert (run / "model" / "README.md").read_text() == "mine"
+
+
+def test_resuming_a_finished_run_brings_back_a_model_that_lacks_a_file(
+    catalog: Catalog, uninterrupted: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(uninterrupted, tmp_path / "run")
+    (run / "model" / "config.json").unlink()
+    train(catalog, run, *SETTINGS, resume=True)
+    assert weights(run) == weights(uninterrupted)
+    assert (run / "model" / "config.json").is_file()
+
+
+def test_a_resumed_run_tells_how_many_steps_its_time_is_of(catalog: Catalog, stopped: Path) -> None:
+    summary = train(catalog, stopped, *SETTINGS, resume=True)
+    assert provenance(summary.model)["timed_steps"] == 7  # of 11: the newest checkpoint is that of step 4
 
 
 def test_what_a_kill_leaves_behind_is_tolerated(catalog: Catalog, uninterrupted: Path, stopped: Path) -> None:

@@ -13,6 +13,7 @@ from transformers import AutoModel
 from item_embed.catalog.store import Catalog
 from item_embed.config import MASKED_TASKS, RunConfig
 from item_embed.errors import CatalogError, ConfigError, ModelError
+from item_embed.model.card import model_card
 from item_embed.model.encoder import ItemModel
 from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.processor import ItemProcessor
@@ -155,7 +156,7 @@ def test_each_line_says_what_it_should(finished: Path) -> None:
 def test_the_model_folder_and_the_summary(catalog: Catalog, tmp_path: Path) -> None:
     summary = train(catalog, tmp_path / "run", "objectives.weights.itm=0")
     assert summary.model == tmp_path / "run" / "model"
-    assert {file.name for file in summary.model.iterdir()} == {*MODEL_FILES, "provenance.json"}
+    assert {file.name for file in summary.model.iterdir()} == {*MODEL_FILES, "provenance.json", "README.md"}
     assert (summary.rows, summary.excluded, summary.steps, summary.samples) == (32, 0, 6, 48)
     assert summary.validation == records(tmp_path / "run")[-1]
     model = AutoModel.from_pretrained(summary.model)
@@ -165,6 +166,14 @@ def test_the_model_folder_and_the_summary(catalog: Catalog, tmp_path: Path) -> N
     assert ItemProcessor.from_pretrained(summary.model).image_size == (32, 16)
     provenance = json.loads((summary.model / "provenance.json").read_text())
     assert provenance["catalog_fingerprint"] == catalog.fingerprint
+    assert provenance["minutes"] > 0
+    assert {name: provenance[name] for name in ("parameters", "timed_steps", "device", "precision")} == {
+        "parameters": summary.parameters,
+        "timed_steps": 6,
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "precision": "fp32",
+    }
+    assert (summary.model / "README.md").read_text(encoding="utf8") == model_card(summary.model)
     assert RunConfig.model_validate(provenance["config"]) == tiny_config("objectives.weights.itm=0")
     assert RunConfig.load(tmp_path / "run" / "config.yaml") == tiny_config("objectives.weights.itm=0")
     assert not list(tmp_path.rglob("*.partial"))

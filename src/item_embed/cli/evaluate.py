@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from item_embed.cli.console import check_page, print_json
-from item_embed.cli.evaluating.outcome import tell, write_page
+from item_embed.cli.evaluating.card import write_card
+from item_embed.cli.evaluating.outcome import Outcome, tell, write_page
 from item_embed.cli.evaluating.request import Request, Split
 from item_embed.cli.evaluating.subject import Subject
 from item_embed.cli.evaluating.tasks import run_all, run_one
@@ -80,6 +81,9 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots and pictures here as well.")] = None,
+    card: Annotated[
+        bool, typer.Option("--card", help="Write the table into the model's card, MODEL/README.md, as well.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of intervals, examples, relistings and masks.")] = 0,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Products embedded at once.", show_default="256")
@@ -94,6 +98,7 @@ def command(
         model=model,
         as_json=as_json,
         html=html,
+        card=card,
         seed=seed,
         queries=queries,
         relist=relist,
@@ -109,27 +114,33 @@ def command(
         device=device,
     )
     subject = Subject(request, Catalog(catalog))
-    if task is Task.ALL:
-        _all(request, subject)
-        return
-    outcome = run_one(task.value, request, subject)
-    if as_json:
+    if subject.is_simple:
+        request.refuse("a simple method", "card")
+    outcomes = _all(request, subject) if task is Task.ALL else _one(task.value, request, subject)
+    write_card(request, subject, outcomes)
+
+
+def _one(task: str, request: Request, subject: Subject) -> dict[str, Outcome]:
+    outcome = run_one(task, request, subject)
+    if request.as_json:
         print_json(outcome.as_json())
     else:
         tell(outcome, request.page)
-    write_page(request, subject.catalog, {task.value: outcome})
+    write_page(request, subject.catalog, {task: outcome})
+    return {task: outcome}
 
 
-def _all(request: Request, subject: Subject) -> None:
+def _all(request: Request, subject: Subject) -> dict[str, Outcome]:
     outcomes, left_out = run_all(request, subject)
     write_page(request, subject.catalog, outcomes, left_out)
     if request.as_json:
         objects = {name: outcome.as_json() for name, outcome in outcomes.items()}
         print_json({"task": "all", "tasks": objects, "left_out": left_out})
-        return
+        return outcomes
     print()
     for name, outcome in outcomes.items():
         print(f"{name}: {outcome.summary}")
     for name, reason in left_out.items():
         print(f"{name} is left out: {reason}")
     print(f"{len(outcomes)} of {number_of(len(outcomes) + len(left_out), 'task')} measured.{request.page}", flush=True)
+    return outcomes

@@ -24,7 +24,14 @@ def command(
     out: Annotated[Path, typer.Option(help="The run's folder; the model will be OUT/model.")],
     config: Annotated[
         str | None,
-        typer.Option(help="tiny, small, base, paper, or a YAML file.", show_default="tiny; the run's own to resume"),
+        typer.Option(
+            help="tiny, small, base, paper, or a YAML file.",
+            show_default="tiny; the run's own to resume; the model's own with --from",
+        ),
+    ] = None,
+    continue_from: Annotated[
+        Path | None,
+        typer.Option("--from", help="Begin with this trained model, RUN/model of another run, not from nothing."),
     ] = None,
     exclude_groups: Annotated[
         Path | None,
@@ -38,8 +45,13 @@ def command(
     from item_embed.config import RunConfig
 
     own = out / "config.yaml"
-    source: str | Path = config or (own if resume and own.is_file() else "tiny")
-    run_config = RunConfig.load(source, settings or [])
+    goes_on = resume and config is None and own.is_file()
+    if continue_from is None or goes_on:
+        run_config = RunConfig.load(own if goes_on else config or "tiny", settings or [])
+    else:
+        from item_embed.training.continuing import continued_config
+
+        run_config = continued_config(continue_from, config, settings or [])
     opened = Catalog(catalog)
 
     from item_embed.training.optimiser import keep_few_kernels
@@ -49,7 +61,14 @@ def command(
     try:
         with progress("pre-training") as on_progress:
             summary = pretrain(
-                opened, out, run_config, exclude_groups=exclude_groups, resume=resume, on_progress=on_progress
+                opened,
+                out,
+                run_config,
+                exclude_groups=exclude_groups,
+                continue_from=continue_from,
+                resume=resume,
+                on_progress=on_progress,
+                on_remark=say,
             )
     except KeyboardInterrupt:
         say(f"stopped; go on with: item pretrain {catalog} --out {out} --resume")

@@ -21,6 +21,8 @@ class ItemConfig(PretrainedConfig):
         vocab_size: tokens of the vocabulary.
         max_title_tokens: most positions of a title, [CLS] and [SEP] included.
         dropout: of each residual branch and of the embeddings.
+        norm_position: `pre` where blocks norm what attention and MLP read (ViT), `post` where they norm the sums after
+            them (BERT), and the embeddings once before the first block.
         background: `drop` where empty patches are not encoded; `ItemProcessor` finds them.
         objectives: the tasks that have a head, of `item_embed.config.MASKED_TASKS`.
         patch_embedding: what makes a vector of a patch, `linear` or `convolutional`.
@@ -28,6 +30,7 @@ class ItemConfig(PretrainedConfig):
         global_head: how GMLM's and GMIM's heads join [CLS] and position: `span`, `linear` or `conditioned`.
         initializer_range: standard deviation of the normal distribution that initial weights are drawn from, cut at two
             of it on either side.
+        hidden_act: what blocks have between the layers of their MLP, by its name in transformers.
         layer_norm_eps: of every LayerNorm.
 
     Example:
@@ -49,12 +52,14 @@ class ItemConfig(PretrainedConfig):
         vocab_size: int = 30_000,
         max_title_tokens: int = 32,
         dropout: float = 0.1,
+        norm_position: str = "pre",
         background: str = "keep",
         objectives: Sequence[str] = MASKED_TASKS,
         patch_embedding: str = "linear",
         patch_masking: str = "keep",
         global_head: str = "span",
         initializer_range: float = 0.02,
+        hidden_act: str = "gelu",
         layer_norm_eps: float = 1e-6,
         **kwargs: Any,
     ) -> None:
@@ -67,12 +72,14 @@ class ItemConfig(PretrainedConfig):
         self.vocab_size = vocab_size
         self.max_title_tokens = max_title_tokens
         self.dropout = dropout
+        self.norm_position = norm_position
         self.background = background
         self.objectives = list(objectives)
         self.patch_embedding = patch_embedding
         self.patch_masking = patch_masking
         self.global_head = global_head
         self.initializer_range = initializer_range
+        self.hidden_act = hidden_act
         self.layer_norm_eps = layer_norm_eps
         kwargs.setdefault("tie_word_embeddings", False)  # the decoders borrow the embeddings; nothing is tied on disk
         super().__init__(**kwargs)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.activations import ACT2FN
 
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.packing import Grouped, Ragged, grouped, put, ragged, take
@@ -58,7 +59,7 @@ class ItemOutput(NamedTuple):
 
 
 class ItemEmbeddings(nn.Module):
-    """Tokens and patches to vectors: content + position + modality type, then dropout."""
+    """Tokens and patches to vectors: content + position + modality type, normed for post-norm blocks, then dropout."""
 
     def __init__(self, config: ItemConfig) -> None:
         super().__init__()
@@ -71,6 +72,8 @@ class ItemEmbeddings(nn.Module):
         self.patch_position = nn.Embedding(config.num_patches, config.hidden_size)
         self.patch_mask = nn.Parameter(torch.zeros(config.hidden_size))
         self.modality = nn.Embedding(2, config.hidden_size)
+        post = config.norm_position == "post"
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if post else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -85,7 +88,7 @@ class ItemEmbeddings(nn.Module):
         title = self.word(input_ids) + self.title_position.weight[: input_ids.shape[1]]  # (B, T, D)
         title = title + self.modality.weight[TITLE]
         if pixel_values is None:
-            return self.dropout(title)  # type: ignore[no-any-return]
+            return self.dropout(self.norm(title))  # type: ignore[no-any-return]
         height, width = pixel_values.shape[2:]
         positions = self.patch_positions((height // self.patch_size, width // self.patch_size))  # (P, D)
         if isinstance(self.patch, ConvolutionalStem):
@@ -100,8 +103,8 @@ class ItemEmbeddings(nn.Module):
             masked_patches = None if masked_patches is None else masked_patches.gather(1, patch_index)
         if masked_patches is not None:
             photo = torch.where(masked_patches[..., None], self.patch_mask.to(photo.dtype), photo)
-        photo = photo + positions
-        return self.dropout(torch.cat([title, photo + self.modality.weight[PHOTO]], dim=1))  # type: ignore[no-any-return]
+        photo = photo + positions + self.modality.weight[PHOTO]
+        return self.dropout(self.norm(torch.cat([title, photo], dim=1)))  # type: ignore[no-any-return]
 
     def _convolved(
         self, pixel_values: Tensor, masked: Tensor | None, index: Tensor | None, missing: Tensor | None
@@ -122,11 +125,16 @@ class ItemEmbeddings(nn.Module):
 
     def patch_positions(self, grid_size: tuple[int, int]) -> Tensor:
         """Position embeddings of a grid of patches, (P, D); interpolated where it is not the trained grid (ViT)."""
-        if grid_size == self.grid_size:
-            return self.patch_position.weight
-        grid = self.patch_position.weight.reshape(1, *self.grid_size, -1).permute(0, 3, 1, 2)
-        grid = F.interpolate(grid, size=grid_size, mode="bicubic", align_corners=False)
-        return grid.permute(0, 2, 3, 1).reshape(grid_size[0] * grid_size[1], -1)
+        return resized_positions(self.patch_position.weight, self.grid_size, grid_size)
+
+
+def resized_positions(positions: Tensor, grid_size: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
+    """Embeddings of the positions of a grid, (P, D), interpolated to another one: (P', D)."""
+    if grid_size == wanted:
+        return positions
+    grid = positions.reshape(1, *grid_size, -1).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=wanted, mode="bicubic", align_corners=False)
+    return grid.permute(0, 2, 3, 1).reshape(wanted[0] * wanted[1], -1)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor) -> Tensor:
@@ -209,7 +217,11 @@ class ItemAttention(nn.Module):
 
 
 class ItemBlock(nn.Module):
-    """A pre-norm transformer block: attention and MLP, each on a residual branch."""
+    """A transformer block: attention and MLP, each on a residual branch, with norms where `norm_position` says.
+
+    x + f(norm(x))     pre, as in ViT
+    norm(x + f(x))     post, as in BERT
+    """
 
     def __init__(self, config: ItemConfig) -> None:
         super().__init__()
@@ -218,13 +230,17 @@ class ItemBlock(nn.Module):
         self.mlp_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.mlp = nn.Sequential(
             nn.Linear(config.hidden_size, config.intermediate_size),
-            nn.GELU(),
+            ACT2FN[config.hidden_act],
             nn.Linear(config.intermediate_size, config.hidden_size),
         )
         self.dropout = nn.Dropout(config.dropout)
+        self.post_norm = config.norm_position == "post"
 
     def forward(self, x: Tensor, attended: Attended) -> Tensor:
         """As `ItemAttention.forward`."""
+        if self.post_norm:
+            x = self.attention_norm(x + self.dropout(self.attention(x, attended)))
+            return self.mlp_norm(x + self.dropout(self.mlp(x)))  # type: ignore[no-any-return]
         x = x + self.dropout(self.attention(self.attention_norm(x), attended))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
 
@@ -275,7 +291,8 @@ class ItemModel(ItemPreTrainedModel):
         super().__init__(config)
         self.embeddings = ItemEmbeddings(config)
         self.blocks = nn.ModuleList(ItemBlock(config) for _ in range(config.num_hidden_layers))
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        post = config.norm_position == "post"  # the last block has normed what it gives
+        self.norm = nn.Identity() if post else nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(

@@ -20,6 +20,11 @@ MODEL_FILES = ("config.json", "model.safetensors", TOKENIZER_FILE, PROCESSOR_FIL
 Model = TypeVar("Model", bound=ItemPreTrainedModel)
 
 
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder has all files of a model; not whether they can be read."""
+    return all((folder / name).is_file() for name in MODEL_FILES)
+
+
 def load_model(folder: Path, kind: type[Model]) -> Model:
     """Load `ItemModel` or `ItemForPreTraining` from a model folder, `RUN/model` of `item pretrain`.
 

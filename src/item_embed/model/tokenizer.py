@@ -1,5 +1,7 @@
-"""The title tokenizer: WordPiece trained on the catalogue's own titles."""
+"""The title tokenizer: WordPiece trained on the catalogue's own titles, or a trained one with new words."""
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from item_embed.errors import ModelError
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
+
+_CONTINUES = "##"  # before a piece that is not a word's first
 
 
 def train_tokenizer(titles: Iterable[str], vocab_size: int, min_frequency: int = 2, letters: str = "") -> Tokenizer:
@@ -45,6 +49,75 @@ def train_tokenizer(titles: Iterable[str], vocab_size: int, min_frequency: int =
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
     return tokenizer
+
+
+def extend_tokenizer(
+    tokenizer: Tokenizer, titles: Iterable[str], vocab_size: int, min_frequency: int = 5, letters: str = ""
+) -> Tokenizer:
+    """Give a trained tokenizer the letters and the frequent words that it lacks; what it has keeps its ids.
+
+    New are every letter, and the words that it cuts into several pieces, whole: the most frequent first. They go into
+    the vocabulary of WordPiece itself: the library's `add_tokens` takes words out of titles before others are cut, and
+    then makes "moom" and a word "cake" of "moomcake" (https://github.com/huggingface/tokenizers/issues/786). A
+    tokenizer that is no WordPiece stays as it is; those of the GPT-2 kind know every letter by its bytes.
+
+    Args:
+        tokenizer: as `train_tokenizer` or `load_tokenizer` gives it; it is not changed.
+        titles: those to learn words from.
+        vocab_size: most tokens, the old ones included; every letter is kept, even past it.
+        min_frequency: a word must occur this often.
+        letters: further ones to be kept, as those of the titles are.
+
+    Returns:
+        Another tokenizer; the same titles always give the same one.
+
+    Example:
+        >>> known = train_tokenizer(["red shoe"] * 3, vocab_size=64)
+        >>> extended = extend_tokenizer(known, ["red hoodie"] * 5, vocab_size=64)
+        >>> extended.encode("red hoodie").tokens
+        ['[CLS]', 'red', 'hoodie', '[SEP]']
+    """
+    stored = json.loads(tokenizer.to_str())
+    if stored["model"]["type"] == "WordPiece":
+        known = tokenizer.get_vocab()
+        counts = Counter(word for title in titles for word in _words(tokenizer, title))
+        spelt = [*counts, *(word for letter in letters for word in _words(tokenizer, 2 * letter))]
+        alphabet = {_CONTINUES * (place > 0) + letter for word in spelt for place, letter in enumerate(word)}
+        new = sorted(alphabet - known.keys())
+        frequent = sorted((-count, word) for word, count in counts.items() if count >= min_frequency)
+        room = max(0, vocab_size - len(known) - len(new))
+        new += [word for _, word in frequent if word not in known and len(word) > 1][:room]
+        stored["model"]["vocab"].update({piece: number for number, piece in enumerate(new, len(known))})
+    return Tokenizer.from_str(json.dumps(stored))
+
+
+def added_pieces(tokenizer: Tokenizer, extended: Tokenizer) -> dict[str, list[int]]:
+    """What `extend_tokenizer` added, in the order of its ids, each with the ids of what it was cut into before.
+
+    Args:
+        tokenizer: as it was.
+        extended: the same with new pieces behind the old.
+
+    Returns:
+        By new piece, the old ids; none where the tokenizer did not know one of its letters.
+
+    Example:
+        >>> known = train_tokenizer(["red shoe"] * 3, vocab_size=64)
+        >>> extended = extend_tokenizer(known, ["shoed"] * 5, vocab_size=64)
+        >>> [known.id_to_token(number) for number in added_pieces(known, extended)["shoed"]]
+        ['shoe', '##d']
+    """
+    ids = extended.get_vocab()
+    pieces = sorted(ids.keys() - tokenizer.get_vocab().keys(), key=ids.__getitem__)
+    bare = [piece.removeprefix(_CONTINUES) for piece in pieces]
+    cut = [encoded.ids for encoded in tokenizer.encode_batch(bare, add_special_tokens=False)]
+    return {piece: [] if UNK in parts else parts for piece, parts in zip(pieces, cut, strict=True)}
+
+
+def _words(tokenizer: Tokenizer, title: str) -> list[str]:
+    """The words of a title, before they are cut."""
+    normalised = tokenizer.normalizer.normalize_str(title)
+    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalised)]
 
 
 def _untrained(vocabulary: dict[str, int]) -> Tokenizer:

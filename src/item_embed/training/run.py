@@ -1,7 +1,9 @@
 """A pre-training run from its configuration to `RUN/model`.
 
 RUN/config.yaml, run.json      what decides the run, and what it was given
-RUN/tokenizer/tokenizer.json   trained on titles of the training rows
+RUN/from/                      what it needs of the model that it goes on from, where it does
+RUN/tokenizer/tokenizer.json   trained on titles of the training rows, or that model's with new words, or that of the
+                               text embeddings of a warm start
 RUN/metrics.jsonl, tensorboard/, checkpoints/
 RUN/model                      the model folder: weights, configuration, processor, provenance.json
 """
@@ -9,6 +11,7 @@ RUN/model                      the model folder: weights, configuration, process
 import hashlib
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,15 +28,20 @@ from item_embed.config import RunConfig
 from item_embed.errors import CatalogError, ConfigError, ModelError
 from item_embed.files import whole_file, whole_folder
 from item_embed.hashing import hash64
+from item_embed.model.card import CARD_FILE, model_card
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.heads import ItemForPreTraining
+from item_embed.model.precision import choose_precision
 from item_embed.model.processor import TOKENIZER_FILE, ItemProcessor
-from item_embed.model.storage import PROVENANCE_FILE, quiet_transformers
-from item_embed.model.tokenizer import load_tokenizer, train_tokenizer
+from item_embed.model.storage import PROVENANCE_FILE, is_model_folder, quiet_transformers
+from item_embed.model.tokenizer import extend_tokenizer, load_tokenizer, train_tokenizer
+from item_embed.model.warm_start.start import load_warm_start, text_vocabulary
 from item_embed.objectives.masking import Stream
 from item_embed.objectives.pretraining import Pretraining
 from item_embed.progress import OnProgress, silent
 from item_embed.training.batches import PretrainingData, batches
+from item_embed.training.continuing import SOURCE_FOLDER, Source
+from item_embed.training.initial import OnRemark, initial_model, unsaid
 from item_embed.training.loop import Trainer
 from item_embed.training.validation import Validate, held_out_losses
 
@@ -57,6 +65,7 @@ class RunSummary:
         samples: pairs seen.
         parameters: of the encoder, without heads.
         validation: the last losses and metrics on held-out rows; empty where the catalogue has no validation split.
+        beginning: where the first weights were taken from, as in `provenance.json`; empty where all were drawn.
     """
 
     model: Path
@@ -66,6 +75,7 @@ class RunSummary:
     samples: int
     parameters: int
     validation: dict[str, Any]
+    beginning: dict[str, Any]
 
 
 def pretrain(
@@ -74,9 +84,11 @@ def pretrain(
     config: RunConfig,
     *,
     exclude_groups: Path | None = None,
+    continue_from: Path | None = None,
     resume: bool = False,
     device: torch.device | None = None,
     on_progress: OnProgress = silent,
+    on_remark: OnRemark = unsaid,
 ) -> RunSummary:
     """Pre-train a model on the training split of a catalogue, from titles and photos alone.
 
@@ -85,14 +97,19 @@ def pretrain(
         run: the run's folder: new, or, to resume, one that was begun with the same configuration and catalogue.
         config: of the run.
         exclude_groups: a Parquet file with a column `item_id`; the groups of those rows are not trained on.
+        continue_from: the folder of a trained model to begin with; `continued_config` gives a configuration that fits.
+            A run that is resumed has kept what it needs of it.
         resume: go on from the newest checkpoint, or from the start where the run died before its first.
         device: where it trains; None: on a GPU where there is one.
         on_progress: told of steps.
+        on_remark: told, before the first step, what was taken of `continue_from` or of `config.warm_start` and what is
+            new.
 
     Raises:
-        ConfigError: when the run's folder exists (without `resume`), or was begun otherwise.
+        ConfigError: when the run's folder exists (without `resume`), or was begun otherwise, or the configuration does
+            not fit the model to begin with.
         CatalogError: when no row is left to train on.
-        ModelError: when there is nothing to resume from, or training diverges.
+        ModelError: when there is nothing to resume from, no model to begin with, or training diverges.
     """
     _refuse_several_processes()
     rows, excluded = training_rows(catalog, exclude_groups)
@@ -104,30 +121,37 @@ def pretrain(
         "excluded_rows": excluded,
         "exclude_groups": str(exclude_groups) if exclude_groups else None,
     }
-    (_continue if resume else _begin)(run, config, facts)
+    if config.warm_start.on:  # what cannot be taken is refused before there is a folder
+        facts["warm_start"] = {"taken": load_warm_start(config.warm_start, config.model).taken}
+    _open(run, config, facts, continue_from, resume)
     tokenizer = run_tokenizer(run, catalog, rows, config)
-    torch.manual_seed(config.training.seed)
-    model_config = ItemConfig.from_settings(config.model, config.objectives, tokenizer.get_vocab_size())
-    model = ItemForPreTraining(model_config)
-    processor = ItemProcessor.for_config(tokenizer, model_config)
+    beginning = initial_model(run, config, tokenizer)
+    model = beginning.model
+    for remark in beginning.remarks:
+        on_remark(remark)
+    assert isinstance(model.config, ItemConfig)
+    processor = ItemProcessor.for_config(tokenizer, model.config)
 
     validate = _validation(catalog, processor, config)
     trainer = Trainer(Pretraining(model, config.objectives), config.training, run, validate, device)
     if resume:
         trainer.resume()
     data = PretrainingData(catalog, rows, processor, config)
-    trainer.fit(batches(data, trainer.step, trainer.device), on_progress)
-    samples = config.training.steps * config.training.batch_size
-    provenance = {**facts, "samples": samples, "config": config.model_dump(mode="json")}
-    _save_model(run / "model", model, processor, provenance)
+    first, began = trainer.step, time.monotonic()
+    trainer.fit(batches(data, first, trainer.device), on_progress)
+    if first < trainer.step or not is_model_folder(run / "model"):  # what was finished before is left as it is
+        course = _course(trainer, first, time.monotonic() - began)
+        provenance = {**facts, **beginning.facts, **course, "config": config.model_dump(mode="json")}
+        _save_model(run / "model", model, processor, provenance)
     return RunSummary(
         model=run / "model",
         rows=len(rows),
         excluded=excluded,
         steps=config.training.steps,
-        samples=samples,
-        parameters=sum(p.numel() for p in model.item.parameters()),
+        samples=config.training.steps * config.training.batch_size,
+        parameters=_parameters(model),
         validation=_last_validation(run),
+        beginning=beginning.facts,
     )
 
 
@@ -153,12 +177,26 @@ def training_rows(catalog: Catalog, exclude_groups: Path | None) -> tuple[NDArra
     return kept, len(rows) - len(kept)
 
 
-def _begin(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
+def _open(run: Path, config: RunConfig, facts: dict[str, Any], continue_from: Path | None, resume: bool) -> None:
+    """Begin a run's folder, or make sure that it was begun with the same."""
+    source = None if continue_from is None else Source.of(continue_from)
+    told = facts if source is None else {**facts, "from": source.facts}
+    if resume:
+        _continue(run, config, told)
+    else:
+        _begin(run, config, told, source)
+
+
+def _begin(run: Path, config: RunConfig, facts: dict[str, Any], source: Source | None) -> None:
+    if source is not None:
+        source.check(config)
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise ConfigError(f"{run} exists and is not empty: choose another --out, or go on with it by --resume.")
     with whole_folder(run) as aside:
         config.save(aside / "config.yaml")
         (aside / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf8")
+        if source is not None:
+            source.copy(aside / SOURCE_FOLDER)
 
 
 def _continue(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
@@ -179,6 +217,10 @@ def _continue(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
                 f"{run} was begun on other rows (of {begun['catalog']}); resume it with the same catalogue "
                 "and the same --exclude-groups."
             )
+    if "from" in facts and begun.get("from", {}).get("fingerprint") != facts["from"]["fingerprint"]:
+        raise ConfigError(
+            f"{run} was not begun with {facts['from']['model']}; resume it without --from: it has what it needs."
+        )
     if config == begun_with:
         return
     if (run / "model").exists():
@@ -199,7 +241,8 @@ def _validation(catalog: Catalog, processor: ItemProcessor, config: RunConfig) -
 def run_tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: RunConfig) -> Tokenizer:
     """The tokenizer of a run: the one in its folder, or, before there is one, trained on titles of its rows and kept.
 
-    Training another method on the same rows with the same configuration gives it the same tokenizer.
+    Training another method on the same rows with the same configuration gives it the same tokenizer. A run that goes on
+    from a model has that one's, with new words of these titles; one with `warm_start.text_embeddings` has theirs.
 
     Args:
         run: the run's folder; the tokenizer lies in `RUN/tokenizer`.
@@ -208,7 +251,8 @@ def run_tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: 
         config: of the run: the vocabulary's size, and the seed of the draw.
 
     Raises:
-        ModelError: when the folder's tokenizer cannot be read.
+        ConfigError: when the architecture does not fit `warm_start.text_embeddings`.
+        ModelError: when the folder's tokenizer, or theirs, cannot be read.
 
     Example:
         >>> rows, _ = training_rows(catalog, None)                             # doctest: +SKIP
@@ -217,16 +261,28 @@ def run_tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: 
     """
     file = run / "tokenizer" / TOKENIZER_FILE
     if not file.is_file():
-        drawn = _drawn(rows, _TOKENIZER_ROWS, config.training.seed)
-        titles = [title for title in catalog.titles.at(drawn) if title]
-        rare = set[str]()
-        if len(drawn) < len(rows):
-            for part in np.array_split(rows, -(-len(rows) // _TOKENIZER_ROWS)):
-                rare.update(*(title for title in catalog.titles.at(part) if title))
-        rare.difference_update(*titles)
+        if text := config.warm_start.text_embeddings:
+            tokenizer = text_vocabulary(text, config.model).tokenizer
+        else:
+            tokenizer = _learned_tokenizer(run / SOURCE_FOLDER / TOKENIZER_FILE, catalog, rows, config)
         with whole_file(file) as aside:
-            train_tokenizer(titles, config.model.vocab_size, letters="".join(sorted(rare))).save(str(aside))
+            tokenizer.save(str(aside))
     return load_tokenizer(file)
+
+
+def _learned_tokenizer(known: Path, catalog: Catalog, rows: NDArray[np.int64], config: RunConfig) -> Tokenizer:
+    """A tokenizer of the rows' titles, which extends the one that is known, if there is one."""
+    drawn = _drawn(rows, _TOKENIZER_ROWS, config.training.seed)
+    titles = [title for title in catalog.titles.at(drawn) if title]
+    rare = set[str]()
+    if len(drawn) < len(rows):
+        for part in np.array_split(rows, -(-len(rows) // _TOKENIZER_ROWS)):
+            rare.update(*(title for title in catalog.titles.at(part) if title))
+    rare.difference_update(*titles)
+    letters = "".join(sorted(rare))
+    if known.is_file():
+        return extend_tokenizer(load_tokenizer(known), titles, config.model.vocab_size, letters=letters)
+    return train_tokenizer(titles, config.model.vocab_size, letters=letters)
 
 
 def _drawn(rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
@@ -237,6 +293,24 @@ def _drawn(rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
     return rows[np.sort(order[:most])]
 
 
+def _course(trainer: Trainer, first: int, seconds: float) -> dict[str, Any]:
+    """How a model was trained, for its provenance; time was taken of the steps since `first`."""
+    settings = trainer.settings
+    return {
+        "samples": settings.steps * settings.batch_size,
+        "parameters": _parameters(trainer.pretraining.model),
+        "minutes": seconds / 60,
+        "timed_steps": settings.steps - first,
+        "device": trainer.device.type,
+        "precision": choose_precision(settings.precision, trainer.device),
+    }
+
+
+def _parameters(model: ItemForPreTraining) -> int:
+    """Of the encoder."""
+    return sum(parameter.numel() for parameter in model.item.parameters())
+
+
 def _save_model(folder: Path, model: ItemForPreTraining, processor: ItemProcessor, provenance: dict[str, Any]) -> None:
     versions = {"item_embed": item_embed.__version__, "torch": str(torch.__version__)}
     text = json.dumps({**provenance, "versions": versions}, indent=2) + "\n"
@@ -245,6 +319,7 @@ def _save_model(folder: Path, model: ItemForPreTraining, processor: ItemProcesso
             model.save_pretrained(aside)
         processor.save_pretrained(aside)
         (aside / PROVENANCE_FILE).write_text(text, encoding="utf8")
+        (aside / CARD_FILE).write_text(model_card(aside), encoding="utf8")
 
 
 def _last_validation(run: Path) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Request:
     model: str
     as_json: bool = False
     html: Path | None = None
+    card: bool = False
     seed: int = 0
     queries: Path | None = None
     relist: int | None = None
