@@ -204,7 +204,7 @@ def _short(number: float) -> str:
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--catalog", type=Path, required=True, help="made by `item prepare`")
-    parser.add_argument("--config", default="base", help="tiny, small, base, paper, or a YAML file")
+    parser.add_argument("--config", default="base", help="tiny, search, small, base, paper, or a YAML file")
     parser.add_argument("--pairs", type=int, default=1024, help="whose lengths stand for all")
     parser.add_argument("--listings", type=int, default=10_000_000)
     parser.add_argument("--epochs", type=float, default=5)

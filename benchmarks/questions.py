@@ -228,14 +228,12 @@ def domains(bench: Bench) -> Iterator[Step]:
     magento, steps = bench.prepared("magento2", bench.data / "magento2.parquet")
     yield from steps
     fashion, _ = bench.fashion()
-    trained = {
-        name: [f"frozen:{model}" for model in bench.models(name, "item")] for name in ("main", "market-balanced")
-    }
-    everything = ["simple", "tfidf", *trained["main"], *trained["market-balanced"]]
+    trained = {name: "frozen:" + ",".join(map(str, bench.models(name, "item"))) for name in ("main", "market-balanced")}
+    everything = ["simple", "tfidf", *trained.values()]
     yield bench.compared("domain-magento2", magento, everything, "--split", "all", seeds=1)
-    yield bench.compared("domain-market", market, ["simple", *trained["main"]], seeds=1)
+    yield bench.compared("domain-market", market, ["simple", trained["main"]], seeds=1)
     options = ["--queries", str(bench.relistings)]
-    yield bench.compared("domain-fashion", fashion, ["simple", *trained["market-balanced"]], *options, seeds=1)
+    yield bench.compared("domain-fashion", fashion, ["simple", trained["market-balanced"]], *options, seeds=1)
 
 
 def regions(bench: Bench) -> Iterator[Step]:

@@ -7,18 +7,18 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item_embed.config import OBJECTIVES, RunConfig, shipped_configs
+from item_embed.config import MASKED_TASKS, RunConfig, shipped_configs
 from item_embed.errors import ConfigError
 
 
 def test_the_shipped_configurations_are_these() -> None:
-    assert list(shipped_configs()) == ["base", "paper", "small", "tiny"]
+    assert list(shipped_configs()) == ["base", "paper", "search", "small", "tiny"]
 
 
 @pytest.mark.parametrize("name", sorted(shipped_configs()))
-def test_every_shipped_configuration_loads_with_all_five_tasks(name: str) -> None:
+def test_every_shipped_configuration_loads_with_its_tasks(name: str) -> None:
     config = RunConfig.load(name)
-    assert tuple(config.objectives.weights.active()) == OBJECTIVES
+    assert tuple(config.objectives.weights.active()) == (("agreement",) if name == "search" else MASKED_TASKS)
     assert config == RunConfig.load(shipped_configs()[name])
 
 
@@ -32,6 +32,7 @@ def test_sizes_of_the_shipped_models() -> None:
         "small": (6, 384, (224, 224)),
         "base": (12, 768, (224, 224)),
         "paper": (12, 768, (224, 224)),
+        "search": (2, 192, (80, 64)),
     }
 
 
@@ -41,7 +42,7 @@ def test_paper_is_what_the_paper_states() -> None:
     assert config.model.image_size == (224, 224)
     assert (config.model.hidden_size, config.model.num_hidden_layers) == (768, 12)
     assert (config.model.num_attention_heads, config.model.intermediate_size) == (12, 3072)
-    assert tuple(config.objectives.weights.active()) == OBJECTIVES
+    assert tuple(config.objectives.weights.active()) == MASKED_TASKS
     assert config.training.batch_size == 512
     assert config.training.steps == 100_000
     assert not config.augmentation.on
@@ -124,6 +125,17 @@ def test_what_is_saved_is_what_is_read(
             "objectives.patch_masking=drop needs photos of",
         ),
         (["objectives.itm_input=half"], "objectives.itm_input: Input should be 'masked' or 'whole' (given: 'half')"),
+        (["objectives.agreement.shares=[0.5,0.5,0.5]"], "objectives.agreement: shares (0.5, 0.5, 0.5) are not shares"),
+        (["objectives.agreement.temperature=0"], "objectives.agreement.temperature: "),
+        (["objectives.weights.agreement=1", "training.batch_size=4", "training.accumulation=4"], "parts are of one"),
+        (
+            ["model.patch_embedding=convolutional", "model.patch_size=5", "model.image_size=[10,10]"],
+            "patch_size is 2, 4, 8, 16, ..., not 5",
+        ),
+        (
+            ["model.patch_embedding=convolutional", "model.hidden_size=36"],
+            "hidden_size 36 is not a multiple of patch_size / 2, 8",
+        ),
         (["objectives.global_head=mlp"], "objectives.global_head: Input should be 'span', 'linear' or 'conditioned'"),
         (["objectives.mismatch_rate=0"], "itm needs mismatched pairs"),
         (["objectives.token_corruption=[0.8,0.1,0.2]"], "are not shares that add up to 1"),
@@ -132,7 +144,7 @@ def test_what_is_saved_is_what_is_read(
         (["augmentation.scale=0"], "augmentation.scale: "),
         (["augmentation.contrast=1"], "augmentation.contrast: "),
         (["augmentation.hue=0.1"], "there is no setting augmentation.hue"),
-        ([f"objectives.weights.{name}=0" for name in OBJECTIVES], "every objective has weight 0"),
+        ([f"objectives.weights.{name}=0" for name in MASKED_TASKS], "every objective has weight 0"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_that_names_it(overrides: list[str], sentence: str) -> None:
@@ -167,8 +179,12 @@ AXES = re.findall(
 
 def test_the_axes_of_an_ablation_are_these() -> None:
     keys = {key for row, _ in AXES for key in re.findall(r"`([^`]+)`", row)}
-    assert {f"objectives.weights.{name}" for name in OBJECTIVES} < keys
-    assert {f"objectives.{name}" for name in RunConfig().objectives.model_dump()} - keys == {"objectives.weights"}
+    assert {f"objectives.weights.{name}" for name in MASKED_TASKS} < keys
+    assert {f"objectives.{name}" for name in RunConfig().objectives.model_dump()} - keys == {
+        "objectives.weights",
+        "objectives.agreement",
+    }
+    assert {f"objectives.agreement.{name}" for name in RunConfig().objectives.agreement.model_dump()} < keys
     assert {f"model.{name}" for name in RunConfig().model.model_dump()} < keys
     assert {"training.steps", "training.batch_size", "training.learning_rate", "training.seed"} < keys
 
@@ -196,7 +212,7 @@ def test_a_file_that_is_no_configuration_is_one_sentence(content: bytes, tmp_pat
 
 @pytest.mark.parametrize("source", ["huge", "no/such.yaml", "."])
 def test_no_such_configuration_lists_those_there_are(source: str) -> None:
-    with pytest.raises(ConfigError, match="base, paper, small, tiny"):
+    with pytest.raises(ConfigError, match="base, paper, search, small, tiny"):
         RunConfig.load(source)
 
 

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from item_embed.errors import ConfigError
 
-#: The pre-training tasks, in the order in which they are reported.
-OBJECTIVES = ("itm", "mlm", "mim", "gmlm", "gmim")
+#: The tasks of ITEm, on masked pairs, and ours, on two views of a product; in the order in which they are reported.
+MASKED_TASKS = ("itm", "mlm", "mim", "gmlm", "gmim")
+OBJECTIVES = (*MASKED_TASKS, "agreement")
 
 #: What a processor multiplies in; `auto` is bf16 where it has it.
 Precision = Literal["auto", "fp32", "bf16"]
@@ -47,6 +48,9 @@ class ModelSettings(_Settings):
     max_title_tokens: int = Field(32, ge=3, description="[CLS], title and [SEP] together")
     dropout: float = Field(0.1, ge=0, lt=1)
     background: Literal["keep", "drop"] = Field("keep", description="drop: empty patches of a photo are not encoded")
+    patch_embedding: Literal["linear", "convolutional"] = Field(
+        "linear", description="what makes a vector of a patch: a linear map of its pixels, or convolutions of the photo"
+    )
 
     @property
     def patches(self) -> int:
@@ -64,6 +68,16 @@ class ModelSettings(_Settings):
             )
         if self.background == "drop" and self.patches == 1:
             raise ValueError("background=drop needs photos of more than one patch: enlarge image_size")
+        if self.patch_embedding == "convolutional":
+            if self.patch_size < 2 or self.patch_size.bit_count() > 1:
+                raise ValueError(
+                    f"patch_embedding=convolutional halves photos: patch_size is 2, 4, 8, 16, ..., not {self.patch_size}"
+                )
+            if self.hidden_size % (self.patch_size // 2):
+                raise ValueError(
+                    f"patch_embedding=convolutional halves widths: hidden_size {self.hidden_size} is not a multiple of "
+                    f"patch_size / 2, {self.patch_size // 2}"
+                )
         return self
 
 
@@ -75,6 +89,7 @@ class ObjectiveWeights(_Settings):
     mim: float = Field(10.0, ge=0)
     gmlm: float = Field(1.0, ge=0)
     gmim: float = Field(10.0, ge=0)
+    agreement: float = Field(0.0, ge=0)
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
@@ -85,6 +100,23 @@ class ObjectiveWeights(_Settings):
     def active(self) -> dict[str, float]:
         """The tasks that are switched on, with their weights."""
         return {name: weight for name in OBJECTIVES if (weight := getattr(self, name)) > 0}
+
+
+class AgreementSettings(_Settings):
+    """Two views of each product, changed at random, whose vectors are to agree."""
+
+    temperature: float = Field(0.05, gt=0, description="cosines are divided by it")
+    shares: tuple[float, float, float] = Field(
+        (0.5, 0.3, 0.2), description="of pairs whose views show photo and title, the photo alone, the title alone"
+    )
+    photo_change: float = Field(1.0, ge=0, le=2, description="how much photos are changed; 0: not at all")
+    title_change: float = Field(1.0, ge=0, le=2, description="how much titles are changed; 0: not at all")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"shares {self.shares} are not shares that add up to 1")
+        return self
 
 
 class ObjectiveSettings(_Settings):
@@ -108,6 +140,7 @@ class ObjectiveSettings(_Settings):
     global_head: Literal["span", "linear", "conditioned"] = Field(
         "span", description="how GMLM and GMIM join [CLS] and position: by an MLP, a sum, or FiLM"
     )
+    agreement: AgreementSettings = AgreementSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -178,6 +211,8 @@ class RunConfig(_Settings):
     def _consistent(self) -> Self:
         if self.objectives.patch_masking == "drop" and self.model.patches == 1:
             raise ValueError("objectives.patch_masking=drop needs photos of more than one patch: enlarge image_size")
+        if self.objectives.weights.agreement and self.training.batch_size == self.training.accumulation:
+            raise ValueError("agreement tells a product from the others of its part of the batch, and parts are of one")
         return self
 
     @classmethod
@@ -227,6 +262,7 @@ _GROUPS: dict[str, type[BaseModel]] = {
     "model": ModelSettings,
     "objectives": ObjectiveSettings,
     "objectives.weights": ObjectiveWeights,
+    "objectives.agreement": AgreementSettings,
     "augmentation": AugmentationSettings,
     "training": TrainingSettings,
 }

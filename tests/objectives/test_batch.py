@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from item_embed.config import ObjectiveSettings
 from item_embed.model.processor import Tokens
 from item_embed.model.tokenizer import CLS, MASK, PAD, SEP
-from item_embed.objectives.batch import PretrainingBatch, make_batch, total_counts
+from item_embed.objectives.batch import PretrainingBatch, Views, make_batch, total_counts
 
 IDS = np.array(
     [
@@ -78,4 +80,10 @@ def test_parts_of_a_step_are_counted_together(batch: PretrainingBatch) -> None:
 
 def test_moving_a_batch_keeps_every_tensor(batch: PretrainingBatch) -> None:
     moved = batch.to(torch.device("cpu"))
-    assert all(torch.equal(getattr(moved, name), value) for name, value in vars(batch).items())
+    tensors = {name: value for name, value in vars(batch).items() if name != "views"}
+    assert all(torch.equal(getattr(moved, name), value) for name, value in tensors.items())
+    assert moved.views is None
+    views = Views(*(torch.full((2,), float(number)) for number in range(8)))
+    moved = replace(batch, views=views).to(torch.device("cpu"))
+    assert moved.views is not None
+    assert all(torch.equal(getattr(moved.views, name), value) for name, value in vars(views).items())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from item_embed.catalog.store import Catalog
-from item_embed.config import OBJECTIVES
+from item_embed.config import MASKED_TASKS
 from item_embed.model.encoder import ItemOutput
 from item_embed.objectives.batch import PretrainingBatch, total_counts
 from item_embed.objectives.pretraining import Pretraining, weighted_sum
@@ -64,7 +64,7 @@ def test_background_is_never_predicted(drops: tuple[str, ...], white: Catalog) -
     module, batch = dropping(white, drops)
     assert batch.counts()["mim"] == module(batch).losses["mim"].count == int(batch.predicted_patches.sum()) > 0
     before, after = module(batch).losses, module(repainted(batch, batch.background)).losses
-    assert all(torch.equal(before[name].total, after[name].total) for name in OBJECTIVES)
+    assert all(torch.equal(before[name].total, after[name].total) for name in MASKED_TASKS)
 
 
 @pytest.mark.parametrize("drops", CASES)
@@ -72,9 +72,10 @@ def test_losses_are_those_of_each_pair_alone(drops: tuple[str, ...], white: Cata
     """Packing, groups of lengths and padded queries leave no trace."""
     module, batch = dropping(white, drops)
     together = module(batch).losses
-    alone = dict.fromkeys(OBJECTIVES, 0.0)
+    alone = dict.fromkeys(MASKED_TASKS, 0.0)
     for row in range(len(batch)):
-        one = PretrainingBatch(**{name: value[row : row + 1] for name, value in vars(batch).items()})
+        parts = {name: value[row : row + 1] for name, value in vars(batch).items() if name != "views"}
+        one = PretrainingBatch(**parts)
         for name, loss in module(one).losses.items():
             alone[name] += loss.total.item()
     assert {name: loss.total.item() for name, loss in together.items()} == pytest.approx(alone, rel=1e-4)
@@ -137,5 +138,14 @@ def test_a_batch_without_any_photo_trains_where_patches_are_dropped(drops: tuple
     )
     losses = module(nothing).losses
     assert {name for name, loss in losses.items() if loss.count} == {"mlm", "gmlm"}
-    weighted_sum(losses, dict.fromkeys(OBJECTIVES, 1.0), nothing.counts()).backward()
+    weighted_sum(losses, dict.fromkeys(MASKED_TASKS, 1.0), nothing.counts()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
+
+
+@pytest.mark.parametrize("drops", [("objectives.patch_masking=drop",), (*DROPS,), ()])
+def test_convolutions_see_nothing_of_masked_patches(drops: tuple[str, ...], white: Catalog) -> None:
+    """They look beyond a patch, also at one that is not encoded."""
+    module, batch = dropping(white, (*drops, "model.patch_embedding=convolutional"))
+    before = outputs(module, batch)
+    assert torch.equal(outputs(module, repainted(batch, batch.masked_patches)), before)
+    assert not torch.equal(outputs(module, repainted(batch, ~batch.masked_patches)), before)

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from item_embed.catalog.store import Catalog
-from item_embed.config import OBJECTIVES
+from item_embed.config import MASKED_TASKS
+from item_embed.objectives.agreement import nt_xent
 from item_embed.objectives.batch import PretrainingBatch, total_counts
 from item_embed.objectives.loss import Loss
 from item_embed.objectives.mim import patch_targets
@@ -47,7 +48,7 @@ def test_each_objective_reads_what_its_formula_says(module: Pretraining, batch: 
         batch.masked_patches,
     )
     vocabulary, title = embeddings.word.weight, batch.tokens.shape[1]
-    totals, counts = dict.fromkeys(OBJECTIVES, 0.0), dict.fromkeys(OBJECTIVES, 0)
+    totals, counts = dict.fromkeys(MASKED_TASKS, 0.0), dict.fromkeys(MASKED_TASKS, 0)
 
     def add(name: str, value: Tensor) -> None:
         totals[name] += value.item()
@@ -77,7 +78,7 @@ def test_each_objective_reads_what_its_formula_says(module: Pretraining, batch: 
                     add("gmim", (model.heads["gmim"](h[0], p) - patch).square().mean())
 
     losses = module(batch).losses
-    assert set(losses) == set(OBJECTIVES)
+    assert set(losses) == set(MASKED_TASKS)
     for name, loss in losses.items():
         assert loss.count == counts[name] == batch.counts()[name] > 0, name
         assert loss.total.item() == pytest.approx(totals[name], rel=1e-4), name
@@ -174,7 +175,7 @@ def test_mismatched_pairs_count_in_no_masked_loss(module: Pretraining, batch: Pr
 def test_a_matched_pair_does_count(module: Pretraining, batch: PretrainingBatch) -> None:
     other = changed_rows(batch, batch.matched & ~batch.photo_missing & ~batch.title_missing)
     before, after = module(batch).losses, module(other).losses
-    assert all(not torch.equal(before[name].total, after[name].total) for name in OBJECTIVES)
+    assert all(not torch.equal(before[name].total, after[name].total) for name in MASKED_TASKS)
 
 
 def test_a_missing_photo_counts_in_no_loss_whatever_stands_in_its_place(
@@ -184,7 +185,7 @@ def test_a_missing_photo_counts_in_no_loss_whatever_stands_in_its_place(
     noise = (torch.arange(batch.pixels.numel()) % 251).to(torch.uint8).reshape(batch.pixels.shape)
     other = replace(batch, pixels=torch.where(gone, noise, batch.pixels))
     before, after = module(batch).losses, module(other).losses
-    assert all(torch.equal(before[name].total, after[name].total) for name in OBJECTIVES)
+    assert all(torch.equal(before[name].total, after[name].total) for name in MASKED_TASKS)
 
 
 def test_a_batch_without_any_photo_has_title_losses_only(module: Pretraining, batch: PretrainingBatch) -> None:
@@ -194,17 +195,17 @@ def test_a_batch_without_any_photo_has_title_losses_only(module: Pretraining, ba
     losses = module(nothing).losses
     assert {name for name, loss in losses.items() if loss.count} == {"mlm", "gmlm"}
     assert all(float(losses[name].total.detach()) == 0 for name in ("itm", "mim", "gmim"))
-    weighted_sum(losses, dict.fromkeys(OBJECTIVES, 1.0), nothing.counts()).backward()
+    weighted_sum(losses, dict.fromkeys(MASKED_TASKS, 1.0), nothing.counts()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
     module.zero_grad()
 
 
-@pytest.mark.parametrize("off", OBJECTIVES)
+@pytest.mark.parametrize("off", MASKED_TASKS)
 def test_a_switched_off_objective_has_no_head_no_loss_and_no_weights(
     off: str, catalog: Catalog, batch: PretrainingBatch, tmp_path: Path
 ) -> None:
     module = pretraining(catalog, tiny_config(f"objectives.weights.{off}=0"))
-    others = [name for name in OBJECTIVES if name != off]
+    others = [name for name in MASKED_TASKS if name != off]
     assert list(module.model.heads) == others == module.model.config.objectives
     assert set(module(batch).losses) == set(others)
     module.model.save_pretrained(tmp_path)
@@ -266,3 +267,68 @@ def test_the_gradient_of_repeated_rows_does_not_depend_on_the_order_of_threads()
     assert gradients[0] is not None
     torch.testing.assert_close(gradients[0].double(), expected, atol=1e-3, rtol=1e-4)
     assert all(gradient is not None and torch.equal(gradient, gradients[0]) for gradient in gradients)
+
+
+AGREEMENT = "objectives.weights={itm: 0, mlm: 0, mim: 0, gmlm: 0, gmim: 0, agreement: 1}"
+
+
+def test_agreement_alone_encodes_views_as_products_are_embedded(catalog: Catalog) -> None:
+    config = tiny_config(*SETTINGS, AGREEMENT)
+    module, (batch,) = pretraining(catalog, config), parts(catalog, config)
+    assert len(module.model.heads) == 0
+    assert batch.views is not None
+    output = module(batch)
+    assert set(output.losses) == {"agreement"}
+    assert set(output.encoded) == {"views"}
+    views = batch.views
+    for view in range(len(views)):
+        words = int((~views.token_padding[view]).sum())
+        photo = None if views.photo_missing[view] else views.pixels[view : view + 1] / 127.5 - 1
+        alone = module.model(views.input_ids[view : view + 1, :words], photo)
+        torch.testing.assert_close(output.encoded["views"][view, 0], alone.cls[0], rtol=1e-4, atol=1e-5)
+    norms = position_gradients(output.losses["agreement"], output.encoded["views"])
+    assert norms[:, 0].all()
+    assert not norms[:, 1:].any()
+
+
+def test_agreement_is_of_the_views_cls_by_its_settings(catalog: Catalog) -> None:
+    config = tiny_config(*SETTINGS, AGREEMENT, "objectives.agreement.temperature=0.4", "model.background=drop")
+    module, (batch,) = pretraining(catalog, config), parts(catalog, config)
+    assert batch.views is not None
+    codes = torch.arange(len(batch)) // 2  # pairs that nobody can tell apart
+    views = replace(batch.views, title_codes=codes, photo_codes=codes)
+    assert len(set(views.kinds.tolist())) == 3
+    assert (views.alike.sum() > len(batch)).item()
+    batch = replace(batch, views=views)
+    loss = module(batch).losses["agreement"]
+    first, second = module.model(
+        views.input_ids, views.pixels / 127.5 - 1, views.token_padding, views.photo_missing, left_out=views.background
+    ).cls.chunk(2)
+    expected = nt_xent(first, second, 0.4, views.kinds, views.alike)
+    torch.testing.assert_close(loss.total, expected.total)
+    for other in (nt_xent(first, second, 0.05, views.kinds, views.alike), nt_xent(first, second, 0.4, views.kinds)):
+        assert not torch.allclose(loss.total, other.total)
+
+
+def test_views_beside_masked_pairs_leave_their_losses_as_they_were(module: Pretraining, catalog: Catalog) -> None:
+    config = tiny_config(*SETTINGS, "objectives.weights.agreement=1")
+    (with_views,), (without,) = parts(catalog, config), parts(catalog, tiny_config(*SETTINGS))
+    found = pretraining(catalog, config)(with_views).losses
+    for name, loss in module(without).losses.items():
+        assert torch.equal(found[name].total, loss.total)
+    assert found["agreement"].count == 2 * len(with_views)
+
+
+def test_views_that_agree_and_differ_from_others_cost_less(catalog: Catalog) -> None:
+    """A few steps on one batch bring its views together: the gradient points the right way."""
+    config = tiny_config(*SETTINGS, AGREEMENT, "model.patch_embedding=convolutional")
+    module, (batch,) = pretraining(catalog, config), parts(catalog, config)
+    optimizer = torch.optim.Adam(module.parameters(), 3e-3)
+    totals = []
+    for _ in range(30):
+        loss = module(batch).losses["agreement"]
+        totals.append(loss.total.item())
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+    assert totals[-1] < 0.5 * totals[0]

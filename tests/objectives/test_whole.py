@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from item_embed.catalog.store import Catalog
-from item_embed.config import OBJECTIVES
+from item_embed.config import MASKED_TASKS
 from item_embed.objectives.batch import PretrainingBatch, total_counts
 from item_embed.objectives.pretraining import Pretraining, weighted_sum
 from tests.objectives.modules import SETTINGS, parts, position_gradients, pretraining
@@ -80,7 +80,7 @@ def test_the_other_objectives_are_what_they_were(drops: tuple[str, ...], white: 
 
 
 @pytest.mark.parametrize("drops", CASES)
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", MASKED_TASKS)
 def test_itm_reaches_the_whole_pairs_cls_alone_and_the_others_the_masked_batch_alone(
     name: str, drops: tuple[str, ...], white: Catalog
 ) -> None:
@@ -162,5 +162,5 @@ def test_a_batch_without_any_pair_to_judge_trains(drops: tuple[str, ...], white:
     output = module(nothing)
     assert output.whole is None  # some attention kernels refuse an empty batch
     assert (output.losses["itm"].count, output.losses["itm"].total.item()) == (0, 0.0)
-    weighted_sum(output.losses, dict.fromkeys(OBJECTIVES, 1.0), nothing.counts()).backward()
+    weighted_sum(output.losses, dict.fromkeys(MASKED_TASKS, 1.0), nothing.counts()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())

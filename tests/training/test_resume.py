@@ -104,6 +104,23 @@ def test_a_stopped_run_that_drops_patches_goes_on_bit_for_bit(tmp_path: Path) ->
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
 
 
+AGREEMENT = "objectives.weights={itm: 0, mlm: 0, mim: 0, gmlm: 0, gmim: 0, agreement: 1}"
+
+
+@pytest.mark.parametrize("weights_of_tasks", [AGREEMENT, "objectives.weights.agreement=1"])
+def test_a_stopped_run_of_agreement_goes_on_bit_for_bit(
+    weights_of_tasks: str, catalog: Catalog, tmp_path: Path
+) -> None:
+    settings = (*SETTINGS, weights_of_tasks, "model.patch_embedding=convolutional")
+    summary = train(catalog, tmp_path / "whole", *settings)
+    assert summary.validation["metrics"]["view_top1"] >= 0
+    with pytest.raises(StoppedError):
+        train(catalog, tmp_path / "run", *settings, stop_at=5)
+    train(catalog, tmp_path / "run", *settings, resume=True)
+    assert records(tmp_path / "run") == records(tmp_path / "whole")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
 def test_a_run_may_be_stopped_again_and_again(catalog: Catalog, uninterrupted: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     for stop_at in (3, 5, 8):

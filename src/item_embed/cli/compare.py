@@ -29,7 +29,7 @@ def command(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the comparison; begun before, it goes on.")],
     config: Annotated[
-        str, typer.Option(help="tiny, small, base, paper, or a YAML file: the size all are matched with.")
+        str, typer.Option(help="tiny, search, small, base, paper, or a YAML file: the size all are matched with.")
     ] = "tiny",
     queries: Annotated[
         Path | None,

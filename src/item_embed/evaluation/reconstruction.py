@@ -86,6 +86,9 @@ def evaluate_reconstruction(
     """
     masking = Masking.of(model, catalog, seed)
     pretraining = masking.pretraining
+    names = [name for name in ("mlm", "gmlm", "mim", "gmim") if name in pretraining.model.heads]
+    if not names:
+        raise ModelError(f"{model} was trained without a masked task; there is nothing to reconstruct with.")
     rows, fitting = catalog.rows(split), catalog.rows("train")
     if split == "all":  # the position alone learns from the training split, and is not judged on it
         rows = np.setdiff1d(rows, fitting)
@@ -100,9 +103,6 @@ def evaluate_reconstruction(
         )
     fitting = fitting[np.argsort(hash64(seed, fitting), kind="stable")[:_FITTING_ROWS]]
     position = _PositionOnly.fit(masking, fitting)
-    names = [name for name in ("mlm", "gmlm", "mim", "gmim") if name in pretraining.model.heads]
-    if not names:
-        raise ModelError(f"{model} was trained without a masked task; there is nothing to reconstruct with.")
 
     sums: list[list[float]] = []
     counts: list[list[int]] = []
@@ -220,7 +220,8 @@ def _config(model: Path, seed: int) -> RunConfig:
         config = RunConfig.model_validate(provenance["config"])
     except (OSError, ValueError, KeyError, ValidationError) as error:
         raise ModelError(f"{model} holds no model of `item pretrain` ({error}); give RUN/model.") from None
-    changes = {"mismatch_rate": 0.0, "token_corruption": (1.0, 0.0, 0.0), "itm_input": "masked"}
+    weights = config.objectives.weights.model_copy(update={"agreement": 0.0})
+    changes = {"weights": weights, "mismatch_rate": 0.0, "token_corruption": (1.0, 0.0, 0.0), "itm_input": "masked"}
     objectives = config.objectives.model_copy(update=changes)
     training = config.training.model_copy(update={"seed": seed, "pixel_cache_mb": 0})
     return config.model_copy(update={"objectives": objectives, "training": training})

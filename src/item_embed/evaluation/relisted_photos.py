@@ -1,9 +1,10 @@
 """Photos of a simulated second listing: the product taken again, or staged anew.
 
 Each is a pure function of (photo, key): equal arguments give equal pixels, in any process. A photo is an RGB image of
-any size. None of the changes is an augmentation of ITEm's training, which mirrors photos, stretches windows of them,
-and changes brightness, contrast and saturation. Baselines that learn from `views` of photos (`resnet50`,
-`resnet50-categories`, `concatenation`) have practised something like two of them: parts of a photo, and other light.
+any size. None of the changes is one that masked tasks see in training (`augmentation`). Agreement, and the baselines
+that learn from `views` of photos (`resnet50`, `resnet50-categories`, `concatenation`), practise changes of the same
+kinds by code of their own: frame, light, background, something in front. What they find of relistings says that they
+stand such changes, and less of what sellers do.
 """
 
 import colorsys

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from item_embed.config import OBJECTIVES, ModelSettings, ObjectiveSettings
+from item_embed.config import MASKED_TASKS, ModelSettings, ObjectiveSettings
 
 
 class ItemConfig(PretrainedConfig):
@@ -22,7 +22,8 @@ class ItemConfig(PretrainedConfig):
         max_title_tokens: most positions of a title, [CLS] and [SEP] included.
         dropout: of each residual branch and of the embeddings.
         background: `drop` where empty patches are not encoded; `ItemProcessor` finds them.
-        objectives: the tasks that have a head, of `item_embed.config.OBJECTIVES`.
+        objectives: the tasks that have a head, of `item_embed.config.MASKED_TASKS`.
+        patch_embedding: what makes a vector of a patch, `linear` or `convolutional`.
         patch_masking: `drop` where masked patches are not encoded in training; MIM's head is then a decoder.
         global_head: how GMLM's and GMIM's heads join [CLS] and position: `span`, `linear` or `conditioned`.
         initializer_range: standard deviation of the normal distribution that initial weights are drawn from, cut at two
@@ -49,7 +50,8 @@ class ItemConfig(PretrainedConfig):
         max_title_tokens: int = 32,
         dropout: float = 0.1,
         background: str = "keep",
-        objectives: Sequence[str] = OBJECTIVES,
+        objectives: Sequence[str] = MASKED_TASKS,
+        patch_embedding: str = "linear",
         patch_masking: str = "keep",
         global_head: str = "span",
         initializer_range: float = 0.02,
@@ -67,6 +69,7 @@ class ItemConfig(PretrainedConfig):
         self.dropout = dropout
         self.background = background
         self.objectives = list(objectives)
+        self.patch_embedding = patch_embedding
         self.patch_masking = patch_masking
         self.global_head = global_head
         self.initializer_range = initializer_range
@@ -79,7 +82,7 @@ class ItemConfig(PretrainedConfig):
         """The configuration of a run's model, with the vocabulary that its tokenizer came to have."""
         return cls(
             **{**model.model_dump(), "vocab_size": vocab_size},
-            objectives=list(objectives.weights.active()),
+            objectives=[name for name in objectives.weights.active() if name in MASKED_TASKS],
             patch_masking=objectives.patch_masking,
             global_head=objectives.global_head,
         )

@@ -15,7 +15,8 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.packing import Grouped, Ragged, grouped, put, ragged, take
-from item_embed.model.patches import kept_patches, patches_at, patchify
+from item_embed.model.patches import hidden_patches, kept_patches, patches_at, patchify
+from item_embed.model.stem import ConvolutionalStem
 
 varlen_attn: Any = None
 with suppress(ImportError):  # before torch 2.10
@@ -65,7 +66,8 @@ class ItemEmbeddings(nn.Module):
         self.grid_size = config.grid_size
         self.word = nn.Embedding(config.vocab_size, config.hidden_size)
         self.title_position = nn.Embedding(config.max_title_tokens, config.hidden_size)
-        self.patch = nn.Linear(config.patch_dim, config.hidden_size)
+        convolutional = config.patch_embedding == "convolutional"
+        self.patch = ConvolutionalStem(config) if convolutional else nn.Linear(config.patch_dim, config.hidden_size)
         self.patch_position = nn.Embedding(config.num_patches, config.hidden_size)
         self.patch_mask = nn.Parameter(torch.zeros(config.hidden_size))
         self.modality = nn.Embedding(2, config.hidden_size)
@@ -77,26 +79,46 @@ class ItemEmbeddings(nn.Module):
         pixel_values: Tensor | None,
         masked_patches: Tensor | None = None,
         patch_index: Tensor | None = None,
+        photo_missing: Tensor | None = None,
     ) -> Tensor:
-        """(B, T), (B, 3, height, width), (B, P), (B, N) -> (B, S, D); without photos (B, T, D)."""
+        """(B, T), (B, 3, height, width), (B, P), (B, N), (B,) -> (B, S, D); without photos (B, T, D)."""
         title = self.word(input_ids) + self.title_position.weight[: input_ids.shape[1]]  # (B, T, D)
         title = title + self.modality.weight[TITLE]
         if pixel_values is None:
             return self.dropout(title)  # type: ignore[no-any-return]
         height, width = pixel_values.shape[2:]
         positions = self.patch_positions((height // self.patch_size, width // self.patch_size))  # (P, D)
-        if patch_index is None:
-            patches = patchify(pixel_values, self.patch_size)
+        if isinstance(self.patch, ConvolutionalStem):
+            photo = self._convolved(pixel_values, masked_patches, patch_index, photo_missing)
+        elif patch_index is None:
+            photo = self.patch(patchify(pixel_values, self.patch_size))  # (B, P, D)
         else:
             pair = torch.arange(len(patch_index), device=patch_index.device)[:, None]
-            patches = patches_at(pixel_values, self.patch_size, pair, patch_index)
+            photo = self.patch(patches_at(pixel_values, self.patch_size, pair, patch_index))  # (B, N, D)
+        if patch_index is not None:
             positions = F.embedding(patch_index, positions)  # (B, N, D)
             masked_patches = None if masked_patches is None else masked_patches.gather(1, patch_index)
-        photo = self.patch(patches)  # (B, N, D)
         if masked_patches is not None:
             photo = torch.where(masked_patches[..., None], self.patch_mask.to(photo.dtype), photo)
         photo = photo + positions
         return self.dropout(torch.cat([title, photo + self.modality.weight[PHOTO]], dim=1))  # type: ignore[no-any-return]
+
+    def _convolved(
+        self, pixel_values: Tensor, masked: Tensor | None, index: Tensor | None, missing: Tensor | None
+    ) -> Tensor:
+        """The stem's vectors of the patches encoded, (B, N, D); any where the photo is missing.
+
+        A patch is described with what is around it. What is masked is hidden from its neighbours, too.
+        """
+        if masked is not None:
+            pixel_values = pixel_values.masked_fill(hidden_patches(masked, pixel_values, self.patch_size), 0)
+        if missing is None:
+            photo = self.patch(pixel_values)
+        else:  # photos that are not there cost nothing
+            (there,) = (~missing).nonzero(as_tuple=True)
+            found = self.patch(pixel_values[there])
+            photo = found.new_zeros(len(missing), *found.shape[1:]).index_copy(0, there, found)
+        return photo if index is None else photo.gather(1, index[..., None].expand(-1, -1, photo.shape[2]))  # type: ignore[no-any-return]
 
     def patch_positions(self, grid_size: tuple[int, int]) -> Tensor:
         """Position embeddings of a grid of patches, (P, D); interpolated where it is not the trained grid (ViT)."""
@@ -225,7 +247,11 @@ class ItemPreTrainedModel(PreTrainedModel):
             nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
+        elif isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm | nn.GroupNorm):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
         elif isinstance(module, ItemEmbeddings):
@@ -278,7 +304,7 @@ class ItemModel(ItemPreTrainedModel):
         kept = None
         if left_out is not None and pixel_values is not None:
             kept = kept_patches(left_out if photo_missing is None else left_out | photo_missing[:, None])
-        x = self.embeddings(input_ids, pixel_values, masked_patches, kept.index if kept else None)
+        x = self.embeddings(input_ids, pixel_values, masked_patches, kept.index if kept else None, photo_missing)
         t = input_ids.shape[1]
         absent = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)  # (B, S)
         if token_padding is not None:

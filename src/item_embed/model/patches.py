@@ -32,6 +32,13 @@ def patches_at(pixel_values: Tensor, patch_size: int, pair: Tensor, position: Te
     return x[pair, position // columns, position % columns].flatten(-3)
 
 
+def hidden_patches(masked: Tensor, pixel_values: Tensor, patch_size: int) -> Tensor:
+    """(B, P) True where a patch is masked, to (B, 1, height, width) True where a pixel is."""
+    b, _, height, width = pixel_values.shape
+    grid = masked.view(b, 1, height // patch_size, width // patch_size)
+    return grid.repeat_interleave(patch_size, dim=2).repeat_interleave(patch_size, dim=3)
+
+
 @dataclass(frozen=True)
 class KeptPatches:
     """The patches that are left where some are left out, packed to the front.

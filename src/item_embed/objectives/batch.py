@@ -1,7 +1,8 @@
 """`PretrainingBatch`: what the encoder and all objectives read. Made from ids and photos, without labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,9 +13,70 @@ from item_embed.config import ObjectiveSettings
 from item_embed.model.processor import Tokens, predictable
 from item_embed.objectives.masking import corrupt_tokens, mask_patches, mask_tokens
 
+#: What a view shows; see `Views.kinds`.
+BOTH, PHOTO_ALONE, TITLE_ALONE = range(3)
+
+
+class _Tensors:
+    """A dataclass of tensors, and of such dataclasses; None where there is none."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device."""
+        return self._each(lambda part: part.to(device, non_blocking=True) if torch.is_tensor(part) else part.to(device))
+
+    def pin_memory(self) -> Self:
+        """The same in memory that a GPU copies from by itself; the `DataLoader` asks for it."""
+        return self._each(lambda part: part.pin_memory())
+
+    def _each(self, change: Callable[[Any], Any]) -> Self:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return type(self)(**{name: None if value is None else change(value) for name, value in values.items()})
+
 
 @dataclass(frozen=True)
-class PretrainingBatch:
+class Views(_Tensors):
+    """Two views of each of B products, changed at random, nothing masked. T title positions, P patches.
+
+    The first B rows are the first views, the others the second ones in the same order.
+
+    Attributes:
+        input_ids: (2 B, T) tokens of the changed titles; [CLS] [SEP] where a view shows none.
+        token_padding: (2 B, T) True where a position is padding.
+        pixels: (2 B, 3, height, width) bytes of the changed photos; any where a view shows none.
+        photo_missing: (2 B,) True where a view shows no photo.
+        background: (2 B, P) True where a patch is empty and the model does not encode such.
+        kinds: (B,) what both views of a product show: 0 photo and title, 1 the photo alone, 2 the title alone.
+        title_codes: (B,) equal where two products' titles are, as normalised; below 0 where there is none.
+        photo_codes: (B,) equal where two products' photos are; below 0 where there is none.
+    """
+
+    input_ids: Tensor
+    token_padding: Tensor
+    pixels: Tensor
+    photo_missing: Tensor
+    background: Tensor
+    kinds: Tensor
+    title_codes: Tensor
+    photo_codes: Tensor
+
+    @property
+    def left_out(self) -> Tensor:
+        """(2 B, P) True where a patch is not encoded: it is empty, or the view shows no photo."""
+        return self.background | self.photo_missing[:, None]
+
+    @property
+    def alike(self) -> Tensor:
+        """(B, B) True where all that two products show is equal: a shop names eighty earrings alike."""
+        photo = (self.kinds == TITLE_ALONE)[:, None] | (self.photo_codes[:, None] == self.photo_codes)
+        title = (self.kinds == PHOTO_ALONE)[:, None] | (self.title_codes[:, None] == self.title_codes)
+        return (self.kinds[:, None] == self.kinds) & photo & title
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class PretrainingBatch(_Tensors):
     """Titles and photos, masked. B pairs, T title positions, P patches; True means masked.
 
     Attributes:
@@ -28,6 +90,7 @@ class PretrainingBatch:
         masked_tokens: (B, T) True where a token is to be predicted.
         masked_patches: (B, P) True where a patch is hidden and to be predicted.
         background: (B, P) True where a patch is empty and the model does not encode such; it is never masked.
+        views: of the same products, for agreement; None where that is off.
     """
 
     input_ids: Tensor
@@ -40,6 +103,7 @@ class PretrainingBatch:
     masked_tokens: Tensor
     masked_patches: Tensor
     background: Tensor
+    views: Views | None = None
 
     @property
     def judged_pairs(self) -> Tensor:
@@ -68,15 +132,7 @@ class PretrainingBatch:
             "gmlm": tokens,
             "mim": patches,
             "gmim": patches,
-        }
-
-    def to(self, device: torch.device) -> "PretrainingBatch":
-        """The same batch on a device."""
-        return PretrainingBatch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
-
-    def pin_memory(self) -> "PretrainingBatch":
-        """The same batch in memory that a GPU copies from by itself; the `DataLoader` asks for it."""
-        return PretrainingBatch(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+        } | ({} if self.views is None else {"agreement": len(self.views)})
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -100,6 +156,7 @@ def make_batch(
     seed: int,
     epochs: NDArray[np.int64],
     rows: NDArray[np.int64],
+    views: Views | None = None,
 ) -> PretrainingBatch:
     """Mask titles and photos.
 
@@ -114,6 +171,7 @@ def make_batch(
         seed: of the run.
         epochs: (B,) epoch of each row.
         rows: (B,) number of each row in the catalogue.
+        views: of the same rows.
     """
     words = predictable(tokens)
     masked_tokens = mask_tokens(words, settings.token_mask_rate, seed, epochs, rows)
@@ -132,4 +190,5 @@ def make_batch(
         masked_tokens=torch.from_numpy(masked_tokens),
         masked_patches=torch.from_numpy(masked_patches),
         background=torch.from_numpy(background),
+        views=views,
     )

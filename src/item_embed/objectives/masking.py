@@ -32,6 +32,10 @@ class Stream(IntEnum):
     BRIGHTNESS = 14
     CONTRAST = 15
     SATURATION = 16
+    KIND = 17
+    PHOTO_VIEW = 18
+    TITLE_VIEW = 19
+    OTHER = 20
 
 
 def masked_count(candidates: NDArray[np.int64], rate: float) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The five objectives over the encoder's output, each with its inputs picked out, and their weighted sum."""
+"""The objectives over the encoder's output, each with its inputs picked out, and their weighted sum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ from item_embed.model.heads import (
 )
 from item_embed.model.patches import kept_patches, patches_at
 from item_embed.model.processor import scale_pixels
-from item_embed.objectives.batch import PretrainingBatch
+from item_embed.objectives.agreement import nt_xent
+from item_embed.objectives.batch import PretrainingBatch, Views
 from item_embed.objectives.gmim import gmim_loss
 from item_embed.objectives.gmlm import gmlm_loss
 from item_embed.objectives.itm import itm_loss
@@ -38,13 +39,22 @@ class PretrainingOutput:
 
     Attributes:
         losses: by objective, those that are switched on.
-        hidden: of the masked batch, (B, S, D).
-        whole: of the J pairs that ITM judges, with nothing masked, (J, S', D); None where it judges none so.
+        encoded: by what was encoded, where it was: `masked`, the masked batch, (B, S, D); `whole`, the J pairs that ITM
+            judges with nothing masked, (J, S', D); `views`, those of agreement, (2 B, S'', D).
     """
 
     losses: dict[str, Loss]
-    hidden: Tensor
-    whole: Tensor | None = None
+    encoded: dict[str, Tensor]
+
+    @property
+    def hidden(self) -> Tensor:
+        """Of the masked batch, (B, S, D)."""
+        return self.encoded["masked"]
+
+    @property
+    def whole(self) -> Tensor | None:
+        """Of the pairs that ITM judges with nothing masked, (J, S', D); None where it judges none so."""
+        return self.encoded.get("whole")
 
 
 class Pretraining(nn.Module):
@@ -65,15 +75,25 @@ class Pretraining(nn.Module):
         self.settings = settings
 
     def forward(self, batch: PretrainingBatch) -> PretrainingOutput:
-        """Encode once (and once more what ITM is to judge whole), then ask each head."""
+        """Encode each kind of input once, and ask all objectives that read it."""
+        masked = self._of_masked(batch) if len(self.model.heads) else PretrainingOutput({}, {})
+        if batch.views is None:
+            return masked
+        views = self._encode_views(batch.views)
+        losses = {**masked.losses, "agreement": self._agreement(views, batch.views)}
+        return PretrainingOutput(losses, {**masked.encoded, "views": views.hidden})
+
+    def _of_masked(self, batch: PretrainingBatch) -> PretrainingOutput:
+        """Encode the masked batch once (and once more what ITM is to judge whole), and ask each head."""
         pixel_values = scale_pixels(batch.pixels)
-        drops = self.model.config.patch_masking == "drop"
+        # Dropped patches need no mask vector; but convolutions must not see what they are.
+        hides = self.model.config.patch_masking == "keep" or self.model.config.patch_embedding == "convolutional"
         output: ItemOutput = self.model(
             batch.input_ids,
             pixel_values,
             batch.token_padding,
             batch.photo_missing,
-            None if drops else batch.masked_patches,
+            batch.masked_patches if hides else None,
             left_out=self._left_out(batch),
         )
         losses: dict[str, Loss] = {}
@@ -86,7 +106,24 @@ class Pretraining(nn.Module):
             losses["itm"] = itm_loss(self._head("itm", ITMHead), cls, batch.matched[judged])
         losses |= self._token_losses(output, batch)
         losses |= self._patch_losses(output, batch, pixel_values)
-        return PretrainingOutput(losses, output.hidden, None if whole is None else whole.hidden)
+        encoded = {"masked": output.hidden} | ({} if whole is None else {"whole": whole.hidden})
+        return PretrainingOutput(losses, encoded)
+
+    def _encode_views(self, views: Views) -> ItemOutput:
+        """As products are embedded."""
+        drops = self.model.config.background == "drop"
+        output: ItemOutput = self.model(
+            views.input_ids,
+            scale_pixels(views.pixels),
+            views.token_padding,
+            views.photo_missing,
+            left_out=views.background if drops else None,
+        )
+        return output
+
+    def _agreement(self, output: ItemOutput, views: Views) -> Loss:
+        first, second = output.cls.chunk(2)
+        return nt_xent(first, second, self.settings.agreement.temperature, views.kinds, views.alike)
 
     def _encode_whole(self, batch: PretrainingBatch, pixel_values: Tensor, pairs: Tensor) -> ItemOutput:
         """Encode pairs (J,), each with a title and a photo, as a product is embedded: nothing is masked."""

@@ -15,12 +15,13 @@ from torch.utils.data import DataLoader, Dataset
 from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
 from item_embed.catalog.titles import normalise_title
-from item_embed.config import RunConfig, TrainingSettings
+from item_embed.config import MASKED_TASKS, RunConfig, TrainingSettings
 from item_embed.hashing import hash64, uniform
 from item_embed.model.processor import ItemProcessor
 from item_embed.objectives.batch import PretrainingBatch, make_batch
 from item_embed.objectives.masking import Stream
 from item_embed.training.augmentation import augment_photos
+from item_embed.training.views import ViewMaker
 
 # A partner is drawn this often before a pair is left matched: a catalogue of one photo has no mismatch to offer.
 _PARTNER_ATTEMPTS = 16
@@ -54,6 +55,11 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         self.has_title = catalog.titles.present
         self._pixels = _PixelCache(self.rows, processor.image_size, config.training)
         self._order = lru_cache(maxsize=2)(self._draw_order)
+        active = config.objectives.weights.active()
+        self._masks = any(name in active for name in MASKED_TASKS)
+        agreement, agrees = config.objectives.agreement, "agreement" in active
+        made = {"patches": self.patches, "seed": config.training.seed}
+        self._views = ViewMaker(catalog, self.rows, processor, agreement, self.show, **made) if agrees else None
 
     def __len__(self) -> int:
         return self.training.steps
@@ -77,19 +83,15 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         return rows, epochs
 
     def batch(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> PretrainingBatch:
-        """The masked batch of given rows in given epochs.
+        """The masked batch of given rows in given epochs, and their views.
 
-        An epoch below 0 is one that training never reaches: its photos are for measuring, and not augmented.
+        An epoch below 0 is one that training never reaches: its masked photos are for measuring, and not augmented.
+        Where no masked task is on, photos are blank and every pair is matched: nobody reads them.
         """
-        photo_rows = self.photo_rows(rows, epochs)
-        pixels = np.empty((len(rows), 3, *self.processor.image_size), np.uint8)
-        for row, out in zip(photo_rows, pixels, strict=True):
-            self.show(int(row), out)
-        if self.augmentation.on:
-            changed = self.has_photo[photo_rows] & (epochs >= 0)
-            pixels[changed] = augment_photos(
-                pixels[changed], self.augmentation, self.training.seed, epochs[changed], rows[changed]
-            )
+        photo_rows = self.photo_rows(rows, epochs) if self._masks else rows
+        pixels = np.full((len(rows), 3, *self.processor.image_size), 255, np.uint8)
+        if self._masks:
+            self._show_masked(photo_rows, rows, epochs, pixels)
         background = self.processor.background(pixels)
         return make_batch(
             tokens=self.processor.tokenize([self.catalog.titles[row] for row in rows]),
@@ -102,7 +104,24 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
             seed=self.training.seed,
             epochs=epochs,
             rows=rows,
+            views=None if self._views is None else self._views(rows, epochs),
         )
+
+    def _show_masked(
+        self,
+        photo_rows: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        epochs: NDArray[np.int64],
+        pixels: NDArray[np.uint8],
+    ) -> None:
+        """Write the photos that rows are shown with into (B, 3, height, width), augmented in training."""
+        for row, out in zip(photo_rows, pixels, strict=True):
+            self.show(int(row), out)
+        if self.augmentation.on:
+            changed = self.has_photo[photo_rows] & (epochs >= 0)
+            pixels[changed] = augment_photos(
+                pixels[changed], self.augmentation, self.training.seed, epochs[changed], rows[changed]
+            )
 
     def photo_rows(self, rows: NDArray[np.int64], epochs: NDArray[np.int64]) -> NDArray[np.int64]:
         """Whose photo each row is shown with: its own, or, in a mismatched pair, a partner's.

@@ -122,7 +122,7 @@ class Trainer:
                 output = self.module(part.to(self.device))
             self.means.add(output.losses)
             if measure:
-                outputs = [output.hidden] if output.whole is None else [output.hidden, output.whole]
+                outputs = list(output.encoded.values())
                 for name, loss in output.losses.items():
                     term = weighted_sum({name: loss}, self.weights, counts)
                     squares[name] += _gradient_norm(term, outputs) ** 2

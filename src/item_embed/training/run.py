@@ -193,7 +193,7 @@ def _validation(catalog: Catalog, processor: ItemProcessor, config: RunConfig) -
         return None
     rows = _drawn(rows, config.training.validation_rows, config.training.seed)
     data = PretrainingData(catalog, rows, processor, config)
-    return held_out_losses(data, rows, config.training.batch_size // config.training.accumulation)
+    return held_out_losses(data, rows)
 
 
 def run_tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: RunConfig) -> Tokenizer:

@@ -13,17 +13,17 @@ from item_embed.training.metrics import Means
 #: Gives the losses and metrics of a model on held-out rows; the loop is handed one.
 Validate = Callable[[Pretraining], dict[str, dict[str, float]]]
 
-# An epoch that training never reaches, so that photos are measured as they are; see `PretrainingData.batch`.
+# An epoch that training never reaches, so that masked photos are measured as they are; see `PretrainingData.batch`.
 _EPOCH = -1
 
 
-def held_out_losses(data: PretrainingData, rows: NDArray[np.int64], batch_size: int) -> Validate:
-    """A function that measures every objective on `rows`, masked as in training, photos not augmented.
+def held_out_losses(data: PretrainingData, rows: NDArray[np.int64], batch_size: int = 256) -> Validate:
+    """A function that measures every objective on `rows`: masked as in training, photos not augmented; views changed.
 
     Args:
         data: made with the held-out rows, so that mismatched photos come from them too.
         rows: those to measure on.
-        batch_size: rows per encoder pass.
+        batch_size: rows per encoder pass. The same in every run, since agreement is harder among more others.
     """
 
     def validate(pretraining: Pretraining) -> dict[str, dict[str, float]]:

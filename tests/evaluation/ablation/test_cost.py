@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from item_embed.catalog.store import Catalog
 from item_embed.evaluation.ablation.cost import Lengths, encoder_flops, forward_flops, training_flops
 from item_embed.model import encoder, heads
+from item_embed.objectives.batch import PretrainingBatch
 from item_embed.objectives.pretraining import weighted_sum
 from item_embed.training.batches import PretrainingData
 from tests.objectives.modules import parts, pretraining
@@ -28,7 +29,16 @@ SETTINGS = [
     ("objectives.patch_masking=drop",),
     ("objectives.patch_masking=drop", "model.background=drop", "objectives.patch_mask_rate=0.75"),
     ("objectives.itm_input=whole", "model.background=drop"),
+    ("model.patch_embedding=convolutional",),
+    ("model.patch_embedding=convolutional", "objectives.patch_masking=drop", "model.background=drop"),
+    ("objectives.weights={itm: 0, mlm: 0, mim: 0, gmlm: 0, gmim: 0, agreement: 1}", "model.background=drop"),
+    ("objectives.weights.agreement=1", "model.patch_embedding=convolutional"),
 ]
+
+
+def is_level(batch: PretrainingBatch) -> bool:
+    """Whether the two views, where there are any, have equally long titles, so that nothing is padded."""
+    return batch.views is None or not bool(batch.views.token_padding.any())
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -39,11 +49,11 @@ def test_the_formula_counts_the_products_that_torch_counts(
         monkeypatch.setattr(place, "attention", encoder.plain_attention)
     config = tiny_config(*settings, "training.batch_size=1")  # so that nothing is padded
     module, weights = pretraining(catalog, config), config.objectives.weights.active()
-    vocab_size = module.model.config.vocab_size
+    vocab_size, products = module.model.config.vocab_size, 2 * 2 * 2 * config.model.hidden_size
     data = PretrainingData(catalog, catalog.rows("train"), tiny_processor(catalog, config), config)
-    batches = [part for step in range(32) for part in data[step]]
-    whole = next(batch for batch in batches if all(batch.counts().values()))
-    for batch in (whole, next(batch for batch in batches if batch.photo_missing.all())):
+    batches = [part for step in range(96) for part in data[step]]
+    whole = next(batch for batch in batches if all(batch.counts().values()) and is_level(batch))
+    for batch in (whole, next(batch for batch in batches if batch.photo_missing.all() and is_level(batch))):
         with FlopCounterMode(display=False) as forward:
             losses = module(batch).losses
         counted = forward.get_total_flops()
@@ -51,14 +61,16 @@ def test_the_formula_counts_the_products_that_torch_counts(
         # blank patches, which are projected where none are left out.
         decoder = config.objectives.patch_masking == "drop" and "mim" in weights
         blank = batch is not whole and data.settings.patch_masking == config.model.background == "keep"
+        blank = blank and config.model.patch_embedding == "linear"
         width, patches = config.model.hidden_size, config.model.patches
+        counted -= products * ("agreement" in weights)  # of the two views with each other
         counted -= 2 * patches * width * (width * decoder + 3 * config.model.patch_size**2 * blank)
         wanted = forward_flops(config, vocab_size, Lengths.of(batch, config))
         assert counted == pytest.approx(float(wanted[0]), abs=1)
         if batch is whole and not decoder:  # else some parameters get no gradient, and their products are not computed
             with FlopCounterMode(display=False) as backward:
                 weighted_sum(losses, weights, batch.counts()).backward()
-            total = counted + backward.get_total_flops()
+            total = counted + backward.get_total_flops() - 2 * products * ("agreement" in weights)
             assert training_flops(config, vocab_size, Lengths.of(batch, config)) == pytest.approx(total, abs=1)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from item_embed.catalog.store import Catalog
+from item_embed.config import RunConfig
 from item_embed.embedding.embedder import Embedder
 from item_embed.errors import ConfigError
 from item_embed.evaluation.learners.choosing import learner
@@ -55,6 +56,8 @@ def test_it_is_trained_on_the_device_that_vectors_are_made_on(
     ("name", "tasks"),
     [
         ("item", {"itm", "mlm", "mim", "gmlm", "gmim"}),
+        ("item-five", {"itm", "mlm", "mim", "gmlm", "gmim"}),
+        ("item-agreement", {"agreement"}),
         ("item-local", {"itm", "mlm", "mim"}),
         ("item-global", {"itm", "gmlm", "gmim"}),
         ("item:objectives.weights.itm=0,objectives.weights.mim=0", {"mlm", "gmlm", "gmim"}),
@@ -65,6 +68,19 @@ def test_variants_are_settings(name: str, tasks: set[str]) -> None:
     assert isinstance(variant, Item)
     assert variant.name == name
     assert variant.changed(tiny_config()).objectives.weights.active().keys() == tasks
+
+
+def test_a_variant_keeps_the_weights_of_the_configuration_and_gives_others_the_default_ones() -> None:
+    local, search = Item.named("item-local"), RunConfig.load("search")
+    assert local.changed(tiny_config("objectives.weights.mim=3")).objectives.weights.active() == {
+        "itm": 1,
+        "mlm": 1,
+        "mim": 3,
+    }
+    assert local.changed(search).objectives.weights.active() == {"itm": 1, "mlm": 1, "mim": 10}
+    agreement = Item.named("item-agreement")
+    assert agreement.changed(tiny_config()).objectives.weights.active() == {"agreement": 1}
+    assert agreement.changed(tiny_config("objectives.weights.agreement=2")).objectives.weights.agreement == 2
 
 
 def test_a_value_may_hold_commas() -> None:

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -7,34 +5,9 @@ from transformers import ResNetModel
 
 from item_embed.catalog.store import Catalog
 from item_embed.evaluation.learners.matching import parameters
-from item_embed.evaluation.learners.resnet import ResNet, nt_xent, resnet_config
+from item_embed.evaluation.learners.resnet import ResNet, resnet_config
 from item_embed.evaluation.learners.views import view
 from tests.evaluation.learners.made import material
-
-
-def test_nt_xent_is_its_formula() -> None:
-    torch.manual_seed(0)
-    first, second = torch.randn(5, 7, dtype=torch.float64), torch.randn(5, 7, dtype=torch.float64)
-    second[:3] = first[:3] + 0.1 * second[:3]
-    temperature = 0.3
-    z = [vector / vector.norm() for vector in (*first, *second)]
-    total, right = 0.0, 0
-    for i in range(10):
-        j = (i + 5) % 10
-        scores = {k: float(z[i] @ z[k]) / temperature for k in range(10) if k != i}
-        total -= math.log(math.exp(scores[j]) / sum(math.exp(score) for score in scores.values()))
-        right += max(scores, key=scores.__getitem__) == j
-    loss = nt_xent(first, second, temperature)
-    assert loss.total.item() == pytest.approx(total, rel=1e-5)
-    assert loss.count == 10
-    assert loss.metrics["matched"].item() == right
-    assert 0 < right < 10
-
-
-def test_nt_xent_does_not_ask_how_long_vectors_are() -> None:
-    first, second = torch.randn(4, 3), torch.randn(4, 3)
-    loss, longer = nt_xent(first, second, 0.2), nt_xent(9 * first, 0.1 * second, 0.2)
-    assert loss.total.item() == pytest.approx(longer.total.item(), rel=1e-5)
 
 
 def size(wanted: int) -> int:

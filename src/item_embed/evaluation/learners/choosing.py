@@ -21,8 +21,10 @@ NAMES = (
     "concatenation",
     "supervised",
     "item",
+    "item-five",
     "item-local",
     "item-global",
+    "item-agreement",
 )
 PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER,…")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from item_embed.config import RunConfig
+from item_embed.config import MASKED_TASKS, OBJECTIVES, ObjectiveWeights, RunConfig
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import ConfigError
@@ -20,11 +20,13 @@ from item_embed.evaluation.learners.trained import find_device, is_done, read_do
 from item_embed.progress import OnProgress, silent
 from item_embed.training.run import training_rows
 
-#: Variants that have a name of their own: the tasks of each output alone, and those of [CLS] alone.
+#: Variants that have a name of their own, by the tasks that they are trained on; `item`: as configured.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "item": (),
-    "item-local": ("objectives.weights.gmlm=0", "objectives.weights.gmim=0"),
-    "item-global": ("objectives.weights.mlm=0", "objectives.weights.mim=0"),
+    "item-five": MASKED_TASKS,
+    "item-local": ("itm", "mlm", "mim"),
+    "item-global": ("itm", "gmlm", "gmim"),
+    "item-agreement": ("agreement",),
 }
 PREFIX = "item:"
 _BETWEEN_SETTINGS = re.compile(r",(?=[\w.]+=)")  # a value may hold commas: [0.8, 0.1, 0.1]
@@ -32,18 +34,21 @@ _BETWEEN_SETTINGS = re.compile(r",(?=[\w.]+=)")  # a value may hold commas: [0.8
 
 @dataclass(frozen=True)
 class Item:
-    """`item`, `item-local`, `item-global` or `item:KEY=VALUE,...`: `item pretrain` with some settings changed.
+    """`item`, a variant, or `item:KEY=VALUE,...`: `item pretrain` with some settings changed.
 
-    The folder is the run's, so `FOLDER/model` is a model folder like any other. Minutes are those of the whole run,
-    its validation included.
+    A variant's tasks keep the weights that they are configured with, or get the default ones (agreement 1) where they
+    are switched off; all others are switched off. The folder is the run's, so `FOLDER/model` is a model folder like any
+    other. Minutes are those of the whole run, its validation included.
 
     Attributes:
         name: on the command line.
         settings: `KEY=VALUE` each.
+        tasks: trained on, instead of those that are configured; empty: those.
     """
 
     name: str
-    settings: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
     sees: Modalities = "both"
     labels: bool = False
     trains: bool = True
@@ -60,7 +65,7 @@ class Item:
             ('model.patch_size=8', 'objectives.token_corruption=[1,0,0]')
         """
         if name in VARIANTS:
-            return cls(name, VARIANTS[name])
+            return cls(name, tasks=VARIANTS[name])
         settings = tuple(_BETWEEN_SETTINGS.split(name.removeprefix(PREFIX)))
         if any("=" not in setting for setting in settings):
             raise ConfigError(f"{name!r} is no method: write item:KEY=VALUE, such as item:objectives.weights.gmim=0.")
@@ -94,9 +99,16 @@ class Item:
             file = Path(folder) / "config.yaml"
             config.save(file)
             try:
-                return RunConfig.load(file, self.settings)
+                return RunConfig.load(file, (*self._weights(config), *self.settings))
             except ConfigError as error:
                 raise ConfigError(str(error).replace(f"configuration {file}", f"the method {self.name}")) from None
+
+    def _weights(self, config: RunConfig) -> list[str]:
+        """Settings of the weight of every task, where the variant says which it is trained on."""
+        if not self.tasks:
+            return []
+        weights = {"agreement": 1.0} | ObjectiveWeights().active() | config.objectives.weights.active()
+        return [f"objectives.weights.{name}={weights[name] if name in self.tasks else 0}" for name in OBJECTIVES]
 
 
 def _pretrain(

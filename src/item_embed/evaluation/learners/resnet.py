@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetModel
@@ -19,6 +18,7 @@ from item_embed.evaluation.learners.trained import Trained, load_encoder
 from item_embed.evaluation.learners.vectors import OneModality, photo_vectors
 from item_embed.evaluation.learners.views import view
 from item_embed.model.processor import ItemProcessor, scale_pixels
+from item_embed.objectives.agreement import nt_xent
 from item_embed.objectives.loss import Loss
 
 TEMPERATURE = 0.2  # MoCo's; 0.1 was as good after a hundred steps
@@ -82,28 +82,6 @@ def resnet_config(wanted: int) -> ResNetConfig:
         wanted: parameters; from those of ResNet-50 (23.5 million) on it is ResNet-50.
     """
     return _scaled(_size(wanted))
-
-
-def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Loss:
-    """The normalised, temperature-scaled cross-entropy of SimCLR (arXiv 2002.05709, equation 1).
-
-    With z the 2 B vectors at length 1 and j the other view of i's photo:
-
-        loss = - sum over i of log( exp(z_i z_j / t) / sum over k != i of exp(z_i z_k / t) )
-
-    Args:
-        first: (B, D) a view of each photo.
-        second: (B, D) another view, in the same order.
-        temperature: t.
-
-    Returns:
-        The loss over 2 B views, with the metric `matched`, how often the other view is the nearest.
-    """
-    z = F.normalize(torch.cat([first, second]).float(), dim=-1)
-    scores = (z @ z.T / temperature).fill_diagonal_(float("-inf"))
-    other = torch.arange(len(z), device=z.device).roll(len(first))
-    right = (scores.argmax(dim=-1) == other).sum().detach()
-    return Loss(F.cross_entropy(scores, other, reduction="sum"), len(z), {"matched": right})
 
 
 class _Contrast(nn.Module):
