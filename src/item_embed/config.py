@@ -71,7 +71,7 @@ class ModelSettings(_Settings):
         if self.patch_embedding == "convolutional":
             if self.patch_size < 2 or self.patch_size.bit_count() > 1:
                 raise ValueError(
-                    f"patch_embedding=convolutional halves photos: patch_size is 2, 4, 8, 16, ..., not {self.patch_size}"
+                    f"patch_embedding=convolutional halves photos: patch_size is 2, 4, 8, ..., not {self.patch_size}"
                 )
             if self.hidden_size % (self.patch_size // 2):
                 raise ValueError(
