@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/item demo --out demo $(if $(SOURCE),--source '$(SOURCE)')
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

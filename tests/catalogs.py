@@ -46,7 +46,8 @@ def write_catalog(path: Path, rows: Sequence[Row], files: int = 1) -> Catalog:
         first = number * per_file
         records = [_record(first + i, row) for i, row in enumerate(rows[first : first + per_file])]
         table = pa.Table.from_pylist(records, schema=ROW_SCHEMA)
-        pq.write_table(table, path / "rows" / f"{number:05}.parquet", row_group_size=2)
+        several = max(2, -(-per_file // 4))  # row groups in each file, and few, as each takes its time
+        pq.write_table(table, path / "rows" / f"{number:05}.parquet", row_group_size=several)
     pq.write_table(REJECTED_SCHEMA.empty_table(), path / "rejected.parquet")
     _write_manifest(path, rows)
     return Catalog(path)

@@ -1,7 +1,32 @@
 """What all tests share."""
 
+import gc
+import os
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+# Side by side each process has one thread, or torch would start as many in each as there are cores.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 # Machines are shared and busy: a test that takes long has not failed.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# Next to nothing of what is imported is ever garbage, and looking for it takes a third of the time of importing.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unsynced() -> Iterator[None]:
+    """What thousands of tests write need not survive a power cut, and the disk is slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield

@@ -130,7 +130,7 @@ def test_what_is_saved_is_what_is_read(
         (["objectives.weights.agreement=1", "training.batch_size=4", "training.accumulation=4"], "parts are of one"),
         (
             ["model.patch_embedding=convolutional", "model.patch_size=5", "model.image_size=[10,10]"],
-            "patch_size is 2, 4, 8, 16, ..., not 5",
+            "patch_size is 2, 4, 8, ..., not 5",
         ),
         (
             ["model.patch_embedding=convolutional", "model.hidden_size=36"],

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,7 @@ _SETTINGS = (
 )
 
 
+@cache  # reading YAML takes longer than a step of the tiny model
 def tiny_config(*overrides: str) -> RunConfig:
     """A configuration that leaves little to the defaults, whose values experiments may change."""
     return RunConfig.load("tiny", [*_SETTINGS, *overrides])

@@ -44,10 +44,11 @@ def _feed(folder: Path, rows: int) -> Path:
     )
 
 
-def _content(catalog: Path) -> dict[str, bytes]:
-    """Every file of a catalogue, but for times and its own name."""
+def _content(folder: Path, name: str) -> dict[str, bytes]:
+    """Every file of the catalogue that was made in a folder under this name, but for times and the name."""
+    catalog = folder / name
     found = sorted(file for file in catalog.rglob("*") if file.is_file())
-    plain = {file: _TIMES.sub(b"", file.read_bytes()).replace(str(catalog).encode(), b"") for file in found}
+    plain = {file: _TIMES.sub(b"", file.read_bytes()).replace(name.encode(), b"") for file in found}
     return {str(file.relative_to(catalog)): content for file, content in plain.items()}
 
 
@@ -58,11 +59,11 @@ class _Killed(BaseException):
 @pytest.mark.parametrize("at", range(9))
 def test_a_run_goes_on_from_wherever_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Ended after the `at`-th of its steps: four chunks, three row files, the report, the renaming."""
-    monkeypatch.setattr(files, "_sync", lambda path: None)
     monkeypatch.setattr(chunks, "ROWS", 10)
     monkeypatch.setattr(writing, "ROWS_PER_FILE", 12)
+    monkeypatch.chdir(tmp_path)  # the report shortens long paths
     feed = _feed(tmp_path / "shop", 40)
-    prepare(feed, tmp_path / "whole/catalog")
+    prepare(feed, "whole/catalog")
     steps: list[str] = []
 
     def ending(step: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -80,7 +81,7 @@ def test_a_run_goes_on_from_wherever_it_ended(tmp_path: Path, monkeypatch: pytes
             patch.setattr(f"item_embed.catalog.preparing.{name}", ending(step, name))
         patch.setattr(files, "_put_in_place", ending(files._put_in_place, "rename"))
         with pytest.raises(_Killed):
-            prepare(feed, tmp_path / "again/catalog")
+            prepare(feed, "again/catalog")
     assert steps == [*["chunk"] * 4, *["write_part"] * 3, "write_report", "rename"][:at]
     assert not (tmp_path / "again/catalog").exists()
     checked: list[int] = []
@@ -91,15 +92,14 @@ def test_a_run_goes_on_from_wherever_it_ended(tmp_path: Path, monkeypatch: pytes
         real(spool, number, rows)
 
     monkeypatch.setattr(Spool, "write", count)
-    prepare(feed, tmp_path / "again/catalog")
+    prepare(feed, "again/catalog")
     assert checked == list(range(min(at, 4), 4))  # what was checked is not checked again
-    assert _content(tmp_path / "again/catalog") == _content(tmp_path / "whole/catalog")
+    assert _content(tmp_path, "again/catalog") == _content(tmp_path, "whole/catalog")
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["catalog"]
 
 
 @pytest.mark.parametrize("change", ["none", "feed", "columns", "images", "downloads"])
 def test_another_feed_or_other_options_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    monkeypatch.setattr(files, "_sync", lambda path: None)
     monkeypatch.setattr(chunks, "ROWS", 10)
     feed = _feed(tmp_path / "shop", 40)
 
@@ -151,28 +151,28 @@ def test_two_runs_do_not_write_one_catalogue(tmp_path: Path, monkeypatch: pytest
 _RUN = "import sys; from item_embed.catalog.preparing import prepare; prepare(sys.argv[1], sys.argv[2], workers=2)"
 
 
-def _start(feed: Path, out: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", _RUN, str(feed), str(out)], start_new_session=True)
+def _start(feed: Path, folder: Path, name: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", _RUN, str(feed), name], cwd=folder, start_new_session=True)
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, float]:
-    """A feed, its catalogue, and how long that took."""
+    """A feed, where its catalogue is, and how long that took."""
     folder = tmp_path_factory.mktemp("killed")
     feed = _feed(folder / "shop", 9000)
     began = time.monotonic()
-    assert _start(feed, folder / "whole/catalog").wait() == 0
-    return feed, folder / "whole/catalog", time.monotonic() - began
+    assert _start(feed, folder, "whole/catalog").wait() == 0
+    return feed, folder, time.monotonic() - began
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_kill_9_at_any_point_and_run_again(uninterrupted: tuple[Path, Path, float], tmp_path: Path, seed: int) -> None:
-    feed, whole, seconds = uninterrupted
-    run = _start(feed, tmp_path / "again/catalog")
+    feed, folder, seconds = uninterrupted
+    run = _start(feed, tmp_path, "again/catalog")
     time.sleep(random.Random(seed).uniform(0, 1) * seconds)
     os.kill(run.pid, signal.SIGKILL)  # the parent alone: workers must see to themselves
     run.wait()
-    assert _start(feed, tmp_path / "again/catalog").wait() == 0 or (tmp_path / "again/catalog").exists()
-    assert _content(tmp_path / "again/catalog") == _content(whole)
+    assert _start(feed, tmp_path, "again/catalog").wait() == 0 or (tmp_path / "again/catalog").exists()
+    assert _content(tmp_path, "again/catalog") == _content(folder, "whole/catalog")
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["catalog"]

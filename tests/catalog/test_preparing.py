@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item_embed import files
 from item_embed.catalog import chunks
 from item_embed.catalog.feeds.feed import open_feed
 from item_embed.catalog.preparing import prepare
@@ -23,14 +22,6 @@ from item_embed.progress import OnProgress
 from tests.catalog.made import encoded, kept_rows, picture, rejected_rows, write_csv
 
 _JPEG = encoded(picture(), "JPEG")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _unsynced() -> Iterator[None]:
-    """Hundreds of small catalogues need not survive a power cut."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "_sync", lambda path: None)
-        yield
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item_embed import files
 from item_embed.catalog import checking, preparing
 from item_embed.catalog.checking import Asked, Job, check_chunk
 from item_embed.catalog.feeds.columns import Columns
@@ -24,13 +23,6 @@ from item_embed.errors import CatalogError
 from tests.catalog.made import encoded, kept_rows, picture, write_csv
 
 _PHOTOS = [encoded(picture(seed=seed), "JPEG") for seed in range(3)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _unsynced() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "_sync", lambda path: None)
-        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -122,7 +122,8 @@ def test_each_failure_is_one_sentence(feed: Path, arguments: list[str], sentence
 
 def test_the_real_command_in_a_real_process(feed: Path) -> None:
     """The feed's name is not UTF-8."""
-    feed.rename(os.fsdecode(b"caf\xe9.csv"))
+    name = os.fsdecode(b"caf\xe9.csv")
+    feed.rename(name)
     command = [
         sys.executable,
         "-W",
@@ -130,7 +131,7 @@ def test_the_real_command_in_a_real_process(feed: Path) -> None:
         "-c",
         "from item_embed.cli.main import main; main()",
         "prepare",
-        b"caf\xe9.csv",
+        name,
     ]
     run = subprocess.run([*command, "--out", "c"], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -20,7 +20,8 @@ def config(**changes: object) -> ItemConfig:
 @pytest.fixture
 def model() -> ItemModel:
     torch.manual_seed(0)
-    return ItemModel(config()).eval()
+    model: ItemModel = ItemModel(config()).train(False)
+    return model
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def patch_of(number: int) -> tuple[slice, slice]:
 def test_a_vector_for_each_patch_of_any_power_of_two(side: int) -> None:
     stem = ConvolutionalStem(config(patch_size=side))
     assert stem(torch.zeros(2, 3, 32, 64)).shape == (2, 32 * 64 // side**2, 16)
-    widths = [layer.out_channels for layer in stem.convolutions]  # type: ignore[union-attr]
+    widths = [layer.out_channels for layer in stem.convolutions]
     assert widths == [16 >> left for left in reversed(range(side.bit_length() - 1))]
 
 
@@ -107,4 +108,4 @@ def test_it_is_saved_and_loaded(model: ItemModel, photos: torch.Tensor, tmp_path
         model.save_pretrained(tmp_path / "model")
         loaded = ItemModel.from_pretrained(tmp_path / "model")
     assert loaded.config.patch_embedding == "convolutional"
-    torch.testing.assert_close(loaded.eval()(IDS, photos).cls, model(IDS, photos).cls)
+    torch.testing.assert_close(loaded.train(False)(IDS, photos).cls, model(IDS, photos).cls)

@@ -33,14 +33,14 @@ def test_nt_xent_is_its_formula_in_value_and_gradient(seed: int) -> None:
     torch.manual_seed(seed)
     kinds = [BOTH, PHOTO_ALONE, BOTH, TITLE_ALONE, BOTH, PHOTO_ALONE]
     alike = [[{i, k} == {0, 4} or {i, k} == {1, 2} for k in range(6)] for i in range(6)]
-    views = [torch.randn(6, 5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
-    loss = nt_xent(*views, 0.3, torch.tensor(kinds), torch.tensor(alike))
-    expected, matched = plainly(*views, 0.3, kinds, alike)
+    first, second = (torch.randn(6, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    loss = nt_xent(first, second, 0.3, torch.tensor(kinds), torch.tensor(alike))
+    expected, matched = plainly(first, second, 0.3, kinds, alike)
     torch.testing.assert_close(loss.total.double(), expected, rtol=1e-5, atol=0)
     assert loss.count == 12
     assert int(loss.metrics["view_top1"]) == matched
-    found = torch.autograd.grad(loss.total, views)
-    for gradient, slow in zip(found, torch.autograd.grad(expected, views), strict=True):
+    found = torch.autograd.grad(loss.total, (first, second))
+    for gradient, slow in zip(found, torch.autograd.grad(expected, (first, second)), strict=True):
         torch.testing.assert_close(gradient, slow, rtol=1e-4, atol=1e-6)
 
 

@@ -52,14 +52,21 @@ def uninterrupted(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) ->
     return run
 
 
-@pytest.fixture
-def stopped(catalog: Catalog, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def stopped_once(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.raises(StoppedError):
-        train(catalog, tmp_path / "run", *SETTINGS, stop_at=5)
-    return tmp_path / "run"
+        train(catalog, run, *SETTINGS, stop_at=5)
+    return run
 
 
-@pytest.mark.parametrize("stop_at", [1, 2, 5, 9, 10, 11])
+@pytest.fixture
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    """A stopped run of the test's own, to resume or to damage."""
+    return shutil.copytree(stopped_once, tmp_path / "run")
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 10, *(pytest.param(step, marks=pytest.mark.slow) for step in (2, 9, 11))])
 def test_a_stopped_run_goes_on_bit_for_bit(stop_at: int, catalog: Catalog, uninterrupted: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(StoppedError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-Answer = bytes | Callable[[socket.socket], None]  # a function ends with the connection closed
+Answer = bytes | Callable[[socket.socket], None]  # a function ends with the connection closed, and had better say so
 
 
 def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:

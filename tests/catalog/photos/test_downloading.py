@@ -109,7 +109,7 @@ def test_a_redirect_is_kept_under_the_address_that_was_asked_for(tmp_path: Path,
 def test_a_redirect_goes_before_what_still_waits(tmp_path: Path, shop: Shop) -> None:
     def slowly(connection: socket) -> None:
         time.sleep(0.05)
-        connection.sendall(answer(b"", "404 Not Found"))
+        connection.sendall(answer(b"", "404 Not Found", connection="close"))
 
     shop.answers |= {"/robots.txt": slowly, "/go": redirect("/1.jpg")}
     with Downloader(tmp_path, replace(_LIMITS, per_host_connections=1)) as photos:
@@ -123,7 +123,7 @@ def test_pauses_between_attempts_grow(tmp_path: Path, shop: Shop) -> None:
 
     def fail(connection: socket) -> None:
         asked.append(time.monotonic())
-        connection.sendall(answer(b"", "500 Oh"))
+        connection.sendall(answer(b"", "500 Oh", connection="close"))
 
     shop.answers["/a.jpg"] = fail
     with Downloader(tmp_path, replace(_LIMITS, attempts=3, backoff=0.04)) as photos:

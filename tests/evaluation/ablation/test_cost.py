@@ -47,12 +47,13 @@ def test_the_formula_counts_the_products_that_torch_counts(
 ) -> None:
     for place in (encoder, heads):  # torch does not count those of its kernel for a CPU
         monkeypatch.setattr(place, "attention", encoder.plain_attention)
-    config = tiny_config(*settings, "training.batch_size=1")  # so that nothing is padded
+    config = tiny_config(*settings)
     module, weights = pretraining(catalog, config), config.objectives.weights.active()
     vocab_size, products = module.model.config.vocab_size, 2 * 2 * 2 * config.model.hidden_size
     data = PretrainingData(catalog, catalog.rows("train"), tiny_processor(catalog, config), config)
-    batches = [part for step in range(96) for part in data[step]]
-    whole = next(batch for batch in batches if all(batch.counts().values()) and is_level(batch))
+    pairs = ((np.array([row]), np.array([epoch])) for epoch in range(3) for row in data.rows)
+    batches = [data.batch(*pair) for pair in pairs]  # one by one, so that nothing is padded
+    whole = next(batch for batch in batches if all(batch.counts()[name] for name in weights) and is_level(batch))
     for batch in (whole, next(batch for batch in batches if batch.photo_missing.all() and is_level(batch))):
         with FlopCounterMode(display=False) as forward:
             losses = module(batch).losses
