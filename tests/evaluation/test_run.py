@@ -99,6 +99,9 @@ def test_the_split_is_test_where_training_knew_the_catalogue(tmp_path: Path, cat
     assert default_split(tmp_path / "model", catalog) == "all"
     assert default_split(provenance(tmp_path / "model", catalog_fingerprint="another"), catalog) == "all"
     assert default_split(provenance(tmp_path / "model", catalog_fingerprint=catalog.fingerprint), catalog) == "test"
+    here = {"catalog_fingerprint": catalog.fingerprint, "excluded_rows": 0}
+    continued = {"catalog_fingerprint": "another", "from": {"catalog_fingerprint": "a third", "from": here}}
+    assert default_split(provenance(tmp_path / "continued", **continued), catalog) == "test"
 
 
 def test_queries_of_rows_trained_on_are_remarked(tmp_path: Path, catalog: Catalog, given: QuerySet) -> None:

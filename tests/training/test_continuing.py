@@ -317,6 +317,7 @@ def test_where_a_model_comes_from_is_told_and_written_down(
         "fingerprint": fingerprint(trained),
         "catalog": str(catalog.path),
         "catalog_fingerprint": catalog.fingerprint,
+        "excluded_rows": 0,
         "samples": 24,
     }
     assert second.beginning["from"].items() >= origin.items()

@@ -157,11 +157,16 @@ def training_note(model: Path, catalog: Catalog, rows: NDArray[np.int64]) -> str
 
 
 def _trained_on(model: Path, catalog: Catalog) -> int | None:
-    """How many rows of the catalogue were left out of the model's training on request; None if it was not used."""
+    """How many rows of the catalogue were left out of the model's training on request; None if it was not used.
+
+    Of all runs that the model came by, where one went on from another: a row was left out if all left it out.
+    """
     from item_embed.model.storage import provenance  # brings torch
 
-    known = provenance(model)
-    if known.get("catalog_fingerprint") != catalog.fingerprint:
-        return None
-    excluded = known.get("excluded_rows", 0)
-    return excluded if isinstance(excluded, int) else 0
+    known, left_out = provenance(model), []
+    while known:
+        if known.get("catalog_fingerprint") == catalog.fingerprint:
+            excluded = known.get("excluded_rows", 0)
+            left_out.append(excluded if isinstance(excluded, int) else 0)
+        known = known.get("from") or {}
+    return min(left_out, default=None)

@@ -135,7 +135,7 @@ class Source:
     def facts(self) -> dict[str, Any]:
         """Which model it is, as JSON."""
         known = provenance(self.folder)
-        told = ("catalog", "catalog_fingerprint", "samples", "from")
+        told = ("catalog", "catalog_fingerprint", "excluded_rows", "samples", "from")
         beside = {name: value for name, value in known.items() if name in told}
         return {"model": str(self.folder), "fingerprint": fingerprint(self.folder), **beside}
 
