@@ -2,6 +2,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from item_embed.embedding.vectors import write_vectors
 from item_embed.errors import VectorError
 from item_embed.evaluation.baselines import METHODS, simple_methods
 from item_embed.evaluation.embedded import embed_queries
-from item_embed.evaluation.queries import QuerySet, catalog_queries, given_queries
+from item_embed.evaluation.queries import SIMULATED, QuerySet, catalog_queries, given_queries
 from item_embed.evaluation.run import default_split, evaluate_model, evaluate_simple, training_note, training_remarks
 from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product, evaluate_scorer
 from item_embed.progress import OnProgress, silent
@@ -114,6 +115,18 @@ def test_queries_of_rows_trained_on_are_remarked(tmp_path: Path, catalog: Catalo
     assert remark.startswith("6 of 8 queries")
     assert "--split test" in remark
     assert training_remarks(model, catalog, catalog_queries(catalog, "test")) == ()
+
+
+def test_a_model_that_practised_relistings_is_remarked(tmp_path: Path, catalog: Catalog, given: QuerySet) -> None:
+    def trained(name: str, weight: float) -> Path:
+        config = {"objectives": {"weights": {"agreement": weight}}}
+        return provenance(tmp_path / name, catalog_fingerprint="another", config=config)
+
+    simulated = replace(given, remarks=(SIMULATED,))
+    [remark] = training_remarks(trained("practised", 1.0), catalog, simulated)
+    assert "agreement" in remark
+    assert training_remarks(trained("practised", 1.0), catalog, given) == ()
+    assert training_remarks(trained("not", 0.0), catalog, simulated) == ()
 
 
 def test_there_is_no_remark_on_another_catalogue_or_where_rows_were_left_out(

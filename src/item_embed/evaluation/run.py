@@ -13,7 +13,7 @@ from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.seen import Modalities
 from item_embed.evaluation.baselines import METHODS, simple_methods
 from item_embed.evaluation.embedded import embed_queries, read_catalog_vectors
-from item_embed.evaluation.queries import QuerySet
+from item_embed.evaluation.queries import SIMULATED, QuerySet
 from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product, evaluate_scorer
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.exact import tie_keys
@@ -108,10 +108,27 @@ def default_split(model: Path, catalog: Catalog) -> str:
 
 
 def training_remarks(model: Path, catalog: Catalog, queries: QuerySet) -> tuple[str, ...]:
-    """What a reader of the figures should know of the model's training: whether it saw the queries' own rows.
+    """What a reader of the figures should know of the model's training.
 
-    Nothing is said where rows were left out of training on request: they may be those of the queries.
+    Whether it saw the queries' own rows; nothing is said where rows were left out on request: they may be those of the
+    queries. And whether it has practised what simulated relistings are made by.
     """
+    return (*_seen_remarks(model, catalog, queries), *_practised_remarks(model, queries))
+
+
+def _practised_remarks(model: Path, queries: QuerySet) -> tuple[str, ...]:
+    from item_embed.model.storage import provenance  # brings torch
+
+    weights = provenance(model).get("config", {}).get("objectives", {}).get("weights", {})
+    if SIMULATED not in queries.remarks or not weights.get("agreement"):
+        return ()
+    return (
+        "The model learnt to stand changes of the kinds that relistings are made by (agreement), which flatters it "
+        "beside methods that did not; real second listings say more.",
+    )
+
+
+def _seen_remarks(model: Path, catalog: Catalog, queries: QuerySet) -> tuple[str, ...]:
     if _trained_on(model, catalog) != 0:
         return ()
     trained = int((catalog.splits[queries.rows] == "train").sum())
