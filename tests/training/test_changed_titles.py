@@ -47,3 +47,7 @@ def test_each_kind_of_change_comes_about_as_often_as_said() -> None:
 
 def test_short_words_are_spelt_as_they_are() -> None:
     assert {word for key in range(300) for word in change_title("a ab abc", "", key).split()} == {"a", "ab", "abc"}
+
+
+def test_the_documented_example() -> None:
+    assert change_title("Acme red ceramic mug", "Blue shoe", key=3) == "Ace red ceramic mug"

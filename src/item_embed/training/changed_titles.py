@@ -25,7 +25,7 @@ def change_title(title: str, other: str, key: int, strength: float = 1.0) -> str
 
     Example:
         >>> change_title("Acme red ceramic mug", "Blue shoe", key=3)
-        'red mug Acme ceramic'
+        'Ace red ceramic mug'
     """
     draw = Random(key)  # `random()` of a seed is the same in every version of Python
 
