@@ -246,7 +246,7 @@ class RunConfig(_Settings):
         """Read a shipped configuration by name, or a YAML file, and apply overrides.
 
         Args:
-            source: a name (`tiny`, `small`, `base`, `paper`) or the path of a YAML file.
+            source: a name (`tiny`, `search`, `small`, `base`, `paper`) or the path of a YAML file.
             overrides: settings such as `training.steps=200` or `objectives.weights.mlm=0`; values are YAML.
 
         Raises:

@@ -167,6 +167,16 @@ def test_a_photo_of_hardly_anything_stays_as_it_is() -> None:
     assert (put_before(dot, white, np.zeros(3, np.float32), horizon=0.5, darker=0.3) == dot).all()
 
 
+def test_around_a_photo_of_hardly_anything_its_own_background_goes_on() -> None:
+    """The new colour, which such a photo does not get, must not show beyond its frame either."""
+    blank = np.full((3, *SIZE), 250, np.uint8)
+    for key in range(100):
+        changed = change_photo(blank, key).astype(float) + 1
+        hues = changed / changed.sum(axis=0)  # light has one hue, whatever falls where
+        off = np.abs(hues - np.median(hues, axis=(1, 2), keepdims=True)).max(axis=0) > 0.08
+        assert off.mean() < 0.15, key  # a box in front may be
+
+
 @given(arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_joined_to_the_border_is_what_walking_from_it_reaches(marked: NDArray[np.bool_]) -> None:
     height, width = marked.shape

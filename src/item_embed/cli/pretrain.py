@@ -25,7 +25,7 @@ def command(
     config: Annotated[
         str | None,
         typer.Option(
-            help="tiny, small, base, paper, or a YAML file.",
+            help="tiny, search, small, base, paper, or a YAML file.",
             show_default="tiny; the run's own to resume; the model's own with --from",
         ),
     ] = None,

@@ -48,8 +48,8 @@ def change_photo(pixels: NDArray[np.uint8], key: int, strength: float = 1.0) -> 
     photo, border = pixels, border_colour(pixels)
     if happens(0.5) and border is not None:
         colour = np.array([255 * math.exp(between(-1.2, 0)) for _ in range(3)], np.float32)
-        photo = put_before(photo, border, colour, horizon=1 - 0.5 * draw.random(), darker=between(0, 0.3))
-        border = colour
+        photo = put_before(pixels, border, colour, horizon=1 - 0.5 * draw.random(), darker=between(0, 0.3))
+        border = border if photo is pixels else colour
     image = Image.fromarray(np.ascontiguousarray(photo.transpose(1, 2, 0)))
     mapping = frame(
         image.size,
