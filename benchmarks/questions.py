@@ -43,7 +43,7 @@ HERE = Path(__file__).parent
 ITEM = str(Path(sys.executable).with_name("item"))
 MAIN = [
     *("simple", "tfidf", "pixels+colours", "phash", "resnet50", "resnet50-categories", "roberta", "roberta-categories"),
-    *("clip", "concatenation", "supervised", "item-local", "item"),
+    *("clip", "concatenation", "supervised", "item-local", "item", "item-agreement"),
 ]
 TASKS = ("itm", "mlm", "mim", "gmlm", "gmim")
 
@@ -185,7 +185,7 @@ def marketplaces(bench: Bench) -> Iterator[Step]:
     for dominance in ("image", "title", "balanced"):
         catalog, steps = drawn(bench, dominance)
         yield from steps
-        methods = ["simple", "tfidf", "pixels+colours", "clip", "concatenation", "item-local", "item"]
+        methods = ["simple", "tfidf", "pixels+colours", "clip", "concatenation", "item-local", "item", "item-agreement"]
         yield bench.compared(f"market-{dominance}", catalog, methods)
 
 
@@ -246,7 +246,7 @@ def regions(bench: Bench) -> Iterator[Step]:
         yield Step(target, command)
     catalog, steps = bench.prepared("fashion-cropped", cropped["fashion"], "--group-column", "split_group")
     yield from steps
-    methods = ["pixels+colours", "clip", "item"]
+    methods = ["pixels+colours", "item", "item-agreement"]
     yield bench.compared("regions", catalog, methods, "--queries", str(cropped["fashion_relist"]))
 
 

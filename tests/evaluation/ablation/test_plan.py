@@ -123,6 +123,11 @@ def test_only_what_decides_the_model_is_hashed() -> None:
         assert run_hash(RunConfig.load("tiny", [decides])) != run_hash(config)
 
 
+def test_a_setting_that_comes_later_leaves_the_hashes_of_runs_made_before_it() -> None:
+    config = RunConfig.model_validate({"model": {"hidden_size": 384}, "training": {"seed": 3, "log_every": 7}})
+    assert run_hash(config) == "dd98315f"  # of `hidden_size` and `seed`: change it and runs are trained anew
+
+
 @pytest.mark.parametrize(
     ("label", "name"),
     [

@@ -125,6 +125,20 @@ def test_nothing_to_look_at_is_one_sentence(name: str, lacking: str, said: str, 
         fit(learner(name), material(catalog), tmp_path / name)
 
 
+def test_a_folder_begun_before_a_setting_existed_is_gone_on_with(
+    catalog: Catalog, fitted: dict[str, tuple[Path, Fitted]], tmp_path: Path
+) -> None:
+    shutil.copytree(fitted["roberta"][0], tmp_path / "roberta")
+    begun = tmp_path / "roberta" / "begun.json"
+    facts = json.loads(begun.read_text())
+    del facts["config"]["model"]["background"]  # at its default
+    begun.write_text(json.dumps(facts))
+    assert is_fitted(tmp_path / "roberta", "roberta", material(catalog, *SETTINGS))
+    begun.write_text(json.dumps({name: value for name, value in facts.items() if name != "config"}))
+    with pytest.raises(ModelError, match=r"begun.json cannot be read"):
+        is_fitted(tmp_path / "roberta", "roberta", material(catalog, *SETTINGS))
+
+
 def test_a_folder_of_other_rows_or_settings_is_refused(
     catalog: Catalog, fitted: dict[str, tuple[Path, Fitted]]
 ) -> None:

@@ -109,11 +109,11 @@ def make_plan(grid: Grid) -> Plan:
 
 
 def run_hash(config: RunConfig) -> str:
-    """Eight hexadecimal digits, equal for equal configurations; settings that leave the model as it is do not count."""
-    settings = config.model_dump(mode="json")
-    settings["training"] = {
-        name: value for name, value in settings["training"].items() if name not in BESIDE_THE_RESULT
-    }
+    """Eight hexadecimal digits, equal for equal configurations; settings that leave the model as it is do not count.
+
+    Those at their defaults do not either, so that a setting that comes later leaves runs that were made before it.
+    """
+    settings = config.model_dump(mode="json", exclude={"training": BESIDE_THE_RESULT}, exclude_defaults=True)
     return f"{text_hash(json.dumps(settings, sort_keys=True)):016x}"[-8:]
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 import item_embed
-from item_embed.config import TrainingSettings
+from item_embed.config import RunConfig, TrainingSettings
 from item_embed.embedding.bulk import Embeds
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import ConfigError, ModelError
@@ -75,15 +75,19 @@ class Trained(ABC):
 
 def facts_of(name: str, material: Material) -> dict[str, Any]:
     """What decides the weights that a learner comes to have."""
-    config = material.config.model_dump(
-        mode="json", include={"model", "augmentation", "training"}, exclude={"training": BESIDE_THE_RESULT}
-    )
     return {
         "learner": name,
         "catalog_fingerprint": material.catalog.fingerprint,
         "rows_sha256": rows_hash(material),
-        "config": config,
+        "config": _deciding(material.config),
     }
+
+
+def _deciding(config: RunConfig) -> dict[str, Any]:
+    """The settings that decide what a baseline comes to, as JSON."""
+    return config.model_dump(
+        mode="json", include={"model", "augmentation", "training"}, exclude={"training": BESIDE_THE_RESULT}
+    )
 
 
 def rows_hash(material: Material) -> str:
@@ -191,12 +195,14 @@ def _begin(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _begun(folder: Path) -> dict[str, Any] | None:
+    """What a folder was begun with, with the defaults of settings that came later; None where it was not."""
     file = folder / _BEGUN
     if not file.is_file():
         return None
     try:
-        return dict(json.loads(file.read_text(encoding="utf8")))
-    except (OSError, ValueError, TypeError) as error:
+        facts = json.loads(file.read_text(encoding="utf8"))
+        return {**facts, "config": _deciding(RunConfig.model_validate(facts["config"]))}
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{file} cannot be read ({error}); remove {folder}.") from None
 
 
