@@ -47,7 +47,7 @@ def test_draw_shows_attributes_where_it_is_told_to(tmp_path: Path) -> None:
     assert result.exit_code == 0
     showing = json.loads((out / "market.json").read_text())["showing"]
     assert (showing["colour"], showing["size"], showing["pattern"]) == ("title", "neither", "photo")
-    with (out / "labels.csv").open(newline="", encoding="utf8") as file:
+    with (out / "truth/labels.csv").open(newline="", encoding="utf8") as file:
         assert {row["title_names"] for row in csv.DictReader(file)} == {"colour style"}
 
 

@@ -14,6 +14,7 @@ from item_embed.catalog.drawing.labels import LABEL_COLUMNS
 from item_embed.catalog.drawing.listings import COLUMNS
 from item_embed.catalog.drawing.marketplace import draw_marketplace
 from item_embed.catalog.drawing.showing import Showing, choose
+from item_embed.catalog.feeds.finding import find_files
 from item_embed.errors import ConfigError
 from item_embed.files import OutputError
 from tests.catalog.drawing.pairs import NOTHING
@@ -49,8 +50,10 @@ def test_the_feed_and_its_photos(tmp_path: Path) -> None:
 
 def test_labels_and_near_negatives_lie_beside_the_feed(tmp_path: Path) -> None:
     drawn = draw_marketplace(tmp_path / "market", 60, image_size=32)
-    feed, labels = _rows(tmp_path / "market"), _rows(tmp_path / "market", "labels.csv")
-    near = _rows(tmp_path / "market", "near_negatives.csv")
+    feed, labels = _rows(tmp_path / "market"), _rows(tmp_path / "market", "truth/labels.csv")
+    near = _rows(tmp_path / "market", "truth/near_negatives.csv")
+    found = find_files(str(tmp_path / "market"))  # the folder itself can be prepared
+    assert [file.url for file in found] == [str(tmp_path / "market/feed.csv")]
     assert [(row["item_id"], row["product_id"]) for row in feed] == [
         (row["item_id"], row["product_id"]) for row in labels
     ]
@@ -85,7 +88,7 @@ def test_the_same_seed_draws_the_same_and_a_product_does_not_depend_on_how_many_
     few, again, more, other = (
         [
             (row, label, (tmp_path / name / row["image"]).read_bytes() if row["image"] else b"")
-            for row, label in zip(_rows(tmp_path / name), _rows(tmp_path / name, "labels.csv"), strict=True)
+            for row, label in zip(_rows(tmp_path / name), _rows(tmp_path / name, "truth/labels.csv"), strict=True)
         ]
         for name in ("few", "again", "more", "other")
     )

@@ -1,7 +1,7 @@
 """What is true of a drawn marketplace, in files beside its feed, so that the feed stays like a user's.
 
-labels.csv          one row per listing: its product, every attribute, what its title names
-near_negatives.csv  pairs of products that differ in exactly one attribute
+truth/labels.csv          one row per listing: its product, every attribute, what its title names
+truth/near_negatives.csv  pairs of products that differ in exactly one attribute
 """
 
 from collections.abc import Iterator

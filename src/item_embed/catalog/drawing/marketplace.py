@@ -2,7 +2,7 @@
 
 OUT/feed.csv            item_id, title, image, category, product_id, price, seller, colour
 OUT/images/ab/ID.jpg
-OUT/labels.csv, OUT/near_negatives.csv    see `labels`
+OUT/truth/labels.csv, OUT/truth/near_negatives.csv    see `labels`; not where `item prepare OUT` looks for feeds
 OUT/market.json         the settings, the counts, the ceilings
 """
 
@@ -30,7 +30,8 @@ from item_embed.parallel import ordered_map
 from item_embed.progress import OnProgress, silent
 
 _PART = FAMILY * len(KINDS)  # products drawn at a time: whole families
-_TABLES = {"feed.csv": COLUMNS, "labels.csv": LABEL_COLUMNS, "near_negatives.csv": NEAR_NEGATIVE_COLUMNS}
+_FEED, _LABELS, _NEAR = "feed.csv", "truth/labels.csv", "truth/near_negatives.csv"
+_TABLES = {_FEED: COLUMNS, _LABELS: LABEL_COLUMNS, _NEAR: NEAR_NEGATIVE_COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -129,15 +130,15 @@ def _draw_part(task: _Task) -> _Part:
         before = len(titles)
         for listing in make_listings(product, task.seed, task.image_size, task.showing):
             row = listing.row
-            rows["feed.csv"].append([row[name] for name in COLUMNS])
-            rows["labels.csv"].append(label_row(row["item_id"], product, listing.title.mentioned))
+            rows[_FEED].append([row[name] for name in COLUMNS])
+            rows[_LABELS].append(label_row(row["item_id"], product, listing.title.mentioned))
             titles.append(listing.title.facts)
             photos.append(0 if listing.photo is None else by_photo)
             if listing.photo is not None:
                 _store(task.folder / row["image"], listing.photo)
         listings.append(len(titles) - before)
-        rows["near_negatives.csv"] += near_negatives(product, task.seed, task.showing)
-    for name in ("feed.csv", "labels.csv"):  # no feed has a product's listings side by side; ids are hashes
+        rows[_NEAR] += near_negatives(product, task.seed, task.showing)
+    for name in (_FEED, _LABELS):  # no feed has a product's listings side by side; ids are hashes
         rows[name].sort(key=itemgetter(0))
     return _Part(
         {name: _as_csv(table) for name, table in rows.items()},
@@ -145,7 +146,7 @@ def _draw_part(task: _Task) -> _Part:
         np.asarray(listings, np.int64),
         np.asarray(titles, np.int64),
         np.asarray(photos, np.int64),
-        near_negatives=len(rows["near_negatives.csv"]),
+        near_negatives=len(rows[_NEAR]),
     )
 
 
@@ -166,6 +167,7 @@ def _as_csv(rows: Iterable[Sequence[str]]) -> str:
 def _write(folder: Path, parts: Iterator[_Part], products: int, on_progress: OnProgress) -> list[_Part]:
     """Write the tables in the order of the products; returns the parts without their rows."""
     (folder / "images").mkdir()
+    (folder / "truth").mkdir()
     for name, columns in _TABLES.items():
         (folder / name).write_text(_as_csv([columns]), encoding="utf8", newline="")
     truth, done = [], 0
