@@ -12,8 +12,8 @@ SURFACE = {
     "--cache --update --retry-failed --workers --seed --overwrite --json",
     "pretrain": "CATALOG SETTINGS --out --config --from --exclude-groups --resume --json",
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --precision --json",
-    "index": "VECTORS CATALOG --out --json",
-    "search": "INDEX --image --title -k --model --html --json",
+    "index": "VECTORS CATALOG --out --update --json",
+    "search": "INDEX --image --title -k --where --hybrid --model --html --json",
     "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --fine-tune "
     "--sample --by --variants --json --html --card --seed --batch-size --device",
     "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "
