@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from item_embed.search import exact
 from item_embed.search.held import Nearest, places_of
 
-_NEIGHBOURS = 32  # of a vector in the graph, M of the paper
-_BUILD_BREADTH = 128  # efConstruction
+#: Neighbours of a vector in the graph, M of the paper, and candidates kept while it is made, efConstruction.
+NEIGHBOURS, BUILD_BREADTH = 32, 128
+
 _BREADTH = 128  # efSearch: candidates that a query keeps
 _SPARE = 16  # candidates scored anew beside the k, so that faiss's rounding does not decide
 _COST = 16  # vectors scored for each candidate that is kept: half of a vector's 32 neighbours were seen before
@@ -114,8 +115,8 @@ class GraphBuilder:
     """
 
     def __init__(self, dimension: int) -> None:
-        self._graph = faiss.IndexHNSWFlat(dimension, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
-        self._graph.hnsw.efConstruction = _BUILD_BREADTH
+        self._graph = faiss.IndexHNSWFlat(dimension, NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+        self._graph.hnsw.efConstruction = BUILD_BREADTH
         self._rows: list[NDArray[np.int64]] = []
         self._ties: list[NDArray[np.uint64]] = []
 
