@@ -1,5 +1,6 @@
 """How right, how fast and how large a product index is, beside faiss, usearch and hnswlib bare.
 
+    pip install usearch hnswlib
     python benchmarks/index.py --out runs/index                                   # 10,000, 100,000, 1,000,000 products
     python benchmarks/index.py --out runs/index --products 10000 --dimension 192
 
@@ -221,7 +222,7 @@ def measure_usearch(bench: Bench, wanted: float) -> dict[str, Any]:
     """usearch, in float32; it has no filters."""
     from usearch.index import Index
 
-    graph = Index(
+    graph: Any = Index(
         ndim=bench.vectors.shape[1], metric="ip", connectivity=NEIGHBOURS, expansion_add=BUILD_BREADTH, dtype="f32"
     )
     file = bench.folder / "usearch"

@@ -132,6 +132,14 @@ def test_filters_give_k_hits_however_narrow(index: ProductIndex, monkeypatch: py
             assert ids(found) == [f"id {n}" for n in best]
 
 
+def test_building_tells_of_the_rows_and_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph_soon(monkeypatch)
+    catalog = write_catalog(tmp_path / "catalog", rows(20))
+    told: list[tuple[int, int | None]] = []
+    ProductIndex.build(embedded(catalog), catalog, tmp_path / "index", lambda done, total: told.append((done, total)))
+    assert told == [(20, 20), (20, 20)]
+
+
 def test_words_and_vectors_together(index: ProductIndex) -> None:
     north = np.eye(2, 8, dtype=np.float32)[1:]
     vectors = np.repeat(np.eye(1, 8, dtype=np.float32), 4, axis=0)

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 
 from item_embed.errors import VectorError
 from item_embed.files import OutputError
-from item_embed.search import database, nearest
+from item_embed.search import database
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
+from item_embed.search.snapshot import GraphBuilder
 from tests.search.made import add, graph_soon, one_product, unit
 
 QUERY = np.eye(1, 8, dtype=np.float32)
@@ -66,6 +68,20 @@ def test_two_that_write_in_turn_see_each_other(tmp_path: Path, monkeypatch: pyte
     assert not list(index.path.glob(".*"))
 
 
+def test_threads_may_share_an_index(tmp_path: Path) -> None:
+    index = one_product(tmp_path)
+    vectors = unit(np.random.default_rng(0), 40)
+
+    def work(turn: int) -> int:
+        index.upsert([Item(f"{turn}", "title")], vectors[turn : turn + 1], "model")
+        (hits,) = index.search(vectors[turn : turn + 1], 1, "model")
+        return int(hits[0].id)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(work, range(40))) == list(range(40))
+    assert len(index) == 41
+
+
 def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
     index = one_product(tmp_path)
     connection = index._store._connection
@@ -90,7 +106,7 @@ def test_a_graph_that_cannot_be_written_takes_nothing_away(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(nearest.GraphBuilder, "save", fail)
+        patch.setattr(GraphBuilder, "save", fail)
         with pytest.raises(OutputError, match=r"all products are in .* cannot be written \(.*pace"):
             add(index, unit(np.random.default_rng(0), 20))
     assert len(everything(index)) == len(everything(ProductIndex.open(index.path))) == 21

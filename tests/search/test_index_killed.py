@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
@@ -69,7 +70,7 @@ def _killed(path: Path, batch: int, seconds: float) -> list[list[str]]:
 
 def _check(path: Path, there: set[int], gone: set[int]) -> None:
     index = ProductIndex.open(path)
-    held = {}
+    held: dict[str, tuple[Item, NDArray[np.float32]]] = {}
     for ids, vectors in index.scan():
         items = index.items(ids)
         assert items.keys() == set(ids)

@@ -28,12 +28,12 @@ def vectors() -> NDArray[np.float32]:
 def saved(vectors: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("snapshots")
     builder = GraphBuilder(16)
-    builder.add([(ROWS[:2000], TIES[:2000], vectors[:2000])])
+    builder.add(ROWS[:2000], TIES[:2000], vectors[:2000])
     (folder / "half").mkdir()
     builder.save(folder / "half")
     grown = GraphBuilder.of(folder / "half")
     assert grown.last_row == ROWS[1999]
-    grown.add([(ROWS[2000:], TIES[2000:], vectors[2000:])])
+    grown.add(ROWS[2000:], TIES[2000:], vectors[2000:])
     (folder / "whole").mkdir()
     grown.save(folder / "whole")
     return folder / "whole"
@@ -97,7 +97,7 @@ def test_what_the_graph_does_not_reach_is_found_all_the_same(tmp_path: Path, mon
         [np.repeat(np.eye(1, 16, dtype=np.float32), 1000, axis=0), unit(np.random.default_rng(0), 100, 16)]
     )
     builder = GraphBuilder(16)
-    builder.add([(rows, rows.astype(np.uint64), vectors)])
+    builder.add(rows, rows.astype(np.uint64), vectors)
     builder.save(tmp_path)
     found = Snapshot(tmp_path).search(vectors[:1], 90, rows[1000:])
     right, _ = exact.search(vectors[:1], vectors[1000:], 90, rows[1000:].astype(np.uint64))

@@ -79,7 +79,7 @@ class ProductIndex:
             vectors: one vector for each row of the catalogue, in any order.
             catalog: where titles, categories and photos come from.
             out: the folder to write; it must not exist.
-            on_progress: told of the rows written and of their total.
+            on_progress: told of the rows written and of their total, then of those in the graph where one is made.
 
         Returns:
             The new index, open.
@@ -352,7 +352,7 @@ class ProductIndex:
                 changes += self._store.remove(feed.lacking(self._store.ids()))
                 self._store.write_manifest(feed.manifest)
             self.manifest = feed.manifest
-            self._nearest.fold()
+            self._nearest.fold(on_progress)
         return changes
 
     def _hits(self, scores: list[dict[int, float]]) -> list[list[Hit]]:

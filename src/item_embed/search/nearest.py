@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.files import OutputError, locked, whole_folder
+from item_embed.progress import OnProgress, silent
 from item_embed.search.held import HeldVectors, Nearest
 from item_embed.search.snapshot import GraphBuilder, Snapshot
 from item_embed.search.store import State, Store
@@ -75,8 +76,11 @@ class NearestRows:
         rows = np.take_along_axis(np.hstack([graph.rows, held.rows]), order, axis=1)
         return Nearest(rows, np.take_along_axis(cosines, order, axis=1), np.take_along_axis(ties, order, axis=1))
 
-    def fold(self) -> None:
+    def fold(self, on_progress: OnProgress = silent) -> None:
         """Write a new snapshot if enough has changed since the last; others go on searching by the old one meanwhile.
+
+        Args:
+            on_progress: told of the rows that have gone into the graph and of their total.
 
         Raises:
             OutputError: when it cannot be written; nothing is lost by that.
@@ -91,7 +95,7 @@ class NearestRows:
             except OutputError:
                 return  # another process is at it
             try:
-                self._fold()
+                self._fold(on_progress)
             except (OSError, OutputError) as error:
                 raise self._unwritten(error) from error
 
@@ -121,7 +125,7 @@ class NearestRows:
         graph = self._snapshot
         return graph is None or graph.dead > _DEAD_SHARE * (len(graph) + graph.dead)
 
-    def _fold(self) -> None:
+    def _fold(self, on_progress: OnProgress) -> None:
         """Write a snapshot of what is there now, let readers use it, and remove all others."""
         with self._store.reading():
             self.catch_up()
@@ -131,7 +135,9 @@ class NearestRows:
             name = None
             if len(self) > EXACT_ROWS:
                 name = f"snapshot-{self._state.version}"
-                graph.add(self._store.vectors_after(graph.last_row, self._dimension))
+                for part in self._store.vectors_after(graph.last_row, self._dimension):
+                    graph.add(*part)
+                    on_progress(len(graph), max(len(graph), len(self)))
                 with whole_folder(self._store.folder / name) as aside:
                     graph.save(aside)
         with self._store.writing():

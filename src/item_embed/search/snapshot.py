@@ -5,7 +5,6 @@ FOLDER/rows.npy       (n,) int64, the row of every vector in ascending order
 FOLDER/ties.npy       (n,) uint64, the keys that order equal scores
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,6 @@ NEIGHBOURS, BUILD_BREADTH = 32, 128
 _BREADTH = 128  # efSearch: candidates that a query keeps
 _SPARE = 16  # candidates scored anew beside the k, so that faiss's rounding does not decide
 _COST = 16  # vectors scored for each candidate that is kept: half of a vector's 32 neighbours were seen before
-
-#: Rows in ascending order, their ties and their vectors (n, d).
-Part = tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float32]]
 
 
 class Snapshot:
@@ -138,12 +134,14 @@ class GraphBuilder:
         """The highest row of all, or 0."""
         return int(self._rows[-1][-1]) if self._rows else 0
 
-    def add(self, parts: Iterable[Part]) -> None:
-        """Add vectors whose rows are higher than all before."""
-        for rows, ties, vectors in parts:
-            self._rows.append(rows)
-            self._ties.append(ties)
-            self._graph.add(np.ascontiguousarray(vectors))
+    def __len__(self) -> int:
+        return int(self._graph.ntotal)
+
+    def add(self, rows: NDArray[np.int64], ties: NDArray[np.uint64], vectors: NDArray[np.float32]) -> None:
+        """Add vectors (n, d) whose rows are higher than all before, in ascending order."""
+        self._rows.append(rows)
+        self._ties.append(ties)
+        self._graph.add(np.ascontiguousarray(vectors))
 
     def save(self, folder: Path) -> None:
         """Write the snapshot's files into a folder.

@@ -18,9 +18,11 @@ from item_embed.search import database
 from item_embed.search.facts import facts
 from item_embed.search.filter_sql import Condition, condition
 from item_embed.search.items import Changes, IndexManifest, Item
-from item_embed.search.snapshot import Part
 
 _PART = 4096  # rows read or asked for at once
+
+#: Rows in ascending order, their ties and their vectors (n, d).
+Part = tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
