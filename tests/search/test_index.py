@@ -17,6 +17,7 @@ from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import dummy
+from tests.search.made import folder_of
 
 COUNT = 300
 
@@ -106,8 +107,10 @@ def test_what_the_index_says_of_itself(index: ProductIndex, catalog: Catalog) ->
     assert (len(index), index.fingerprint, index.model) == (COUNT, "dummy", str(Path("model").resolve()))
     assert (index.modalities, index.manifest.modalities) == ("title", "title")
     assert index.manifest.catalog_fingerprint == catalog.fingerprint
-    assert {file.name for file in index.path.iterdir()} - {"index.sqlite-wal", "index.sqlite-shm"} == {"index.sqlite"}
-    assert [folder.name for folder in index.path.parent.iterdir()] == ["index"]  # nothing left aside
+    assert {file.name for file in folder_of(index).iterdir()} - {"index.sqlite-wal", "index.sqlite-shm"} == {
+        "index.sqlite"
+    }
+    assert [folder.name for folder in folder_of(index).parent.iterdir()] == ["index"]  # nothing left aside
 
 
 def test_vectors_of_another_model_are_refused(index: ProductIndex, vectors: Vectors) -> None:
@@ -197,7 +200,7 @@ def test_a_scan_shows_one_state_while_others_write(catalog: Catalog, vectors: Ve
 def test_a_damaged_index_is_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path, how: str) -> None:
     index = ProductIndex.build(vectors, catalog, tmp_path / "index")
     index.close()
-    file = index.path / "index.sqlite"
+    file = folder_of(index) / "index.sqlite"
     if how == "missing":
         file.unlink()
     else:
@@ -209,7 +212,7 @@ def test_a_damaged_index_is_refused(catalog: Catalog, vectors: Vectors, tmp_path
 
 def test_another_schema_version_is_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path) -> None:
     index = ProductIndex.build(vectors, catalog, tmp_path / "index")
-    with sqlite3.connect(index.path / "index.sqlite") as connection:
+    with sqlite3.connect(folder_of(index) / "index.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(VectorError, match=r"schema version 99.* build it again with `item index`"):
         ProductIndex.open(index.path)

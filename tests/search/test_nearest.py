@@ -5,13 +5,14 @@ import pytest
 
 from item_embed.hashing import text_hash
 from item_embed.search.index import ProductIndex
-from tests.search.made import add, graph_soon, one_product
+from tests.search.made import add, embedded, folder_of, graph_soon, one_product
 
 
 def state(index: ProductIndex) -> tuple[int, int, int, int] | None:
     """Products in the graph, those gone from it, those beside it, and those in the log; None without a graph."""
-    graph, held = index._nearest._snapshot, index._nearest._held
-    log = int(index._store._connection.execute("SELECT count(*) FROM removed").fetchone()[0])
+    store, nearest = embedded(index)
+    graph, held = nearest._snapshot, nearest._held
+    log = int(store._connection.execute("SELECT count(*) FROM removed").fetchone()[0])
     return None if graph is None else (len(graph), graph.dead, len(held), log)
 
 
@@ -45,4 +46,4 @@ def test_a_few_more_join_the_graph_and_it_is_made_anew_when_many_are_gone(index:
     index.delete([f"graph {n}" for n in range(13, 25)])
     assert state(index) is None  # forty are searched exactly
     assert len(index) == 40
-    assert not list(index.path.glob("snapshot-*"))
+    assert not list(folder_of(index).glob("snapshot-*"))

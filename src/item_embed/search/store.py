@@ -1,6 +1,5 @@
 """The truth of an index: products, vectors and photos in SQLite, read and written by row (`database.py`)."""
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,9 +14,11 @@ from pydantic import ValidationError
 
 from item_embed.hashing import text_hash
 from item_embed.search import database
+from item_embed.search.conditions import Condition
 from item_embed.search.facts import facts
-from item_embed.search.filter_sql import Condition, condition
+from item_embed.search.filter_sql import condition
 from item_embed.search.items import Changes, IndexManifest, Item
+from item_embed.search.records import Record, json_text, vector_bytes
 
 _PART = 4096  # rows read or asked for at once
 
@@ -33,24 +34,6 @@ class State:
     snapshot: str | None
     floor: int
     removed: int
-
-
-@dataclass(frozen=True)
-class Record:
-    """A product as it is to be stored: its photo as a hash, since photos that are there already need not be read."""
-
-    id: str
-    title: str | None
-    category: str | None
-    product_id: str | None
-    metadata: Mapping[str, Any]
-    photo_hash: int | None
-    vector: NDArray[np.float32]
-
-    def content(self) -> bytes:
-        """A hash of all that it is."""
-        texts = [self.title, self.category, self.product_id, json_text(self.metadata), self.photo_hash]
-        return hashlib.blake2b(json.dumps(texts).encode() + _blob(self.vector), digest_size=16).digest()
 
 
 class Store:
@@ -231,7 +214,7 @@ class Store:
 
     def _replace(self, old: int | None, record: Record, content: bytes, keys: dict[str, int]) -> int:
         """Write a product; its row stays if its vector does."""
-        vector, row = _blob(record.vector), old
+        vector, row = vector_bytes(record.vector), old
         if old is not None:
             (before,) = self._connection.execute("SELECT vector FROM vectors WHERE row = ?", (old,)).fetchone()
             row = old if before == vector else None
@@ -281,15 +264,6 @@ class Store:
             part = values[start : start + _PART]
             marks = ", ".join("?" * len(part))
             yield from self._connection.execute(f"SELECT {shown} FROM {table} WHERE {column} IN ({marks})", part)
-
-
-def json_text(metadata: Mapping[str, Any]) -> str:
-    """Metadata as they are stored; TypeError if they are no JSON."""
-    return json.dumps(dict(metadata), ensure_ascii=False)
-
-
-def _blob(vector: NDArray[np.float32]) -> bytes:
-    return np.ascontiguousarray(vector, "<f4").tobytes()
 
 
 def _matrix(blobs: Sequence[bytes], dimension: int) -> NDArray[np.float32]:
