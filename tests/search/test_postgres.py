@@ -217,6 +217,17 @@ def test_bad_addresses_and_servers_that_refuse(server: Server, tmp_path: Path) -
         ProductIndex.build(Vectors(["a"], QUERY, "model", "m"), catalog, server.address("schema=guests", user="guest"))
 
 
+def test_who_may_only_read_searches_and_is_refused_a_change(server: Server, tmp_path: Path) -> None:
+    url = server.schema()
+    schema = read_address(str(one_product(tmp_path, out=url).path)).schema
+    server.execute("CREATE ROLE reader LOGIN")
+    server.execute(f"GRANT USAGE ON SCHEMA {schema} TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO reader")
+    index = ProductIndex.open(url.replace("user=postgres", "user=reader"))
+    assert [hit.id for hit in index.search_hybrid(QUERY, ["first"], 5, "model", "id is not null")[0]] == ["first"]
+    with pytest.raises(OutputError, match=r"refuses this user \(permission denied for table manifest\)"):
+        add(index, QUERY)
+
+
 def test_another_schema_version_and_damage(server: Server, tmp_path: Path) -> None:
     index = one_product(tmp_path, out=server.schema())
     schema = read_address(str(index.path)).schema

@@ -78,7 +78,9 @@ class PostgresNeighbours:
         if by_graph:
             settings = "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', %s, true)"
             self._store.database.execute(settings.encode(), [str(breadth), "relaxed_order"])  # ordered anew here
-        found = [self._one(query, k, where or _ALL, by_graph) for query in queries]
+        # A graph stops when it has as many as it is asked for. With a filter, let as many pass as it sees without.
+        wanted = 0 if not by_graph else max(k + _SPARE, 0 if where is None else breadth)
+        found = [self._one(query, k, where or _ALL, wanted) for query in queries]
         shape = (len(queries), k)
         return Nearest(*(np.array(part).reshape(shape) for part in zip(*found, strict=True))) if found else _none(k)
 
@@ -108,12 +110,12 @@ class PostgresNeighbours:
         return found == (most,)
 
     def _one(
-        self, query: NDArray[np.float32], k: int, where: Condition, by_graph: bool
+        self, query: NDArray[np.float32], k: int, where: Condition, wanted: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.uint64]]:
-        """Numbers, cosines and ties (k,) of one query."""
-        if by_graph:
+        """Numbers, cosines and ties (k,) of one query: of so many candidates of the graph, or of all if they are 0."""
+        if wanted:
             sql = _BY_GRAPH.format(where=where.sql, dimension=self._dimension)
-            candidates = self._candidates(sql, [*where.bound, query, k + _SPARE])
+            candidates = self._candidates(sql, [*where.bound, query, wanted])
             if len(candidates[0]) >= k:
                 return _ranked(query, k, *candidates)
         sql = _EXACTLY.format(where=where.sql)
