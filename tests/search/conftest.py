@@ -1,20 +1,14 @@
 """What tests of both kinds of index share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.servers import Server, postgres
+from tests.servers import Server
 
 #: Gives a place for a new index.
 Place = Callable[[str], str | Path]
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=["folder", "postgres"])
