@@ -44,6 +44,7 @@ ITEM = str(Path(sys.executable).with_name("item"))
 MAIN = [
     *("simple", "tfidf", "pixels+colours", "phash", "resnet50", "resnet50-categories", "roberta", "roberta-categories"),
     *("clip", "concatenation", "supervised", "item-local", "item", "item-agreement"),
+    *(f"whitened:{name}" for name in ("roberta", "clip", "supervised", "item-local", "item", "item-agreement")),
 ]
 TASKS = ("itm", "mlm", "mim", "gmlm", "gmim")
 
