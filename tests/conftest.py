@@ -29,4 +29,5 @@ def _unsynced() -> Iterator[None]:
     """What thousands of tests write need not survive a power cut, and the disk is slow."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr("item_embed.search.database.SYNCHRONOUS", "OFF")
         yield

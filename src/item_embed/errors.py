@@ -23,3 +23,7 @@ class ModelError(ItemError):
 
 class VectorError(ItemError):
     """Vectors or an index are missing, malformed, or come from another model."""
+
+
+class FilterError(ItemError):
+    """A filter of a search cannot be read, or names a field that no product has."""

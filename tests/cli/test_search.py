@@ -205,6 +205,48 @@ def test_index_refuses_what_exists_and_what_does_not(built: Path, catalog: Path,
     assert "does not exist" in refused("index", tmp_path / "none", catalog, "--out", tmp_path / "second")
 
 
+def test_an_update_says_what_differed(built: Path, model: Path, tmp_path: Path) -> None:
+    rows = [Row("a", "red mug", RED, metadata={"price": 4}), Row("b", "blue mug", BLUE), Row("e", "jug")]
+    write_catalog(tmp_path / "tonight", rows)
+    item("embed", model, tmp_path / "tonight", "--out", tmp_path / "tonight.parquet")
+    update = ("index", tmp_path / "tonight.parquet", tmp_path / "tonight", "--out", built, "--update")
+    assert item(*update).stdout == f"3 products in {built}: 1 added, 1 changed, 2 removed, 1 unchanged.\n"
+    again = json.loads(item(*update, "--json").stdout)
+    assert again["products"] == 3
+    assert again["changes"] == {"added": 0, "changed": 0, "unchanged": 3, "removed": 0}
+    assert found(item("search", built, "--title", "jug", "--json"))[0]["id"] == "e"
+
+
+def test_an_update_needs_an_index_of_the_same_model(built: Path, catalog: Path, tmp_path: Path) -> None:
+    vectors = tmp_path / "vectors.parquet"
+    assert "is not an index" in refused("index", vectors, catalog, "--out", tmp_path / "none", "--update")
+    (tmp_path / "other").mkdir()
+    item("embed", tmp_path / "other", catalog, "--out", tmp_path / "other.parquet")
+    assert "another model" in refused("index", tmp_path / "other.parquet", catalog, "--out", built, "--update")
+
+
+def test_a_filter_leaves_only_what_it_holds_for(built: Path) -> None:
+    where = ("search", built, "--title", "blue mug", "--json", "--where")
+    assert [hit["id"] for hit in found(item(*where, "price < 5 and category = 'Kitchen > Mugs'"))] == ["a"]
+    assert {hit["id"] for hit in found(item(*where, "not price < 5"))} == {"b", "c", "d"}
+    assert found(item(*where, 'id in ("nobody")')) == []
+
+
+def test_a_wrong_filter_is_told_before_the_model_is_loaded(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_embedder", None)
+    assert "at letter 9" in refused("search", built, "--title", "mug", "--where", "price < fifty")
+    assert "no product has prise" in refused("search", built, "--title", "mug", "--where", "prise < 50")
+
+
+def test_hybrid_finds_by_words_too(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "query.jpg").write_bytes(BLUE)
+    query = ("search", built, "--image", tmp_path / "query.jpg", "--title", "grun", "--json")
+    hits = found(item(*query, "--hybrid"))
+    assert hits[0]["id"] == "c"
+    assert hits[0]["score"] <= 2 / 61
+    assert "--title TEXT" in refused("search", built, "--image", tmp_path / "query.jpg", "--hybrid")
+
+
 @pytest.mark.parametrize(("modalities", "other"), [("title", "image"), ("image", "title")])
 def test_scores_across_modalities_are_refused(
     model: Path, catalog: Path, tmp_path: Path, modalities: str, other: str

@@ -13,8 +13,8 @@ SURFACE = {
     "pretrain": "CATALOG SETTINGS --out --config --from --exclude-groups --resume --json",
     "whiten": "MODEL CATALOG --out --power --dimensions --rows --exclude-groups --device --json",
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --precision --json",
-    "index": "VECTORS CATALOG --out --json",
-    "search": "INDEX --image --title -k --model --html --json",
+    "index": "VECTORS CATALOG --out --update --json",
+    "search": "INDEX --image --title -k --where --hybrid --model --html --json",
     "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --fine-tune "
     "--sample --by --variants --json --html --card --seed --batch-size --device",
     "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "

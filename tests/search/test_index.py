@@ -1,3 +1,4 @@
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
 from item_embed.files import OutputError
-from item_embed.search import index as index_module
+from item_embed.search import feed
 from item_embed.search.exact import search, tie_keys
 from item_embed.search.index import ProductIndex
+from item_embed.search.items import Item
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import dummy
 
-COUNT = 300  # more than two groups of items
+COUNT = 300
 
 
 @pytest.fixture(scope="module")
@@ -51,32 +53,39 @@ def test_hits_are_those_of_exact_search_with_what_the_catalogue_says(
     queries = vectors.vectors[[1, 299]]
     rows, scores = search(queries, vectors.vectors, 7, tie_keys(catalog.ids))
     found = ProductIndex.open(index.path).search(queries, 7, "dummy")
-    assert [[hit.row for hit in hits] for hits in found] == rows.tolist()
+    assert [[hit.id for hit in hits] for hits in found] == [[catalog.ids[row] for row in hits] for hits in rows]
     assert [[hit.score for hit in hits] for hits in found] == scores.tolist()
     for hit in found[0] + found[1]:
-        assert (hit.id, hit.title) == (catalog.ids[hit.row], catalog.titles[hit.row])
-        assert hit.category == catalog.categories[hit.row]
-        assert hit.metadata == {"colour": "grün", "price": hit.row}
-    assert {hit.row for hit in found[0][:2]} == {1, 251}  # the two with one title
+        row = catalog.ids.index(hit.id)
+        assert (hit.title, hit.product_id) == (catalog.titles[row], catalog.product_ids[row])
+        assert hit.category == catalog.categories[row]
+        assert hit.metadata == {"colour": "grün", "price": row}
+    assert {hit.id for hit in found[0][:2]} == {"id 1", "id 251"}  # the two with one title
 
 
-def test_photos_are_the_catalogues(index: ProductIndex, catalog: Catalog) -> None:
-    assert [index.photo(row) for row in range(COUNT)] == catalog.photos(range(COUNT))
+def test_products_and_photos_are_the_catalogues(index: ProductIndex, catalog: Catalog) -> None:
+    assert [index.photo(key) for key in catalog.ids] == catalog.photos(range(COUNT))
+    assert index.photo("nobody") is None
+    assert index.item("nobody") is None
+    expected = Item("id 8", "mug 8", None, "p8", {"colour": "grün", "price": 8}, catalog.photo(8))
+    assert index.item("id 8") == expected
+    assert index.items(["id 8", "nobody"]) == {"id 8": expected}
 
 
 def test_photos_are_right_where_building_goes_in_parts(
     catalog: Catalog, vectors: Vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "_PART_ROWS", index_module._GROUP_ROWS)
+    monkeypatch.setattr(feed, "_PART_ROWS", 128)
     told: list[tuple[int, int | None]] = []
     index = ProductIndex.build(vectors, catalog, tmp_path / "index", lambda done, total: told.append((done, total)))
-    assert [index.photo(row) for row in (0, 127, 128, 299)] == catalog.photos([0, 127, 128, 299])
+    rows = [0, 127, 128, 299]
+    assert [index.photo(catalog.ids[row]) for row in rows] == catalog.photos(rows)
     assert told == [(128, 300), (256, 300), (300, 300)]
 
 
-def test_no_more_hits_than_products(index: ProductIndex, vectors: Vectors) -> None:
+def test_no_more_hits_than_products(index: ProductIndex, catalog: Catalog, vectors: Vectors) -> None:
     hits = index.search(vectors.vectors[:1], 1000, "dummy")[0]
-    assert sorted(hit.row for hit in hits) == list(range(COUNT))
+    assert sorted(hit.id for hit in hits) == sorted(catalog.ids)
 
 
 def test_no_queries_no_hits(index: ProductIndex, vectors: Vectors) -> None:
@@ -97,12 +106,7 @@ def test_what_the_index_says_of_itself(index: ProductIndex, catalog: Catalog) ->
     assert (len(index), index.fingerprint, index.model) == (COUNT, "dummy", str(Path("model").resolve()))
     assert (index.modalities, index.manifest.modalities) == ("title", "title")
     assert index.manifest.catalog_fingerprint == catalog.fingerprint
-    assert sorted(file.name for file in index.path.iterdir()) == [
-        "items.parquet",
-        "manifest.json",
-        "ties.npy",
-        "vectors.npy",
-    ]
+    assert {file.name for file in index.path.iterdir()} - {"index.sqlite-wal", "index.sqlite-shm"} == {"index.sqlite"}
     assert [folder.name for folder in index.path.parent.iterdir()] == ["index"]  # nothing left aside
 
 
@@ -131,15 +135,6 @@ def test_queries_of_another_modality_are_refused(
             index.check_query(image=image, title=title)
 
 
-def test_ties_are_kept_not_made_anew(
-    catalog: Catalog, vectors: Vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = ProductIndex.build(vectors, catalog, tmp_path / "index").path
-    assert np.load(path / "ties.npy").tolist() == tie_keys(catalog.ids).tolist()
-    monkeypatch.setattr("item_embed.search.exact.tie_keys", None)
-    assert len(ProductIndex.open(path).search(vectors.vectors[:1], 3, "dummy")[0]) == 3
-
-
 def test_queries_of_another_dimension_are_refused(index: ProductIndex, vectors: Vectors) -> None:
     for queries in (vectors.vectors[:1, :8], vectors.vectors[0]):
         with pytest.raises(VectorError, match="16 numbers"):
@@ -151,11 +146,16 @@ def test_k_below_one_is_refused(index: ProductIndex, vectors: Vectors) -> None:
         index.search(vectors.vectors[:1], 0, "dummy")
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_queries_that_are_not_finite_are_refused(index: ProductIndex, number: float) -> None:
+    with pytest.raises(VectorError, match="not finite"):
+        index.search(np.full((1, 16), number, np.float32), 1, "dummy")
+
+
 def test_an_existing_folder_is_refused_and_left_alone(index: ProductIndex, catalog: Catalog, vectors: Vectors) -> None:
-    before = (index.path / "manifest.json").read_bytes()
     with pytest.raises(OutputError, match="exists already"):
         ProductIndex.build(vectors, catalog, index.path)
-    assert (index.path / "manifest.json").read_bytes() == before
+    assert len(ProductIndex.open(index.path)) == COUNT
 
 
 def test_vectors_of_another_catalogue_are_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path) -> None:
@@ -176,30 +176,47 @@ def test_a_failed_build_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("broken", ["manifest.json", "vectors.npy", "ties.npy", "items.parquet"])
-@pytest.mark.parametrize("how", ["missing", "garbage", "empty"])
-def test_a_damaged_index_is_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path, broken: str, how: str) -> None:
+def test_a_scan_gives_every_vector_once_block_by_block(index: ProductIndex, catalog: Catalog, vectors: Vectors) -> None:
+    blocks = list(index.scan(128))
+    assert [len(ids) for ids, _ in blocks] == [128, 128, 44]
+    assert [key for ids, _ in blocks for key in ids] == catalog.ids
+    assert np.array_equal(np.concatenate([part for _, part in blocks]), vectors.vectors)
+
+
+def test_a_scan_shows_one_state_while_others_write(catalog: Catalog, vectors: Vectors, tmp_path: Path) -> None:
     index = ProductIndex.build(vectors, catalog, tmp_path / "index")
-    file = index.path / broken
+    blocks = index.scan(100)
+    seen = next(blocks)[0]
+    index.delete(catalog.ids[200:])
+    seen += [key for ids, _ in blocks for key in ids]
+    assert seen == catalog.ids
+    assert len(index) == 200
+
+
+@pytest.mark.parametrize("how", ["missing", "garbage", "empty", "cut"])
+def test_a_damaged_index_is_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path, how: str) -> None:
+    index = ProductIndex.build(vectors, catalog, tmp_path / "index")
+    index.close()
+    file = index.path / "index.sqlite"
     if how == "missing":
         file.unlink()
     else:
-        file.write_bytes(b"garbage \xff" if how == "garbage" else b"")
+        whole = file.read_bytes()
+        file.write_bytes({"garbage": b"garbage \xff" * 1000, "empty": b"", "cut": whole[:9000]}[how])
     with pytest.raises(VectorError, match="item index"):
-        ProductIndex.open(index.path)
-
-
-@pytest.mark.parametrize("file", ["vectors.npy", "ties.npy"])
-def test_files_that_disagree_are_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path, file: str) -> None:
-    index = ProductIndex.build(vectors, catalog, tmp_path / "index")
-    np.save(index.path / file, np.load(index.path / file)[:-1])
-    with pytest.raises(VectorError, match="disagree"):
-        ProductIndex.open(index.path)
+        ProductIndex.open(index.path).search(vectors.vectors[:1], 1, "dummy")
 
 
 def test_another_schema_version_is_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path) -> None:
     index = ProductIndex.build(vectors, catalog, tmp_path / "index")
-    newer = index.manifest.model_copy(update={"schema_version": 99})
-    (index.path / "manifest.json").write_text(newer.model_dump_json(), encoding="utf8")
-    with pytest.raises(VectorError, match="schema version 99"):
+    with sqlite3.connect(index.path / "index.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(VectorError, match=r"schema version 99.* build it again with `item index`"):
         ProductIndex.open(index.path)
+
+
+def test_an_index_of_arrays_as_it_was_is_to_be_built_again(tmp_path: Path) -> None:
+    for name in ("manifest.json", "vectors.npy", "ties.npy", "items.parquet"):
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(VectorError, match=r"schema version 2.* build it again with `item index`"):
+        ProductIndex.open(tmp_path)

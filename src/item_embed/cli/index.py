@@ -13,28 +13,42 @@ def command(
     vectors: Annotated[Path, typer.Argument(help="Vectors made by `item embed`.")],
     catalog: Annotated[Path, typer.Argument(help="The catalogue they were made from.")],
     *,
-    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist, unless with --update.")],
+    update: Annotated[
+        bool, typer.Option("--update", help="Bring the index in --out up to date, writing only what differs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Build the index of a catalogue from its vectors."""
+    """Build the index of a catalogue from its vectors, or bring one up to date."""
+    from dataclasses import asdict
+
     from item_embed.catalog.store import Catalog
     from item_embed.embedding.vectors import read_vectors
     from item_embed.files import check_output
     from item_embed.search.index import ProductIndex
 
-    check_output(out)
+    if not update:
+        check_output(out)
+    index = ProductIndex.open(out) if update else None  # before the reading of the vectors
     with progress("indexing") as on_progress:
-        index = ProductIndex.build(read_vectors(vectors), Catalog(catalog), out, on_progress)
+        if index is None:
+            index, changes = ProductIndex.build(read_vectors(vectors), Catalog(catalog), out, on_progress), None
+        else:
+            changes = index.update(read_vectors(vectors), Catalog(catalog), on_progress)
     if as_json:
-        print_json(
-            {
-                "out": str(out),
-                "products": len(index),
-                "dimension": index.manifest.dimension,
-                "modalities": index.modalities,
-                "model": index.model,
-                "fingerprint": index.fingerprint,
-            }
+        shown = {
+            "out": str(out),
+            "products": len(index),
+            "dimension": index.manifest.dimension,
+            "modalities": index.modalities,
+            "model": index.model,
+            "fingerprint": index.fingerprint,
+        }
+        print_json(shown | ({"changes": asdict(changes)} if changes else {}))
+    elif changes:
+        print(
+            f"{number_of(len(index), 'product')} in {out}: {changes.added:,} added, {changes.changed:,} changed, "
+            f"{changes.removed:,} removed, {changes.unchanged:,} unchanged."
         )
     else:
         print(f"{number_of(len(index), 'product')} in {out}.")

@@ -10,7 +10,9 @@ from item_embed.embedding.seen import seen_title
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:
-    from item_embed.search.index import Hit, ProductIndex
+    from item_embed.embedding.embedder import Embedder
+    from item_embed.search.index import ProductIndex
+    from item_embed.search.items import Hit
 
 
 def command(
@@ -19,6 +21,10 @@ def command(
     image: Annotated[Path | None, typer.Option(help="Photo to look for.")] = None,
     title: Annotated[str | None, typer.Option(help="Title to look for.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many products to show.")] = 10,
+    where: Annotated[
+        str | None, typer.Option(help="Only products for which this holds: 'category = \"Shoes\" and price < 50'.")
+    ] = None,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Join the ranking by vector with one by words.")] = False,
     model: Annotated[
         Path | None,
         typer.Option(help="The model's folder, if it is no longer where it was when the vectors were made."),
@@ -33,11 +39,20 @@ def command(
     title = seen_title(title)
     if image is None and title is None:
         raise ConfigError("there is nothing to look for; give --image FILE, --title TEXT, or both.")
+    if hybrid and title is None:
+        raise ConfigError("--hybrid compares words and there are none; give --title TEXT.")
     check_page(html)
     products = ProductIndex.open(index)
     products.check_query(image=image is not None, title=title is not None)
+    if where is not None:
+        products.check_filter(where)
     photo = _read_photo(image) if image else None
-    hits = _nearest(products, photo, title, k, model)
+    embedder = _embedder(products, model)
+    vectors = embedder.embed(images=[photo], titles=[title])
+    if hybrid:
+        hits = products.search_hybrid(vectors, [title or ""], k, embedder.fingerprint, where)[0]
+    else:
+        hits = products.search(vectors, k, embedder.fingerprint, where)[0]
     if as_json:
         shown = ("id", "score", "title", "category", "metadata")
         query = {"image": str(image) if image else None, "title": title}
@@ -66,9 +81,7 @@ def _read_photo(path: Path) -> bytes:
         raise PhotoError(f"the photo {path} cannot be used ({reason}); give another --image.") from None
 
 
-def _nearest(
-    products: "ProductIndex", photo: bytes | None, title: str | None, k: int, model: Path | None
-) -> "list[Hit]":
+def _embedder(products: "ProductIndex", model: Path | None) -> "Embedder":
     from item_embed.embedding.embedder import Embedder
     from item_embed.errors import VectorError
 
@@ -76,16 +89,14 @@ def _nearest(
     if not folder.exists():
         mend = "check --model" if model else "name its folder with --model"
         raise VectorError(f"the model that made these vectors is not at {folder}; {mend}.")
-    embedder = Embedder.from_pretrained(folder)
-    query = embedder.embed(images=[photo], titles=[title])
-    return products.search(query, k, embedder.fingerprint)[0]
+    return Embedder.from_pretrained(folder)
 
 
 def _write_page(path: Path, products: "ProductIndex", hits: "list[Hit]", heading: str, photo: bytes | None) -> None:
     from item_embed.files import whole_file
     from item_embed.search.page import PageHit, PageQuery, page, render_queries
 
-    found = [PageHit(hit.title or "", products.photo(hit.row), hit.score, hit.category or "") for hit in hits]
+    found = [PageHit(hit.title or "", products.photo(hit.id), hit.score, hit.category or "") for hit in hits]
     query = PageQuery(heading, photo, found, note=f"The nearest {len(found)} of {number_of(len(products), 'product')}")
     with whole_file(path) as aside:
         aside.write_text(page("Nearest products", render_queries([query])), encoding="utf8")

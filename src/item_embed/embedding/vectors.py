@@ -4,7 +4,7 @@ Columns `id` (string) and `vector` (fixed-size list of float32), so that a vecto
 the model's fingerprint and path, and what it saw of the products, lie in the schema's metadata.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -79,7 +79,7 @@ def write_vectors(path: str | Path, vectors: Vectors | Iterable[Vectors]) -> Non
         for part in chain([first], parts):
             if len(part.ids) != len(part.vectors):
                 raise VectorError(f"{len(part.ids)} ids cannot name {len(part.vectors)} vectors; give one id for each.")
-            _check_values(part.vectors, part.ids, f"what is to become {path}", "check the model")
+            check_vectors(part.vectors, part.ids, f"what is to become {path}", "check the model")
             flat = pa.array(np.ascontiguousarray(part.vectors, np.float32).ravel())
             lists = pa.FixedSizeListArray.from_arrays(flat, first.dimension)
             table = pa.table([pa.array(part.ids, pa.string()), lists], schema=writer.schema)
@@ -120,7 +120,7 @@ def read_vectors(path: str | Path) -> Vectors:
         raise VectorError(f"{path} has {table['id'].null_count} rows without an id; {_AGAIN}.")
     ids = table["id"].cast(pa.string()).to_pylist()
     vectors = _matrix(table["vector"], path)
-    _check_values(vectors, ids, str(path), _AGAIN)
+    check_vectors(vectors, ids, str(path), _AGAIN)
     fingerprint, model = metadata[_FINGERPRINT].decode(), metadata[_MODEL].decode()
     return Vectors(ids, vectors, fingerprint, model, cast("Modalities", modalities))
 
@@ -153,7 +153,18 @@ def _matrix(column: pa.ChunkedArray, path: Path) -> NDArray[np.float32]:
     return values.reshape(len(lists), int(sizes[0]) if len(sizes) else 0)
 
 
-def _check_values(vectors: NDArray[np.float32], ids: list[str], name: str, mend: str) -> None:
+def check_vectors(vectors: NDArray[np.float32], ids: Sequence[str], name: str, mend: str) -> None:
+    """Refuse vectors that are not finite, or not of length 1 or 0.
+
+    Args:
+        vectors: (n, d).
+        ids: the id of each of them.
+        name: what holds them, for the sentence.
+        mend: what to do about it, for the sentence.
+
+    Raises:
+        VectorError: naming the first.
+    """
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     endless = np.flatnonzero(~np.isfinite(lengths))
     if len(endless):

@@ -66,6 +66,7 @@ def search(
     ties: NDArray[np.uint64],
     excluded: NDArray[np.int64] | None = None,
     *,
+    allowed: NDArray[np.bool_] | None = None,
     block: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k rows of `vectors` with the highest cosine to every query, ordered as by `top_k`.
@@ -80,6 +81,7 @@ def search(
         k: how many rows each query gets.
         ties: (N,) keys of the rows, from `tie_keys`.
         excluded: (Q,) the one row that each query may not find, or -1.
+        allowed: (N,) the rows that may be found at all; by default all.
         block: queries scored at once; by default so many that their scores take about 64 MB.
 
     Returns:
@@ -95,10 +97,44 @@ def search(
     rows, best = _nothing_found(len(queries), k)
     for start in range(0, len(queries), block):
         rough = queries[start : start + block] @ vectors.T
+        if allowed is not None:
+            rough[:, ~allowed] = -np.inf
         edges = _kth_best(rough, k if excluded is None else k + 1) - np.float32(_MARGIN)
         for query, edge in enumerate(edges, start):
             found = _at_least(rough[query - start], edge, None if excluded is None else excluded[query])
             _place(rows[query], best[query], found, _dots(vectors, found, queries[query]), ties)
+    return rows, best
+
+
+def rank(
+    queries: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    candidates: NDArray[np.int64],
+    k: int,
+    ties: NDArray[np.uint64],
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Of some rows for every query the k best, scored and ordered as by `search`.
+
+    Args:
+        queries: (Q, d) unit vectors.
+        vectors: (N, d) unit vectors, in memory or memory-mapped.
+        candidates: (Q, c) rows, each at most once for a query, or -1.
+        k: how many rows each query gets.
+        ties: (N,) keys of the rows, from `tie_keys`.
+
+    Returns:
+        Rows (Q, k) and cosines (Q, k); -1 and `-inf` where there are fewer than k candidates.
+
+    Example:
+        >>> vectors = np.eye(3, dtype=np.float32)
+        >>> rows, _ = rank(vectors[:1], vectors, np.array([[2, 0, -1]]), 1, tie_keys(["a", "b", "c"]))
+        >>> int(rows[0, 0])
+        0
+    """
+    rows, best = _nothing_found(len(queries), k)
+    for query, named in enumerate(candidates):
+        found = np.sort(named[named >= 0])
+        _place(rows[query], best[query], found, _dots(vectors, found, queries[query]), ties)
     return rows, best
 
 

@@ -1,78 +1,43 @@
-"""`ProductIndex`: products and their vectors in one folder, searched by vector.
+"""`ProductIndex`: products and their vectors in one folder, searched by vector, by filter and by words.
 
-INDEX/manifest.json     counts, the model and what it saw, the catalogue it was made from
-INDEX/vectors.npy       (n, d) float32, in the catalogue's order, memory-mapped when opened
-INDEX/ties.npy          (n,) uint64, the keys that order equal scores, memory-mapped too
-INDEX/items.parquet     what is shown of each product, `ITEM_SCHEMA`
+INDEX/index.sqlite    the truth (`database.py`), with `-wal` and `-shm` beside it while it is in use
+INDEX/snapshot-N/     of a large index only: the graph that makes its search fast (`snapshot.py`), derived
 """
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from threading import RLock
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.seen import Modalities
-from item_embed.embedding.vectors import Vectors
+from item_embed.embedding.vectors import Vectors, check_vectors
 from item_embed.errors import VectorError
 from item_embed.files import check_output, whole_folder
+from item_embed.hashing import text_hash
 from item_embed.progress import OnProgress, silent
-from item_embed.search import exact
+from item_embed.search import database
+from item_embed.search.feed import CatalogFeed
+from item_embed.search.fusion import reciprocal_ranks
+from item_embed.search.items import Changes, Hit, Item
+from item_embed.search.nearest import NearestRows
+from item_embed.search.store import Record, Store, json_text
 
-SCHEMA_VERSION = 2
-ITEM_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("title", pa.string()),
-        pa.field("category", pa.string()),
-        pa.field("product_id", pa.string()),
-        pa.field("metadata", pa.string(), nullable=False),  # a JSON object
-        pa.field("image", pa.binary()),
-    ]
-)
-
-_SHOWN = ["id", "title", "category", "metadata"]
-_GROUP_ROWS = 128  # a hit costs the reading of its group, so groups are small
-_PART_ROWS = 4096  # rows whose photos are in memory at once while building
-
-
-class IndexManifest(BaseModel):
-    """What `manifest.json` holds."""
-
-    schema_version: int = SCHEMA_VERSION
-    count: int
-    dimension: int
-    fingerprint: str
-    model: str
-    modalities: Modalities
-    catalog: str
-    catalog_fingerprint: str
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A product that was found; `score` is the cosine, `row` its number in the index and in the catalogue."""
-
-    id: str
-    score: float
-    title: str | None
-    category: str | None
-    metadata: dict[str, Any]
-    row: int
+_DEPTH = 100  # places of each ranking that a hybrid search joins, at least
 
 
 class ProductIndex:
-    """Products that can be found by vector; `build` makes one on disk, `open` opens it.
+    """Products that can be found by vector; `build` makes an index on disk, `open` opens one.
+
+    Several processes may search while one changes it. What a change says it did survives whatever happens next, and is
+    seen by the next search of everybody. One object may be used by several threads, one at a time.
 
     Args:
         path: a folder written by `build`.
+        timeout: how long a change waits for another process that writes, seconds.
 
     Raises:
         VectorError: when the folder is no index, is damaged, or is of another schema version.
@@ -83,19 +48,21 @@ class ProductIndex:
         >>> hits = index.search(query, k=10, fingerprint=embedder.fingerprint)[0]  # doctest: +SKIP
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, timeout: float = 30) -> None:
         self.path = Path(path)
-        self.manifest = _read_manifest(self.path)
+        self._start(Store(self.path, database.connect(self.path, timeout), self.path))
+
+    def _start(self, store: Store) -> None:
+        self._store = store
+        self._lock = RLock()
         try:
-            self._vectors = np.load(self.path / "vectors.npy", mmap_mode="r", allow_pickle=False)
-            self._ties = np.load(self.path / "ties.npy", mmap_mode="r", allow_pickle=False)
-            self._items = pq.ParquetFile(self.path / "items.parquet", memory_map=True)
-        except (OSError, EOFError, ValueError, pa.ArrowInvalid):
-            raise VectorError(f"{self.path} is damaged or incomplete; build it again with `item index`.") from None
-        expected = (self.manifest.count, self.manifest.dimension)
-        rows = {self._items.metadata.num_rows, *self._ties.shape, len(self)}
-        if self._vectors.shape != expected or len(rows) > 1:
-            raise VectorError(f"the files of {self.path} disagree with its manifest; build it again with `item index`.")
+            with store.reading():
+                self.manifest = store.manifest()
+                self._nearest = NearestRows(store, self.manifest.dimension)
+                self._nearest.catch_up()
+        except BaseException:
+            store.close()
+            raise
 
     @classmethod
     def open(cls, path: str | Path) -> "ProductIndex":
@@ -112,7 +79,7 @@ class ProductIndex:
             vectors: one vector for each row of the catalogue, in any order.
             catalog: where titles, categories and photos come from.
             out: the folder to write; it must not exist.
-            on_progress: told of the rows written and of their total.
+            on_progress: told of the rows written and of their total, then of those in the graph where one is made.
 
         Returns:
             The new index, open.
@@ -122,28 +89,111 @@ class ProductIndex:
             OutputError: when `out` exists or cannot be written.
         """
         check_output(out)
-        ordered = _in_catalog_order(vectors, catalog)
-        manifest = IndexManifest(
-            count=len(catalog),
-            dimension=vectors.dimension,
-            fingerprint=vectors.fingerprint,
-            model=vectors.model,
-            modalities=vectors.modalities,
-            catalog=str(catalog.path.resolve()),
-            catalog_fingerprint=catalog.fingerprint,
-        )
+        feed = CatalogFeed(vectors, catalog)
         with whole_folder(out) as aside:
-            np.save(aside / "vectors.npy", ordered)
-            np.save(aside / "ties.npy", exact.tie_keys(catalog.ids))
-            _write_items(aside / "items.parquet", catalog, on_progress)
-            (aside / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf8")
+            index = cls.__new__(cls)
+            index.path = aside
+            store = Store(aside, database.create(aside, Path(out)), Path(out))
+            with store.writing():
+                store.write_manifest(feed.manifest)
+            index._start(store)
+            try:
+                index._take(feed, on_progress)
+            finally:
+                index.close()
         return cls(out)
 
+    def update(self, vectors: Vectors, catalog: Catalog, on_progress: OnProgress = silent) -> Changes:
+        """Make the index that of a catalogue, writing only what differs: all of it or nothing.
+
+        A product is compared by a hash of its title, category, product, metadata, photo and vector. The photo of an
+        unchanged one is not read.
+
+        Args:
+            vectors: one vector for each row of the catalogue, in any order, by the index's model.
+            catalog: what the index is to hold; products that are not in it are removed.
+            on_progress: told of the rows compared and of their total.
+
+        Returns:
+            How many products were added, changed and removed, and how many are as they were.
+
+        Raises:
+            VectorError: when the vectors come from another model, or their ids and the catalogue's differ.
+            OutputError: when another process writes, or the disk is full.
+        """
+        feed = CatalogFeed(vectors, catalog)
+        self._check_model(vectors.fingerprint, "the vectors come")
+        if vectors.modalities != self.modalities:
+            raise VectorError(
+                f"the vectors were made with --modalities {vectors.modalities}, those of {self.path} with "
+                f"{self.modalities}; embed with {self.modalities}, or build another index."
+            )
+        return self._take(feed, on_progress)
+
+    def upsert(self, items: Sequence[Item], vectors: NDArray[np.float32], fingerprint: str) -> Changes:
+        """Add products, or replace those of the same ids: all or nothing, and on the disk when this returns.
+
+        Args:
+            items: products of different ids.
+            vectors: (n, d), each of length 1 or 0.
+            fingerprint: the fingerprint of the model that made the vectors.
+
+        Returns:
+            How many products were added, changed, or there already as they should be.
+
+        Raises:
+            VectorError: when vectors come from another model, have another dimension or are not finite, an id comes
+                twice, or metadata are no JSON.
+            OutputError: when another process writes, or the disk is full.
+
+        Example:
+            >>> vector = embedder.embed(titles=["red mug"])                                # doctest: +SKIP
+            >>> index.upsert([Item("a1", "red mug")], vector, embedder.fingerprint)        # doctest: +SKIP
+            Changes(added=1, changed=0, unchanged=0, removed=0)
+        """
+        self._check_model(fingerprint, "the vectors come")
+        records = _records(items, self._matrix(vectors, "vectors"))
+        photos = [item.photo for item in items]
+        with self._lock:
+            with self._store.writing():
+                changes = self._store.put(records, lambda places: [photos[place] for place in places])
+            self._nearest.fold()
+        return changes
+
+    def delete(self, ids: Sequence[str]) -> Changes:
+        """Remove products: all or nothing, and on the disk when this returns.
+
+        Args:
+            ids: of the products; those that are not there are left alone.
+
+        Returns:
+            How many were there and are removed.
+
+        Raises:
+            OutputError: when another process writes, or the disk is full.
+        """
+        with self._lock:
+            with self._store.writing():
+                changes = self._store.remove(list(dict.fromkeys(ids)))
+            self._nearest.fold()
+        return changes
+
     def __len__(self) -> int:
-        return self.manifest.count
+        with self._in_step():
+            return len(self._nearest)
 
     def __repr__(self) -> str:
         return f"ProductIndex({str(self.path)!r}, products={len(self)})"
+
+    def __enter__(self) -> "ProductIndex":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._store.close()
 
     @property
     def fingerprint(self) -> str:
@@ -180,103 +230,178 @@ class ProductIndex:
                 "only, or embed with --modalities both and index again."
             )
 
-    def search(self, queries: NDArray[np.float32], k: int, fingerprint: str) -> list[list[Hit]]:
+    def check_filter(self, where: str) -> None:
+        """Refuse a filter that cannot be read, or names a field that no product has.
+
+        Raises:
+            FilterError: saying what is wrong, and at which letter.
+        """
+        with self._in_step():
+            self._store.condition(where)
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, fingerprint: str, where: str | None = None
+    ) -> list[list[Hit]]:
         """The k products nearest to every query by cosine; equal scores by a fixed hash of the ids.
+
+        A small index is searched exactly, and so is what passes a narrow filter. Otherwise a graph names candidates,
+        which are scored and ordered exactly.
 
         Args:
             queries: (Q, d) unit vectors.
-            k: how many products to find; fewer come back when the index holds fewer.
+            k: how many products to find; fewer come back only when fewer pass.
             fingerprint: the fingerprint of the model that made the queries.
+            where: a filter in the grammar of `filters.py`, as `category = "Shoes" and price < 50`.
 
         Returns:
             The hits of each query, best first.
 
         Raises:
-            VectorError: when the queries come from another model or have another dimension, or k is below 1.
+            VectorError: when the queries come from another model, have another dimension or are not finite, or k is
+                below 1.
+            FilterError: when the filter cannot be read, or names a field that no product has.
         """
+        queries = self._check_query(queries, k, fingerprint)
+        with self._in_step():
+            condition = self._store.condition(where) if where is not None else None
+            among = self._store.rows_where(condition) if condition else None
+            rows, cosines, _ = self._nearest.search(queries, min(k, max(1, len(self._nearest))), among)
+            return self._hits(
+                [dict(zip(r[r >= 0].tolist(), c.tolist(), strict=False)) for r, c in zip(rows, cosines, strict=True)]
+            )
+
+    def search_hybrid(
+        self,
+        queries: NDArray[np.float32],
+        titles: Sequence[str],
+        k: int,
+        fingerprint: str,
+        where: str | None = None,
+    ) -> list[list[Hit]]:
+        """The k products that are best by vector and by words of the title together.
+
+        The ranking by cosine and that by BM25 are joined by reciprocal rank fusion (`fusion.py`), whose score a hit
+        has; equal scores by cosine, products that only the words found last.
+
+        Args:
+            queries: (Q, d) unit vectors.
+            titles: the words of every query.
+            k: how many products to find; fewer come back only when fewer pass.
+            fingerprint: the fingerprint of the model that made the queries.
+            where: a filter, as of `search`.
+
+        Raises:
+            VectorError: as `search` does, or when there is not one title for each query.
+            FilterError: as `search` does.
+        """
+        queries = self._check_query(queries, k, fingerprint)
+        if len(titles) != len(queries):
+            raise VectorError(f"{len(titles)} titles cannot go with {len(queries)} queries; give one for each.")
+        with self._in_step():
+            depth = min(max(k, _DEPTH), max(1, len(self._nearest)))
+            condition = self._store.condition(where) if where is not None else None
+            among = self._store.rows_where(condition) if condition else None
+            found = self._nearest.search(queries, depth, among).rows
+            scores = []
+            for title, rows in zip(titles, found, strict=True):
+                words = self._store.rows_by_title(title, depth, condition)
+                fused = reciprocal_ranks([rows[rows >= 0].tolist(), words.tolist()])
+                best = sorted(fused, key=fused.__getitem__, reverse=True)[:k]  # stable: equal ones as they were met
+                scores.append({row: fused[row] for row in best})
+            return self._hits(scores)
+
+    def item(self, key: str) -> Item | None:
+        """The product with an id, whole, or None."""
+        return self.items([key]).get(key)
+
+    def items(self, ids: Sequence[str]) -> dict[str, Item]:
+        """Products by id, whole; those that are not there are left out."""
+        with self._in_step():
+            return self._store.items(ids)
+
+    def photo(self, key: str) -> bytes | None:
+        """The encoded photo (JPEG or WebP) of the product with an id, or None."""
+        with self._in_step():
+            return self._store.photo(key)
+
+    def scan(self, block: int = 8192) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """Yield all products in a stable order, one block in memory at a time, as they were when it began.
+
+        Args:
+            block: how many products at once.
+
+        Yields:
+            Ids and vectors (b, d), b at most `block`: those changed longest ago first.
+        """
+        return self._store.scan(block, self.manifest.dimension)
+
+    @contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """See one state of the store, and have in memory what belongs to it."""
+        with self._lock, self._store.reading():
+            self._nearest.catch_up()
+            yield
+
+    def _take(self, feed: CatalogFeed, on_progress: OnProgress) -> Changes:
+        changes = Changes()
+        with self._lock:
+            with self._store.writing():
+                for records, photos in feed.parts():
+                    changes += self._store.put(records, photos)
+                    on_progress(changes.added + changes.changed + changes.unchanged, len(feed))
+                changes += self._store.remove(feed.lacking(self._store.ids()))
+                self._store.write_manifest(feed.manifest)
+            self.manifest = feed.manifest
+            self._nearest.fold(on_progress)
+        return changes
+
+    def _hits(self, scores: list[dict[int, float]]) -> list[list[Hit]]:
+        """What is shown of the rows that each query found, in their order."""
+        shown = self._store.shown({row for found in scores for row in found})
+        return [[Hit(score=score, **shown[row]) for row, score in found.items()] for found in scores]
+
+    def _check_model(self, fingerprint: str, who: str) -> None:
         if fingerprint != self.fingerprint:
             raise VectorError(
-                f"the query comes from another model ({fingerprint[:12]}) than the vectors of {self.path} "
+                f"{who} from another model ({fingerprint[:12]}) than the vectors of {self.path} "
                 f"({self.fingerprint[:12]}, {self.model}); use that model, or embed and index again."
             )
-        if queries.ndim != 2 or queries.shape[1] != self.manifest.dimension:
-            raise VectorError(
-                f"queries of shape {queries.shape} do not fit {self.path}, whose vectors have "
-                f"{self.manifest.dimension} numbers; give an array (queries, {self.manifest.dimension})."
-            )
+
+    def _check_query(self, queries: NDArray[np.float32], k: int, fingerprint: str) -> NDArray[np.float32]:
+        self._check_model(fingerprint, "the query comes")
+        matrix = self._matrix(queries, "queries")
+        if not np.isfinite(matrix).all():
+            raise VectorError("a query has numbers that are not finite; check the model that made it.")
         if k < 1:
             raise VectorError(f"k must be at least 1, not {k}.")
-        rows, scores = exact.search(queries, self._vectors, min(k, max(1, len(self))), self._ties)
-        items = self._read(rows[rows >= 0].tolist())
-        return [
-            [Hit(score=float(s), row=int(r), **items[int(r)]) for r, s in zip(*found, strict=True) if r >= 0]
-            for found in zip(rows, scores, strict=True)
-        ]
+        return matrix
 
-    def photo(self, row: int) -> bytes | None:
-        """The encoded photo (JPEG or WebP) of one row, or None."""
-        group, place = divmod(row, _GROUP_ROWS)
-        photo: bytes | None = self._items.read_row_group(group, columns=["image"]).column(0)[place].as_py()
-        return photo
-
-    def _read(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """What `Hit` shows of each of these rows; every group is read once."""
-        items: dict[int, dict[str, Any]] = {}
-        by_group: dict[int, set[int]] = {}
-        for row in rows:
-            by_group.setdefault(row // _GROUP_ROWS, set()).add(row)
-        for group, members in by_group.items():
-            table = self._items.read_row_group(group, columns=_SHOWN)
-            for row in members:
-                item = table.slice(row - group * _GROUP_ROWS, 1).to_pylist()[0]
-                items[row] = item | {"metadata": json.loads(item["metadata"])}
-        return items
-
-
-def _read_manifest(path: Path) -> IndexManifest:
-    file = path / "manifest.json"
-    if not file.is_file():
-        raise VectorError(f"{path} is not an index: it has no manifest.json; make one with `item index`.")
-    try:
-        found = json.loads(file.read_text(encoding="utf8"))
-        version = found.get("schema_version")
-        if version != SCHEMA_VERSION:
+    def _matrix(self, vectors: NDArray[np.float32], what: str) -> NDArray[np.float32]:
+        if vectors.ndim != 2 or vectors.shape[1] != self.manifest.dimension:
             raise VectorError(
-                f"{path} has schema version {version}, this item-embed reads {SCHEMA_VERSION}; "
-                "build it again with `item index`."
+                f"{what} of shape {vectors.shape} do not fit {self.path}, whose vectors have "
+                f"{self.manifest.dimension} numbers; give an array ({what}, {self.manifest.dimension})."
             )
-        return IndexManifest.model_validate(found)
-    except (ValueError, AttributeError):  # of JSON, of UTF-8, of pydantic; no object
-        raise VectorError(f"{file} is not the manifest of an index, or is damaged; see `item index`.") from None
+        return np.asarray(vectors, np.float32)
 
 
-def _in_catalog_order(vectors: Vectors, catalog: Catalog) -> NDArray[np.float32]:
-    if vectors.ids == catalog.ids:
-        return vectors.vectors
-    place = {key: row for row, key in enumerate(vectors.ids)}
-    lacking = sum(key not in place for key in catalog.ids)
-    foreign = len(place.keys() - set(catalog.ids))
-    repeated = len(vectors) - len(place)
-    if lacking or foreign or repeated:
+def _records(items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Record]:
+    ids = [item.id for item in items]
+    if len(ids) != len(vectors):
+        raise VectorError(f"{len(ids)} products cannot have {len(vectors)} vectors; give one for each.")
+    if len(set(ids)) < len(ids):
+        twice = next(key for place, key in enumerate(ids) if key in ids[:place])
+        raise VectorError(f"the id {twice!r} comes twice; give each product once.")
+    check_vectors(vectors, ids, "what is to be indexed", "check the model")
+    return [_record(item, vector) for item, vector in zip(items, vectors, strict=True)]
+
+
+def _record(item: Item, vector: NDArray[np.float32]) -> Record:
+    texts = item.id, item.title, item.category, item.product_id
+    try:
+        "".join(text or "" for text in (*texts, json_text(item.metadata))).encode()
+    except (TypeError, UnicodeEncodeError) as error:
         raise VectorError(
-            f"the vectors are not those of {catalog.path}: {lacking} of its {len(catalog)} rows lack one, "
-            f"{foreign} vectors have an id that it does not know, {repeated} repeat an id; "
-            "embed this catalogue again with `item embed`."
-        )
-    return vectors.vectors[[place[key] for key in catalog.ids]]
-
-
-def _write_items(path: Path, catalog: Catalog, on_progress: OnProgress) -> None:
-    with pq.ParquetWriter(path, ITEM_SCHEMA, compression="zstd", write_statistics=False) as writer:
-        for start in range(0, len(catalog), _PART_ROWS):
-            rows = range(start, min(start + _PART_ROWS, len(catalog)))
-            columns = {
-                "id": catalog.ids[start : rows.stop],
-                "title": catalog.titles[start : rows.stop],
-                "category": catalog.categories[start : rows.stop],
-                "product_id": catalog.product_ids[start : rows.stop],
-                "metadata": [json.dumps(catalog.metadata(row), ensure_ascii=False) for row in rows],
-                "image": catalog.photos(rows),
-            }
-            writer.write_table(pa.table(columns, schema=ITEM_SCHEMA), row_group_size=_GROUP_ROWS)
-            on_progress(rows.stop, len(catalog))
+            f"the product {item.id!r} cannot be stored ({error}); texts must be texts, and metadata must be JSON."
+        ) from None
+    return Record(*texts, item.metadata, None if item.photo is None else text_hash(item.photo), vector)

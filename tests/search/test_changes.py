@@ -1,0 +1,237 @@
+"""Products added, changed and removed: seen at once, by everybody, and there after the process has gone."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from item_embed.catalog.store import Catalog
+from item_embed.embedding.bulk import embed_catalog
+from item_embed.embedding.vectors import Vectors
+from item_embed.errors import VectorError
+from item_embed.search.index import ProductIndex
+from item_embed.search.items import Changes, Hit, Item
+from tests.catalogs import Row, photo, write_catalog
+from tests.embedders import dummy
+from tests.search.made import add, graph_soon, one_product, unit
+
+RED, BLUE = photo((200, 0, 0)), photo((0, 0, 200))
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> ProductIndex:
+    return one_product(tmp_path)
+
+
+def ids(hits: list[Hit]) -> list[str]:
+    return [hit.id for hit in hits]
+
+
+def test_what_is_added_is_found_at_once_here_and_elsewhere(index: ProductIndex) -> None:
+    other = ProductIndex.open(index.path)
+    query = np.eye(8, dtype=np.float32)[1:2]
+    assert ids(other.search(query, 5, "model")[0]) == ["first"]
+    new = Item("new", "red mug", "Mugs", "p1", {"price": 5}, RED)
+    assert index.upsert([new], query, "model") == Changes(added=1)
+    for reader in (index, other, ProductIndex.open(index.path)):
+        assert reader.search(query, 5, "model")[0][0] == Hit("new", 1.0, "red mug", "Mugs", "p1", {"price": 5})
+        assert reader.item("new") == new
+        assert len(reader) == 2
+
+
+def test_what_is_changed_is_changed_whole(index: ProductIndex) -> None:
+    east, north = np.eye(8, dtype=np.float32)[:2]
+    index.upsert([Item("a", "red mug", "Mugs", metadata={"price": 5, "size": "S"}, photo=RED)], east[None], "model")
+    changed = Item("a", "blue cup", None, "p", {"price": 7}, BLUE)
+    assert index.upsert([changed], north[None], "model") == Changes(changed=1)
+    assert index.item("a") == changed
+    assert ids(index.search(north[None], 1, "model")[0]) == ["a"]
+    for where, there in (("price = 5", []), ("price = 7", ["a"]), ("size is not null", []), ('category = "Mugs"', [])):
+        assert ids(index.search(east[None], 5, "model", where)[0]) == there
+    for title, first in (("red", "first"), ("cup", "a")):  # the words too
+        assert index.search_hybrid(east[None], [title], 1, "model")[0][0].id == first
+
+
+@pytest.mark.parametrize("new", [None, BLUE])
+def test_a_photo_is_changed_or_goes_while_the_vector_stays(index: ProductIndex, new: bytes | None) -> None:
+    vector = np.eye(1, 8, dtype=np.float32)
+    index.upsert([Item("a", "mug", photo=RED)], vector, "model")
+    assert index.upsert([Item("a", "mug", photo=new)], vector, "model") == Changes(changed=1)
+    assert index.photo("a") == new
+
+
+def test_a_photo_stays_while_the_vector_changes(index: ProductIndex) -> None:
+    vectors = np.eye(2, 8, dtype=np.float32)
+    index.upsert([Item("a", "mug", photo=RED)], vectors[:1], "model")
+    index.upsert([Item("a", "cup", photo=RED)], vectors[1:], "model")
+    assert index.photo("a") == RED
+
+
+def test_what_is_there_already_is_not_written(index: ProductIndex) -> None:
+    item, vector = Item("a", "mug", metadata={"price": 5}, photo=RED), np.eye(1, 8, dtype=np.float32)
+    index.upsert([item], vector, "model")
+    assert index.upsert([item], vector, "model") == Changes(unchanged=1)
+    assert index.upsert([], vector[:0], "model") == Changes()
+
+
+def test_what_is_deleted_is_gone_and_may_come_back(index: ProductIndex) -> None:
+    other = ProductIndex.open(index.path)
+    keys = add(index, unit(np.random.default_rng(0), 5))
+    query = np.eye(1, 8, dtype=np.float32)
+    assert index.delete(["id 1", "nobody", "id 1"]) == Changes(removed=1)
+    for reader in (index, other):
+        assert "id 1" not in ids(reader.search(query, 9, "model")[0])
+        assert reader.item("id 1") is None
+        assert len(reader) == 5
+    assert index.search_hybrid(query, ["title of id 1"], 9, "model")[0][-1].id != "id 1"
+    add(index, query, "back")
+    assert ids(index.search(query, 2, "model")[0]) in (["back 0", "first"], ["first", "back 0"])
+    index.delete([*keys, "first", "back 0"])
+    assert index.search(query, 3, "model") == [[]]
+    assert len(index) == 0
+
+
+@pytest.mark.parametrize(
+    ("item", "vector", "fingerprint", "sentence"),
+    [
+        (Item("a"), np.full((1, 8), np.nan), "model", "not finite, the first for 'a'"),
+        (Item("a"), np.ones((1, 8)), "model", "length is not 1, the first for 'a'"),
+        (Item("a"), np.eye(1, 7), "model", r"vectors of shape \(1, 7\) do not fit"),
+        (Item("a"), np.eye(1, 8), "other", "the vectors come from another model"),
+        (Item("a"), np.eye(2, 8), "model", "1 products cannot have 2 vectors"),
+        (Item("a", metadata={"x": {1}}), np.eye(1, 8), "model", "the product 'a' cannot be stored"),
+        (Item("a", "\udcff"), np.eye(1, 8), "model", "the product 'a' cannot be stored"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused(
+    index: ProductIndex, item: Item, vector: Any, fingerprint: str, sentence: str
+) -> None:
+    with pytest.raises(VectorError, match=sentence):
+        index.upsert([item], vector.astype(np.float32), fingerprint)
+    assert len(index) == 1
+
+
+def test_an_id_that_comes_twice_is_refused(index: ProductIndex) -> None:
+    with pytest.raises(VectorError, match="the id 'a' comes twice"):
+        index.upsert([Item("a"), Item("b"), Item("a")], np.eye(3, 8, dtype=np.float32), "model")
+
+
+def test_filters_give_k_hits_however_narrow(index: ProductIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph_soon(monkeypatch)
+    rng = np.random.default_rng(0)
+    vectors = unit(rng, 400)
+    index.upsert([Item(f"id {n}", metadata={"n": n}) for n in range(400)], vectors, "model")
+    for count in (400, 200, 30, 10, 3):
+        hits = index.search(vectors[:5], 10, "model", f"n < {count}")
+        for query, found in zip(vectors[:5], hits, strict=True):
+            best = np.argsort(-(vectors[:count] @ query))[:10]
+            assert ids(found) == [f"id {n}" for n in best]
+
+
+def test_building_tells_of_the_rows_and_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph_soon(monkeypatch)
+    catalog = write_catalog(tmp_path / "catalog", rows(20))
+    told: list[tuple[int, int | None]] = []
+    ProductIndex.build(embedded(catalog), catalog, tmp_path / "index", lambda done, total: told.append((done, total)))
+    assert told == [(20, 20), (20, 20)]
+
+
+def test_words_and_vectors_together(index: ProductIndex) -> None:
+    north = np.eye(2, 8, dtype=np.float32)[1:]
+    vectors = np.repeat(np.eye(1, 8, dtype=np.float32), 4, axis=0)
+    vectors[1] = north
+    titles = ["Würfel & mug", "green cup", 'a "quoted" mug-tree', None]
+    index.upsert([Item(f"{n}", title) for n, title in enumerate(titles)], vectors, "model")
+    best = index.search_hybrid(north, ["wurfel"], 2, "model")[0]  # first by words, and first by vector
+    assert {hit.id for hit in best} == {"0", "1"}
+    assert best[0].id == "0"  # also by vector among the others
+    for title in ('"quoted"', "mug - tree", "a* NEAR(b)", "", "  ", '"', "\0", "OR"):
+        assert len(index.search_hybrid(north, [title], 9, "model")[0]) == 5
+    assert ids(index.search_hybrid(north, ["mug"], 9, "model", 'id in ("0", "1")')[0]) == ["0", "1"]
+    with pytest.raises(VectorError, match="2 titles cannot go with 1 queries"):
+        index.search_hybrid(north, ["a", "b"], 1, "model")
+
+
+# Tonight's catalogue
+
+
+def rows(count: int, **changed: Row) -> list[Row]:
+    all_rows = [Row(f"id {n}", f"mug {n}", RED if n % 2 else BLUE, metadata={"price": n}) for n in range(count)]
+    return [changed.get(f"id_{n}", row) for n, row in enumerate(all_rows)]
+
+
+def embedded(catalog: Catalog) -> Vectors:
+    return embed_catalog(dummy(), catalog, "title")
+
+
+def test_an_update_writes_what_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    yesterday = write_catalog(tmp_path / "yesterday", rows(50))
+    index = ProductIndex.build(embedded(yesterday), yesterday, tmp_path / "index")
+    reader = ProductIndex.open(index.path)
+    changed = {
+        "id_3": Row("id 3", "mug 3", RED, metadata={"price": 99}),  # the price
+        "id_5": Row("id 5", "cup 5", RED, metadata={"price": 5}),  # the title, so the vector
+        "id_7": Row("id 7", "mug 7", BLUE, metadata={"price": 7}),  # the photo, not the vector: titles were embedded
+        "id_9": Row("new", "jug", RED),
+    }
+    tonight = write_catalog(tmp_path / "tonight", rows(50, **changed)[:48])
+    read: list[int] = []
+    photos = Catalog.photos
+
+    def noted(catalog: Catalog, asked: Iterable[int]) -> list[bytes | None]:
+        asked = list(asked)
+        read.extend(asked)
+        return photos(catalog, asked)
+
+    vectors = embedded(tonight)
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "photos", noted)
+        assert index.update(vectors, tonight) == Changes(added=1, changed=3, unchanged=44, removed=3)
+    assert read == [7, 9]
+    fresh = ProductIndex.build(embedded(tonight), tonight, tmp_path / "fresh")
+    queries = embedded(tonight).vectors
+    for updated in (index, reader):
+        assert updated.search(queries, 5, "dummy") == fresh.search(queries, 5, "dummy")
+        assert updated.items(tonight.ids) == fresh.items(tonight.ids)
+        assert updated.search(queries, 5, "dummy", "price > 40") == fresh.search(queries, 5, "dummy", "price > 40")
+        assert len(updated) == 48
+    assert index.manifest.catalog_fingerprint == tonight.fingerprint
+    assert index.update(embedded(tonight), tonight) == Changes(unchanged=48)
+
+
+def test_an_update_that_ends_early_changes_nothing(tmp_path: Path) -> None:
+    yesterday = write_catalog(tmp_path / "yesterday", rows(20))
+    index = ProductIndex.build(embedded(yesterday), yesterday, tmp_path / "index")
+    before = index.search(embedded(yesterday).vectors, 20, "dummy")
+    tonight = write_catalog(tmp_path / "tonight", rows(30)[10:])
+
+    def fail(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index.update(embedded(tonight), tonight, fail)
+    assert index.search(embedded(yesterday).vectors, 20, "dummy") == before
+
+
+def test_an_update_by_another_model_is_refused(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "catalog", rows(3))
+    vectors = embedded(catalog)
+    index = ProductIndex.build(vectors, catalog, tmp_path / "index")
+    with pytest.raises(VectorError, match="the vectors come from another model"):
+        index.update(replace(vectors, fingerprint="other"), catalog)
+    with pytest.raises(VectorError, match=r"made with --modalities both, those of .* with title"):
+        index.update(replace(vectors, modalities="both"), catalog)
+    with pytest.raises(VectorError, match="1 of its 3 rows lack one"):
+        index.update(replace(vectors, ids=vectors.ids[:2], vectors=vectors.vectors[:2]), catalog)
+
+
+def test_metadata_are_compared_as_they_are_stored(tmp_path: Path) -> None:
+    catalog = write_catalog(
+        tmp_path / "catalog", [Row("a", "mug", metadata=json.loads('{"x": [1, null, {"y": "ß"}]}'))]
+    )
+    index = ProductIndex.build(embedded(catalog), catalog, tmp_path / "index")
+    assert index.update(embedded(catalog), catalog) == Changes(unchanged=1)
