@@ -74,6 +74,23 @@ def test_photos_are_right_where_building_goes_in_parts(
     assert told == [(128, 300), (256, 300), (300, 300)]
 
 
+def test_a_scan_gives_every_vector_once_in_blocks(index: ProductIndex, catalog: Catalog, vectors: Vectors) -> None:
+    blocks = list(index.scan(block=128))
+    assert [len(ids) for ids, _ in blocks] == [128, 128, 44]
+    assert [key for ids, _ in blocks for key in ids] == catalog.ids
+    assert np.concatenate([part for _, part in blocks]).tolist() == vectors.vectors.tolist()
+
+
+def test_an_item_is_the_catalogues_row(index: ProductIndex, catalog: Catalog) -> None:
+    for row in (0, 7, 127, 128, 299):
+        item = index.item(catalog.ids[row])
+        assert (item.id, item.title, item.category) == (catalog.ids[row], catalog.titles[row], catalog.categories[row])
+        assert (item.product_id, item.metadata) == (catalog.product_ids[row], {"colour": "grün", "price": row})
+        assert item.photo == catalog.photo(row)
+    with pytest.raises(KeyError):
+        index.item("foreign")
+
+
 def test_no_more_hits_than_products(index: ProductIndex, vectors: Vectors) -> None:
     hits = index.search(vectors.vectors[:1], 1000, "dummy")[0]
     assert sorted(hit.row for hit in hits) == list(range(COUNT))

@@ -7,8 +7,9 @@ INDEX/items.parquet     what is shown of each product, `ITEM_SCHEMA`
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,18 @@ class Hit:
     category: str | None
     metadata: dict[str, Any]
     row: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """A product as the index holds it; `photo` is encoded (JPEG or WebP)."""
+
+    id: str
+    title: str | None
+    category: str | None
+    product_id: str | None
+    metadata: dict[str, Any]
+    photo: bytes | None
 
 
 class ProductIndex:
@@ -218,6 +231,34 @@ class ProductIndex:
         group, place = divmod(row, _GROUP_ROWS)
         photo: bytes | None = self._items.read_row_group(group, columns=["image"]).column(0)[place].as_py()
         return photo
+
+    def scan(self, block: int = 8192) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """Yield all products' ids and vectors, (b, d), block by block, in an order that stays while nothing changes.
+
+        Args:
+            block: how many rows are in memory at once.
+        """
+        for start in range(0, len(self), block):
+            yield self._ids[start : start + block], np.array(self._vectors[start : start + block])
+
+    def item(self, key: str) -> Item:
+        """The product with an id.
+
+        Raises:
+            KeyError: when there is none.
+        """
+        group, place = divmod(self._places[key], _GROUP_ROWS)
+        row = self._items.read_row_group(group).slice(place, 1).to_pylist()[0]
+        return Item(photo=row.pop("image"), metadata=json.loads(row.pop("metadata")), **row)
+
+    @cached_property
+    def _ids(self) -> list[str]:
+        ids: list[str] = self._items.read(columns=["id"]).column(0).to_pylist()
+        return ids
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {key: row for row, key in enumerate(self._ids)}
 
     def _read(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
         """What `Hit` shows of each of these rows; every group is read once."""
