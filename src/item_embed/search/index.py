@@ -99,6 +99,7 @@ class ProductIndex:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.manifest = _read_manifest(self.path)
+        self._held: tuple[int, pa.Table] | None = None
         try:
             self._vectors = np.load(self.path / "vectors.npy", mmap_mode="r", allow_pickle=False)
             self._ties = np.load(self.path / "ties.npy", mmap_mode="r", allow_pickle=False)
@@ -248,7 +249,9 @@ class ProductIndex:
             KeyError: when there is none.
         """
         group, place = divmod(self._places[key], _GROUP_ROWS)
-        row = self._items.read_row_group(group).slice(place, 1).to_pylist()[0]
+        if self._held is None or self._held[0] != group:  # as a rule the next one asked for is of the same group
+            self._held = group, self._items.read_row_group(group)
+        row = self._held[1].slice(place, 1).to_pylist()[0]
         return Item(photo=row.pop("image"), metadata=json.loads(row.pop("metadata")), **row)
 
     @cached_property
