@@ -42,7 +42,12 @@ def refused(*arguments: object) -> str:
 
 def test_labels_choose_the_threshold(index: Path, tmp_path: Path) -> None:
     text = item(index, "--out", tmp_path / "out", "--labels", "product_id", "--precision", 0.9)
-    for shown in ("precision of pairs", "near pairs found", "240 of 240", "b cubed recall, by product_id"):
+    for shown in (
+        "precision of pairs",
+        "pairs found, down to the threshold",
+        "240 of 240",
+        "b cubed recall, by product_id",
+    ):
         assert shown in text
     last = text.splitlines()[-1]
     assert last.startswith("80 duplicates among 120 listings: 40 clusters of several, the largest of 3; page in ")

@@ -100,7 +100,8 @@ def _tell(out: Path, totals: dict[str, Any]) -> None:
         rows.append(["precision of pairs", f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"])
     if chosen is not None and chosen["calibration_error"] is not None:
         rows.append(["calibration error", f"{chosen['calibration_error']:.3f}"])
-    rows.append(["near pairs found", f"{recall['found']:,} of {recall['of']:,}, for {recall['vectors']:,} vectors"])
+    for name, shown in (("at_threshold", "the threshold"), ("at_floor", f"{totals['floor']:g}")):
+        rows.append([f"pairs found, down to {shown}", f"{recall[name]['found']:,} of {recall[name]['of']:,}"])
     quality = totals.get("quality", {})
     for name in ("pair_precision", "pair_recall", "pair_f1", "b_cubed_precision", "b_cubed_recall", "b_cubed_f1"):
         if name in quality:

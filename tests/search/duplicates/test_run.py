@@ -75,7 +75,11 @@ def test_listings_of_one_product_are_one_cluster(index: ProductIndex, tmp_path: 
     assert json.loads((tmp_path / "out" / "duplicates.json").read_text()) == {"schema_version": 1, **totals}
     shown = ("listings", "searched", "near_pairs", "clusters", "clusters_of_several", "duplicates", "largest")
     assert [totals[name] for name in shown] == [120, 120, 120, 40, 40, 80, 3]
-    assert totals["recall_of_pairs"] == {"found": 240, "of": 240, "vectors": 120}
+    assert totals["recall_of_pairs"] == {
+        "vectors": 120,
+        "at_threshold": {"found": 240, "of": 240},
+        "at_floor": {"found": 240, "of": 240},
+    }
     assert [file.name for file in tmp_path.iterdir()] == ["out"]  # nothing left aside
 
 

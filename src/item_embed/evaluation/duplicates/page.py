@@ -66,7 +66,8 @@ def write_page(path: Path, found: Found, quality: Quality | None) -> None:
 
 def _totals_table(found: Found) -> Table:
     sizes = found.clusters.sizes
-    known, of = found.recall.above(found.threshold)
+    recall = found.recall
+    (known, of), (low_known, low_of) = (recall.above(at) for at in (found.threshold, found.settings.floor))
     rows = [
         ["listings", f"{len(found.clusters.ids):,}"],
         ["clusters", f"{len(sizes):,}"],
@@ -75,7 +76,8 @@ def _totals_table(found: Found) -> Table:
         ["largest cluster", f"{int(sizes.max(initial=0)):,}"],
         ["threshold, cosine", f"{found.threshold:.4f}"],
         ["linkage", found.settings.linkage],
-        ["near pairs found", f"{known:,} of {of:,} that exact search finds for {found.recall.vectors:,} vectors"],
+        [f"pairs found, of those exact search finds for {recall.vectors:,} vectors", f"{known:,} of {of:,}"],
+        [f"the same down to a cosine of {found.settings.floor:g}", f"{low_known:,} of {low_of:,}"],
     ]
     return Table("Totals", ["", ""], rows)
 

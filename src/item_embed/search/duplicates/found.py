@@ -59,7 +59,6 @@ def totals(found: Found) -> dict[str, Any]:
     clusters, settings = found.clusters, found.settings
     sizes = clusters.sizes
     several = sizes > 1
-    known, of = found.recall.above(found.threshold)
     told: dict[str, Any] = {
         "threshold": found.threshold,
         "linkage": settings.linkage,
@@ -68,7 +67,7 @@ def totals(found: Found) -> dict[str, Any]:
         "duplicates": int((sizes[several] - 1).sum()),
         "largest": int(sizes.max(initial=0)),
         "components_cut": found.cut,
-        "recall_of_pairs": {"found": known, "of": of, "vectors": found.recall.vectors},
+        "recall_of_pairs": found.recall.as_json(at_threshold=found.threshold, at_floor=settings.floor),
     }
     if found.fitted is not None:
         at = found.fitted.curve.at(found.threshold)

@@ -11,6 +11,7 @@ Letters in shapes: U distinct vectors, d dimensions, k neighbours, m pairs.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -68,6 +69,11 @@ class Recall:
         """How many pairs at or above a cosine were found, and how many there are."""
         there = self.cosine >= np.float32(threshold)
         return int(self.found[there].sum()), int(there.sum())
+
+    def as_json(self, **thresholds: float) -> dict[str, Any]:
+        """Both numbers above each of some cosines, by the names given to these."""
+        counts = {name: dict(zip(("found", "of"), self.above(at), strict=True)) for name, at in thresholds.items()}
+        return {"vectors": self.vectors} | counts
 
 
 def find_pairs(
