@@ -1,9 +1,9 @@
 """Duplicates from an index to a folder: neighbours, threshold, clusters, files.
 
 OUT/duplicates.json   the totals, and what they were made with
-OUT/graph/          the neighbours of every listing, for the next run (`graph`)
-OUT/pairs.html      the sample for review, where one was asked for (`sample`)
-OUT/clusters.*      the clusters (`result`)
+OUT/graph/            the neighbours of every listing, for the next run (`graph`)
+OUT/pairs.html        the sample for review, where one was asked for (`sample`)
+OUT/clusters.*        the clusters (`result`)
 """
 
 import json
@@ -90,7 +90,7 @@ def find_duplicates(
     with stages("reading vectors") as on_progress:
         snapshot = take_snapshot(index, on_progress)
     old = None if earlier is None else Graph.read(earlier / "graph")
-    known = "" if old is None else old.snapshot.content
+    known = "nothing" if old is None else f"{old.snapshot.content} {old.neighbours} {old.floor}"
     job = f"duplicates {SCHEMA_VERSION} {snapshot.content} {settings.neighbours} {settings.floor} from {known}"
     with locked(out), resumable_folder(out, job, replace=again) as place:
         vectors = open_vectors(index, snapshot, place.scratch / "vectors.npy")
