@@ -15,6 +15,8 @@ SURFACE = {
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --precision --json",
     "index": "VECTORS CATALOG --out --update --json",
     "search": "INDEX --image --title -k --where --hybrid --model --html --json",
+    "duplicates": "INDEX --out --labels --pairs --sample --answers --threshold --precision --linkage --variants "
+    "--update --neighbours --floor --seed --json",
     "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --fine-tune "
     "--sample --by --variants --json --html --card --seed --batch-size --device",
     "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "

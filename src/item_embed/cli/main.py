@@ -23,6 +23,7 @@ COMMANDS = (
     "embed",
     "index",
     "search",
+    "duplicates",
     "evaluate",
     "compare",
     "ablate",
