@@ -34,7 +34,7 @@ from item_embed.evaluation.learners.hashes import perceptual_hash
 from item_embed.progress import OnProgress, Stages, silent
 from item_embed.search.duplicates.clusters import cluster
 from item_embed.search.duplicates.graph import build_graph
-from item_embed.search.duplicates.judged import Judged, RowPairs, pairs_of_listings
+from item_embed.search.duplicates.judged import Judged, RowPairs, pairs_of_listings, units_of
 from item_embed.search.duplicates.neighbours import Pairs, united
 from item_embed.search.duplicates.nodes import cluster_listings
 from item_embed.search.duplicates.run import find_duplicates
@@ -173,7 +173,7 @@ def _by_simple(
 def _curve(pairs: RowPairs, products: NDArray[np.int64]) -> Curve:
     known = pairs.subset((products[pairs.first] >= 0) & (products[pairs.second] >= 0))
     same = products[known.first] == products[known.second]
-    return precision_curve(Judged(known, same, np.ones(len(known)), products[known.first], ""))
+    return precision_curve(Judged(known, same, np.ones(len(known)), units_of(known, products), ""))
 
 
 def _lowest(curve: Curve, precision: float) -> float | None:

@@ -48,6 +48,7 @@ def test_a_model_beside_it_whose_vectors_alone_differ(catalog: Catalog, embedder
     assert all((states[0][name] == states[1][name]).all() for name in states[0])
     known = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert known["whitened"]["rows"] == looked_at
+    assert known["config"]["whitening"]["power"] == 0.75  # for a run that goes on from it
     assert known["samples"] == 48
     assert "Vectors are whitened by" in (tmp_path / "out" / "README.md").read_text()
 
@@ -67,6 +68,8 @@ def test_groups_can_be_left_out(catalog: Catalog, embedder: Embedder, tmp_path: 
     some = whiten_model(embedder, catalog, tmp_path / "two", SETTINGS, exclude_groups=tmp_path / "left.parquet")
     groups = {catalog.groups[0], catalog.groups[2]}
     left_out = [row for row in range(32) if catalog.groups[row] in groups]
+    told = [json.loads((tmp_path / name / "provenance.json").read_text())["whitened"] for name in ("one", "two")]
+    assert [known["excluded_rows"] for known in told] == [0, len(left_out)]
     assert every - some == len([row for row in left_out if catalog.has_photo[row] and catalog.titles[row]]) > 0
 
 

@@ -91,6 +91,7 @@ def test_a_run_tells_by_what_it_is_whitened(catalog: Catalog, run: Path) -> None
         "catalog": str(catalog.path),
         "catalog_fingerprint": catalog.fingerprint,
         "rows": rows,
+        "excluded_rows": 0,
         "power": 0.75,
         "dimensions": 10,
     }
@@ -121,6 +122,20 @@ def test_too_few_rows_are_told_and_cost_no_run(tmp_path: Path) -> None:
     there = len([row for row in rows[:13] if row.image and row.title])
     assert remarks == [f"vectors are not whitened: {there} rows trained on have a photo and a title, and it takes 16"]
     assert Whitening.load(summary.model) is None
+
+
+def test_a_model_that_gives_all_one_vector_is_told_and_not_lost(tmp_path: Path) -> None:
+    placeholder = tiny_rows()[0].image
+    rows = [replace(row, image=placeholder) for row in tiny_rows()]
+    remarks: list[str] = []
+    summary = pretrain(
+        write_catalog(tmp_path / "catalog", rows), tmp_path / "run", tiny_config(*WHITENED), on_remark=remarks.append
+    )
+    assert len(remarks) == 1
+    assert "not whitened" in remarks[0]
+    assert "all have one vector by their photos" in remarks[0]
+    assert Whitening.load(summary.model) is None
+    assert "whitened" not in json.loads((summary.model / "provenance.json").read_text())
 
 
 @pytest.mark.parametrize(

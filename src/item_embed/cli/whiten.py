@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from item_embed.cli.console import print_json, progress
+from item_embed.cli.console import print_json, progress, say
 from item_embed.wording import number_of
 
 
@@ -31,10 +31,16 @@ def command(
     from item_embed.embedding.embedder import Embedder
     from item_embed.embedding.whitening import whiten_model
     from item_embed.files import check_output
+    from item_embed.model.storage import provenance
 
     check_output(out)
     settings = WhiteningSettings(power=power, dimensions=dimensions, rows=rows)
     embedder = Embedder.from_pretrained(model, device)
+    if exclude_groups is None and (left_out := provenance(model).get("exclude_groups")):
+        say(
+            f"note: the model was trained without the groups of {left_out}; they are looked at now, unless "
+            "--exclude-groups leaves them out again"
+        )
     with progress("whitening") as on_progress:
         looked_at = whiten_model(
             embedder, Catalog(catalog), out, settings, exclude_groups=exclude_groups, on_progress=on_progress

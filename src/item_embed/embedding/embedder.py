@@ -83,6 +83,11 @@ class Embedder:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"the model {folder} cannot be put on the device {device!r}: {reason}.") from None
 
+    def unwhitened(self) -> "Embedder":
+        """The same, but for its whitening; its vectors compare with none of this one's."""
+        made_by = f"{self.fingerprint}, not whitened"
+        return Embedder(self.model, self.processor, self.path, made_by, str(self.device), precision=self.precision)
+
     @property
     def dimension(self) -> int:
         """Numbers in a vector."""

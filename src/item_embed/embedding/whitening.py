@@ -55,7 +55,7 @@ def whiten_model(
         raise ModelError(
             f"{embedder.path} holds {learner}, a baseline of `item compare`; give a model of `item pretrain`."
         )
-    train, _ = training_rows(catalog, exclude_groups)
+    train, excluded = training_rows(catalog, exclude_groups)
     rows = whitening_rows(catalog, train, settings.rows)
     if len(rows) < FEWEST:
         raise CatalogError(
@@ -75,7 +75,10 @@ def whiten_model(
         for name in MODEL_FILES:
             shutil.copyfile(embedder.path / name, aside / name)
         whitening.save(aside)
-        text = json.dumps({**known, **whitening_facts(catalog, rows, settings)}, indent=2) + "\n"
+        told = {**known, **whitening_facts(catalog, rows, settings, excluded)}
+        if "config" in known:  # a run that goes on from this model whitens alike
+            told["config"] = {**known["config"], "whitening": settings.model_dump(mode="json")}
+        text = json.dumps(told, indent=2) + "\n"
         (aside / PROVENANCE_FILE).write_text(text, encoding="utf8")
         (aside / CARD_FILE).write_text(model_card(aside), encoding="utf8")
     return len(rows)

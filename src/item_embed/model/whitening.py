@@ -23,6 +23,7 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from item_embed.errors import ModelError
+from item_embed.files import whole_file
 
 WHITENING_FILE = "whitening.safetensors"
 
@@ -80,7 +81,8 @@ class Whitening:
     def save(self, folder: Path) -> None:
         """Write it into a model's folder."""
         tensors = {"mean": self.mean.contiguous(), "matrix": self.matrix.contiguous()}
-        save_file(tensors, folder / WHITENING_FILE)
+        with whole_file(folder / WHITENING_FILE) as aside:
+            save_file(tensors, aside)
 
     @classmethod
     def load(cls, folder: Path) -> "Whitening | None":

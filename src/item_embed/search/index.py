@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.seen import Modalities
-from item_embed.embedding.vectors import Vectors, check_vectors
+from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
 from item_embed.files import check_output, whole_folder
-from item_embed.hashing import text_hash
 from item_embed.progress import OnProgress, silent
 from item_embed.search import database
 from item_embed.search.feed import CatalogFeed
 from item_embed.search.fusion import reciprocal_ranks
 from item_embed.search.items import Changes, Hit, Item
 from item_embed.search.nearest import NearestRows
-from item_embed.search.store import Record, Store, json_text
+from item_embed.search.store import Store, to_records
 
 _DEPTH = 100  # places of each ranking that a hybrid search joins, at least
 
@@ -143,7 +142,7 @@ class ProductIndex:
 
         Raises:
             VectorError: when vectors come from another model, have another dimension or are not finite, an id comes
-                twice, or metadata are no JSON.
+                twice, or metadata are no JSON with texts as keys.
             OutputError: when another process writes, or the disk is full.
 
         Example:
@@ -152,7 +151,7 @@ class ProductIndex:
             Changes(added=1, changed=0, unchanged=0, removed=0)
         """
         self._check_model(fingerprint, "the vectors come")
-        records = _records(items, self._matrix(vectors, "vectors"))
+        records = to_records(items, self._matrix(vectors, "vectors"))
         photos = [item.photo for item in items]
         with self._lock:
             with self._store.writing():
@@ -231,7 +230,7 @@ class ProductIndex:
             )
 
     def check_filter(self, where: str) -> None:
-        """Refuse a filter that cannot be read, or names a field that no product has.
+        """Refuse a filter that cannot be read, or names a field that no product has ever had.
 
         Raises:
             FilterError: saying what is wrong, and at which letter.
@@ -259,7 +258,7 @@ class ProductIndex:
         Raises:
             VectorError: when the queries come from another model, have another dimension or are not finite, or k is
                 below 1.
-            FilterError: when the filter cannot be read, or names a field that no product has.
+            FilterError: when the filter cannot be read, or names a field that no product has ever had.
         """
         queries = self._check_query(queries, k, fingerprint)
         with self._in_step():
@@ -318,6 +317,11 @@ class ProductIndex:
         """Products by id, whole; those that are not there are left out."""
         with self._in_step():
             return self._store.items(ids)
+
+    def items_without_photos(self, ids: Sequence[str]) -> dict[str, tuple[Item, bool]]:
+        """Products by id, each with whether it has a photo: that is not read. Those that are not there are left out."""
+        with self._in_step():
+            return self._store.items_without_photos(ids)
 
     def photo(self, key: str) -> bytes | None:
         """The encoded photo (JPEG or WebP) of the product with an id, or None."""
@@ -383,25 +387,3 @@ class ProductIndex:
                 f"{self.manifest.dimension} numbers; give an array ({what}, {self.manifest.dimension})."
             )
         return np.asarray(vectors, np.float32)
-
-
-def _records(items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Record]:
-    ids = [item.id for item in items]
-    if len(ids) != len(vectors):
-        raise VectorError(f"{len(ids)} products cannot have {len(vectors)} vectors; give one for each.")
-    if len(set(ids)) < len(ids):
-        twice = next(key for place, key in enumerate(ids) if key in ids[:place])
-        raise VectorError(f"the id {twice!r} comes twice; give each product once.")
-    check_vectors(vectors, ids, "what is to be indexed", "check the model")
-    return [_record(item, vector) for item, vector in zip(items, vectors, strict=True)]
-
-
-def _record(item: Item, vector: NDArray[np.float32]) -> Record:
-    texts = item.id, item.title, item.category, item.product_id
-    try:
-        "".join(text or "" for text in (*texts, json_text(item.metadata))).encode()
-    except (TypeError, UnicodeEncodeError) as error:
-        raise VectorError(
-            f"the product {item.id!r} cannot be stored ({error}); texts must be texts, and metadata must be JSON."
-        ) from None
-    return Record(*texts, item.metadata, None if item.photo is None else text_hash(item.photo), vector)

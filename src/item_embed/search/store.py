@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from item_embed.embedding.vectors import check_vectors
+from item_embed.errors import FilterError, VectorError
 from item_embed.hashing import text_hash
 from item_embed.search import database
 from item_embed.search.facts import facts
@@ -49,7 +51,7 @@ class Record:
 
     def content(self) -> bytes:
         """A hash of all that it is."""
-        texts = [self.title, self.category, self.product_id, json_text(self.metadata), self.photo_hash]
+        texts = [self.title, self.category, self.product_id, _json(self.metadata), self.photo_hash]
         return hashlib.blake2b(json.dumps(texts).encode() + _blob(self.vector), digest_size=16).digest()
 
 
@@ -119,7 +121,8 @@ class Store:
             limit: how many rows at most.
             where: what else must hold.
         """
-        words = " OR ".join('"' + word.replace('"', '""') + '"' for word in title.replace("\0", " ").split())
+        title = title.replace("\0", " ").encode(errors="ignore").decode()  # as SQLite takes it
+        words = " OR ".join('"' + word.replace('"', '""') + '"' for word in title.split())
         if not words:
             return np.empty(0, np.int64)
         more = f"AND titles.rowid IN (SELECT row FROM items WHERE {where.sql})" if where else ""
@@ -133,9 +136,17 @@ class Store:
         """A filter as a condition on rows.
 
         Raises:
-            FilterError: when it cannot be read, or names what no product has.
+            FilterError: when it cannot be read, names what no product has ever had, or is too much for SQLite.
         """
-        return condition(text, self._keys())
+        where = condition(text, self._keys())
+        among = f"titles MATCH 'x' AND titles.rowid IN (SELECT row FROM items WHERE {where.sql})"  # as `rows_by_title`
+        try:
+            self._connection.execute(f"EXPLAIN SELECT row FROM titles JOIN items WHERE {among}", where.bound).close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise FilterError(f"the filter {text!r} is too much for SQLite ({error}); make it simpler.") from error
+        return where
 
     def shown(self, rows: Collection[int]) -> dict[int, dict[str, Any]]:
         """What a hit shows of some rows, but for its score, by row."""
@@ -158,6 +169,15 @@ class Store:
         return {
             key: Item(key, title, category, product, json.loads(metadata), photo)
             for key, title, category, product, metadata, photo in found
+        }
+
+    def items_without_photos(self, ids: Sequence[str]) -> dict[str, tuple[Item, bool]]:
+        """Products by id, each with whether it has a photo: that is not read. Those that are not there are left out."""
+        columns = "id, title, category, product_id, metadata, photos.row IS NOT NULL"
+        found = self._of("id", ids, columns, "items LEFT JOIN photos USING (row)")
+        return {
+            key: (Item(key, title, category, product, json.loads(metadata)), bool(pictured))
+            for key, title, category, product, metadata, pictured in found
         }
 
     def photo(self, key: str) -> bytes | None:
@@ -237,7 +257,7 @@ class Store:
             row = old if before == vector else None
             self._forget(old, keys)
         tie = text_hash(record.id)
-        texts = (record.id, record.title, record.category, record.product_id, json_text(record.metadata))
+        texts = (record.id, record.title, record.category, record.product_id, _json(record.metadata))
         values = (row, *texts, tie, content)
         written = self._connection.execute("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values).lastrowid
         assert written is not None
@@ -283,8 +303,42 @@ class Store:
             yield from self._connection.execute(f"SELECT {shown} FROM {table} WHERE {column} IN ({marks})", part)
 
 
-def json_text(metadata: Mapping[str, Any]) -> str:
-    """Metadata as they are stored; TypeError if they are no JSON."""
+def to_records(items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Record]:
+    """Products as they are to be stored.
+
+    Args:
+        items: products of different ids.
+        vectors: (n, d), each of length 1 or 0.
+
+    Raises:
+        VectorError: when there is not one vector for each product, one is not finite, an id comes twice, or something
+            is no text or no JSON that should be.
+    """
+    ids = [item.id for item in items]
+    if len(ids) != len(vectors):
+        raise VectorError(f"{len(ids)} products cannot have {len(vectors)} vectors; give one for each.")
+    if len(set(ids)) < len(ids):
+        twice = next(key for place, key in enumerate(ids) if key in ids[:place])
+        raise VectorError(f"the id {twice!r} comes twice; give each product once.")
+    check_vectors(vectors, ids, "what is to be indexed", "check the model")
+    return [_record(item, vector) for item, vector in zip(items, vectors, strict=True)]
+
+
+def _record(item: Item, vector: NDArray[np.float32]) -> Record:
+    texts = item.id, item.title, item.category, item.product_id
+    try:
+        given = [text for text in texts[1:] if text is not None]
+        "".join([item.id, *given, *item.metadata, _json(item.metadata)]).encode()
+    except (TypeError, ValueError) as error:
+        raise VectorError(
+            f"the product {item.id!r} cannot be stored ({error}); texts must be texts, and metadata must be JSON, with "
+            "texts as keys."
+        ) from None
+    return Record(*texts, item.metadata, None if item.photo is None else text_hash(item.photo), vector)
+
+
+def _json(metadata: Mapping[str, Any]) -> str:
+    """Metadata as they are stored; TypeError or ValueError if they are no JSON."""
     return json.dumps(dict(metadata), ensure_ascii=False)
 
 

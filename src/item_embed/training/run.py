@@ -316,8 +316,13 @@ def _whitening(
         on_remark(f"vectors are not whitened: {have} a photo and a title, and it takes {FEWEST}")
         return None, {}
     precision = config.training.precision
-    fitted = whitening_of(model.item, processor, catalog, drawn, settings, precision=precision)
-    return fitted, whitening_facts(catalog, drawn, settings)
+    try:
+        fitted = whitening_of(model.item, processor, catalog, drawn, settings, precision=precision)
+    except ModelError as error:  # a model that gives all one vector; it is told, and not lost
+        on_remark(f"vectors are not whitened: {error}")
+        return None, {}
+    left_out = len(catalog.rows("train")) - len(rows)
+    return fitted, whitening_facts(catalog, drawn, settings, left_out)
 
 
 def _course(trainer: Trainer, first: int, seconds: float) -> dict[str, Any]:

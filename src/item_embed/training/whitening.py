@@ -45,11 +45,17 @@ def whitening_rows(catalog: Catalog, rows: NDArray[np.int64], most: int, seed: i
     return np.sort(whole[order[:most]])
 
 
-def whitening_facts(catalog: Catalog, rows: NDArray[np.int64], settings: WhiteningSettings) -> dict[str, Any]:
-    """What `provenance.json` tells of a whitening."""
-    chosen = settings.model_dump(include={"power", "dimensions"})
-    known = {"catalog": str(catalog.path), "catalog_fingerprint": catalog.fingerprint, "rows": len(rows)}
-    return {"whitened": {**known, **chosen}}
+def whitening_facts(
+    catalog: Catalog, rows: NDArray[np.int64], settings: WhiteningSettings, excluded_rows: int
+) -> dict[str, Any]:
+    """What `provenance.json` tells of a whitening by some rows, so many of the training split being left out."""
+    known = {
+        "catalog": str(catalog.path),
+        "catalog_fingerprint": catalog.fingerprint,
+        "rows": len(rows),
+        "excluded_rows": excluded_rows,
+    }
+    return {"whitened": known | settings.model_dump(include={"power", "dimensions"})}
 
 
 def whitening_of(
@@ -85,16 +91,18 @@ def whitening_of(
     found: dict[str, list[NDArray[np.float32]]] = {sight: [] for sight in SIGHTS}
     training = model.training
     model.train(False)
-    for start in range(0, len(rows), _BATCH):
-        part = rows[start : start + _BATCH]
-        photos = [None if data is None else decode(data, processor.image_size) for data in catalog.photos(part)]
-        titles = [catalog.titles[row] for row in part]
-        for sight in SIGHTS:
-            images = photos if sight != "title" else [None] * len(part)
-            texts = titles if sight != "image" else [None] * len(part)
-            with torch.inference_mode():
-                found[sight].append(unit_vectors(model, processor, images, texts, chosen).cpu().numpy())
-        on_progress(start + len(part), len(rows))
-    model.train(training)
+    try:
+        for start in range(0, len(rows), _BATCH):
+            part = rows[start : start + _BATCH]
+            photos = [None if data is None else decode(data, processor.image_size) for data in catalog.photos(part)]
+            titles = [catalog.titles[row] for row in part]
+            for sight in SIGHTS:
+                images = photos if sight != "title" else [None] * len(part)
+                texts = titles if sight != "image" else [None] * len(part)
+                with torch.inference_mode():
+                    found[sight].append(unit_vectors(model, processor, images, texts, chosen).cpu().numpy())
+            on_progress(start + len(part), len(rows))
+    finally:
+        model.train(training)
     vectors = {sight: np.concatenate(parts) for sight, parts in found.items()}
     return fit_whitening(vectors, settings.power, settings.dimensions)

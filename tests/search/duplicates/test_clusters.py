@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from item_embed.search.duplicates.clusters import Clustering, Linkage, cluster
+from item_embed.search.duplicates.clusters import MOST, Clustering, Linkage, cluster
 from item_embed.search.duplicates.neighbours import Pairs
 from tests.search.duplicates.made import at, groups
 
@@ -83,6 +83,22 @@ def test_different_values_are_never_joined_and_none_differs_from_nothing(method:
             assert values[one] == values[other] or -1 in (values[one], values[other])
     assert labels.max() == 1  # those without a value are with either
     assert clustered(vectors, 0.9, method).labels.tolist() == [0] * 6
+
+
+def test_two_that_differ_keep_the_largest_halves_apart() -> None:
+    """One pair among four million, all of them near."""
+    half = MOST // 2
+    pairs = Pairs(np.arange(MOST - 1), np.arange(1, MOST), np.full(MOST - 1, 0.96, np.float32))
+    values = np.full(MOST, -1)
+    values[[0, half]] = 0, 1
+
+    def near(nodes: NDArray[np.int64]) -> NDArray[np.float32]:
+        table = np.full((MOST, MOST), 0.96, np.float32)
+        table[:half, :half] = table[half:, half:] = 0.99
+        return table[np.ix_(nodes, nodes)]
+
+    labels = cluster(pairs, MOST, 0.7, near, method="average", values=values).labels
+    assert labels.tolist() == [0] * half + [1] * half
 
 
 def test_a_component_that_is_too_large_is_cut_at_its_weakest_pairs() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from item_embed.errors import ConfigError
 from item_embed.search.duplicates.graph import Graph, build_graph
-from item_embed.search.duplicates.judged import Judged, labelled, pairs_of_listings, read_judged
+from item_embed.search.duplicates.judged import Judged, check_labels, labelled, pairs_of_listings, read_judged
 from item_embed.search.duplicates.listings import read_listings
 from item_embed.search.duplicates.snapshot import open_vectors, take_snapshot
 from item_embed.search.index import ProductIndex
@@ -88,12 +88,12 @@ def test_pairs_of_different_values_are_left_out(
     assert said(read_judged(file, "--pairs", graph.snapshot, vectors, colours).pairs) == {"ab"}
 
 
-def test_labels_that_nobody_shares_are_refused(index: ProductIndex, graph: Graph) -> None:
+def test_labels_that_nobody_shares_are_refused(index: ProductIndex) -> None:
     listings = read_listings(index, list(IDS), ["product_id"])
     lonely = [str(number) for number in range(len(IDS))]
     listings.columns["product_id"][:] = lonely
     with pytest.raises(ConfigError, match="no two listings share one; give --pairs"):
-        labelled(graph, listings, "product_id")
+        check_labels(listings, "product_id")
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -136,6 +136,40 @@ def test_answers_stand_for_their_share_of_the_stratum(
 
 
 @pytest.mark.parametrize(
+    ("answers", "units"),
+    [
+        ("ab+ bc+ ac-", [{"ab", "bc", "ac"}]),  # one product, whatever the order of its listings
+        ("cb+ ed+ ba+", [{"cb", "ba"}, {"ed"}]),
+        ("ag- bg- cg-", [{"ag", "bg", "cg"}]),  # all about g
+        ("ab- de-", [{"ab"}, {"de"}]),
+        ("ab+ cd- bc-", [{"ab", "bc"}, {"cd"}]),  # of two products that are asked about as often, the first
+        ("ab- ab-", [{"ab"}]),
+    ],
+)
+def test_answers_about_one_product_are_one_unit(
+    graph: Graph, vectors: NDArray[np.float32], tmp_path: Path, answers: str, units: list[set[str]]
+) -> None:
+    rows = [f"{pair[0]},{pair[1]},{'yes' if pair[2] == '+' else 'no'}" for pair in answers.split()]
+    file = write(tmp_path / "p.csv", "\n".join(["id,other_id,same", *rows]))
+    judged = read_judged(file, "--pairs", graph.snapshot, vectors)
+    assert units_of(judged) == {frozenset(unit) for unit in units}
+
+
+def test_labels_have_a_unit_for_each_product(index: ProductIndex, graph: Graph) -> None:
+    listings = read_listings(index, list(IDS), ["product_id"])
+    listings.columns["product_id"][:] = ["p", "p", "q", "r", "p", "q", "p"]
+    assert units_of(labelled(graph, listings, "product_id")) == {frozenset({"ab", "ac", "ad", "ae", "de", "fg"})}
+
+
+def units_of(judged: Judged) -> set[frozenset[str]]:
+    """The pairs of each unit."""
+    found: dict[int, set[str]] = {}
+    for a, b, unit in zip(judged.pairs.first, judged.pairs.second, judged.unit.tolist(), strict=True):
+        found.setdefault(unit, set()).add(IDS[a] + IDS[b])
+    return {frozenset(pairs) for pairs in found.values()}
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("id,other_id,same\na,b,yes\na,x,no\n", r"row 3: the index has no listing 'x'"),
@@ -146,7 +180,10 @@ def test_answers_stand_for_their_share_of_the_stratum(
         ("id,other_id,same\n", "has no answer"),
         ("id,other_id\na,b\n", "no column 'same'; it needs id, other_id, same"),
         ("", "no column 'id'"),
-        ("id,other_id,same,stratum,stratum_pairs\na,b,yes,1,many\n", "row 2: stratum_pairs is 'many'"),
+        *(
+            (f"id,other_id,same,stratum,stratum_pairs\na,b,yes,1,{given}\n", f"row 2: stratum_pairs is '{given}'")
+            for given in ("many", "0", "-3", "nan", "inf")
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(

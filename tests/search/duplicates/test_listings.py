@@ -1,3 +1,4 @@
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,23 @@ def test_what_is_known_of_listings(index: ProductIndex) -> None:
         "category": [None, None, None, "Mugs", None],
     }
     assert found.codes("colour").tolist() == [0, 0, -1, 1, -1]
+
+
+def test_no_photo_is_read_to_learn_whether_there_is_one(index: ProductIndex) -> None:
+    asked: list[str] = []
+    connection = index._store._connection
+
+    def note(_: int, table: str | None, column: str | None, *__: str | None) -> int:
+        asked.append(f"{table}.{column}")
+        return sqlite3.SQLITE_OK
+
+    connection.set_authorizer(note)
+    try:
+        assert read_listings(index, [*ids(), "gone"]).photo.tolist() == [True, False, True, True, True, False]
+    finally:
+        connection.set_authorizer(None)
+    assert "items.title" in asked
+    assert "photos.photo" not in asked
 
 
 def test_a_column_that_no_listing_has_is_refused_with_those_there_are(index: ProductIndex) -> None:

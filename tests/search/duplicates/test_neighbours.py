@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from item_embed.search.duplicates import neighbours as module
 from item_embed.search.duplicates.neighbours import Pairs, find_pairs, measure_recall, united
+from item_embed.search.exact import search as exact_search
 from item_embed.search.exact import tie_keys
 from tests.search.duplicates.made import groups
 
@@ -119,6 +120,41 @@ def test_recall_is_the_share_of_what_exact_search_finds(tmp_path: Path) -> None:
     assert measure_recall(vectors, lost, **options).above(0.9) == (216, 240)
     middle = float(np.median(pairs.cosine))
     assert measure_recall(vectors, pairs, **options).above(middle)[1] == 2 * int((pairs.cosine >= middle).sum())
+
+
+@given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 8))
+@settings(max_examples=30)
+def test_parts_of_the_vectors_give_what_all_at_once_give(seed: int, rows: int, k: int) -> None:
+    vectors = groups(8, 4, seed)[np.random.default_rng(seed).integers(0, 32, 32)]  # some of them equal
+    asked = np.arange(0, 32, 3)
+    expected = exact_search(vectors[asked], vectors, k, ties(vectors), asked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_ROWS", rows)
+        found = module._exact(vectors, k, ties(vectors))(asked)
+    assert found[0].tolist() == expected[0].tolist()
+    assert found[1].tolist() == np.minimum(expected[1], 1).tolist()
+
+
+class Counted(np.ndarray[Any, Any]):
+    """Vectors that count how many numbers of them are multiplied with queries."""
+
+    read = 0
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **options: Any) -> Any:
+        if ufunc is np.matmul:
+            Counted.read += given[1].size
+        return getattr(ufunc, method)(*(np.asarray(one) for one in given), **options)
+
+
+def test_the_check_goes_through_the_vectors_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = groups(200, 3)
+    pairs = search(vectors, tmp_path)
+    monkeypatch.setattr(module, "_ROWS", 50, raising=False)
+    monkeypatch.setattr("item_embed.search.exact._BLOCK_BYTES", 4 * 50 * 500)  # as many scores as one part has
+    options: dict[str, Any] = {"k": 5, "floor": 0.9, "ties": ties(vectors)}
+    expected = measure_recall(vectors, pairs, **options).above(0.9)
+    assert measure_recall(vectors.view(Counted), pairs, **options).above(0.9) == expected
+    assert Counted.read == vectors.size
 
 
 def test_no_vectors_no_pairs(tmp_path: Path) -> None:

@@ -98,6 +98,18 @@ def test_the_list_for_people_has_clusters_of_several_with_the_master_first(writt
     assert rows[1]["confidence"] == "0.8000"
 
 
+@pytest.mark.parametrize("text", ["=cmd()", "+1", "-1", "@a", "\t=1", "\r=1"])
+def test_a_spreadsheet_runs_nothing(tmp_path: Path, text: str) -> None:
+    labels, cosine = np.zeros(2, np.int64), np.ones(2, np.float32)
+    clusters = Clusters([text, f" {text}"], labels, np.zeros(1, np.int64), 1, labels[:1], {0: text}, cosine, None)
+    clusters.write(tmp_path, [text, None])
+    with (tmp_path / "clusters.csv").open(encoding="utf8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [rows[0][name] for name in ("id", "why", "title")] == [f"'{text}"] * 3
+    assert [rows[1][name] for name in ("id", "why", "title")] == [f" {text}", "", ""]
+    assert pq.ParquetFile(tmp_path / "clusters.parquet").read()["id"].to_pylist() == [text, f" {text}"]
+
+
 def test_an_earlier_run_is_read_again(written: Path) -> None:
     earlier = Earlier.read(written / "clusters.parquet")
     assert (earlier.numbers, earlier.next_number) == ({"a": 7, "b": 3, "c": 7, "d": 7}, 9)

@@ -133,7 +133,13 @@ def killed_in(label: str) -> Callable[[str], AbstractContextManager[OnProgress]]
     return stages
 
 
-@pytest.mark.parametrize("label", ["reading listings", "measuring recall", "clustering"])
+def unsearched(name: str) -> AbstractContextManager[OnProgress]:
+    """Stages of which one must not be reached."""
+    assert name != "searching neighbours"
+    return nullcontext(silent)
+
+
+@pytest.mark.parametrize("label", ["measuring recall", "clustering"])
 def test_a_run_that_was_killed_searches_nothing_twice(
     index: ProductIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str
 ) -> None:
@@ -144,6 +150,29 @@ def test_a_run_that_was_killed_searches_nothing_twice(
     monkeypatch.setattr("item_embed.search.duplicates.run.build_graph", from_blocks(build_graph))
     find_duplicates(index, tmp_path / "out", GIVEN)
     assert clusters(tmp_path / "out") == clusters(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"pairs": Path("none.csv")}, "--pairs none.csv does not exist"),
+        ({"answers": Path("none.csv")}, "--answers none.csv does not exist"),
+        ({"labels": "color"}, "no listing of .* has a column 'color'"),
+        ({"labels": "title", "variants": Variants("color", same=True)}, "no listing of .* has a column 'color'"),
+        ({"sample": 3, "variants": Variants("color", same=False)}, "no listing of .* has a column 'color'"),
+    ],
+)
+def test_a_file_or_a_column_that_is_not_there_is_noticed_before_the_search(
+    index: ProductIndex, tmp_path: Path, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        find_duplicates(index, tmp_path / "out", Settings(**options), stages=unsearched)
+
+
+def test_labels_that_nobody_shares_are_noticed_before_the_search(tmp_path: Path) -> None:
+    lonely = make_index(tmp_path, at(0, 1))
+    with pytest.raises(ConfigError, match="no two listings share one"):
+        find_duplicates(lonely, tmp_path / "out", Settings(labels="product_id"), stages=unsearched)
 
 
 def test_an_index_that_changed_is_brought_up_to_date_as_if_from_nothing(
@@ -194,9 +223,19 @@ def test_a_sample_is_answered_in_the_same_folder_and_nothing_of_the_user_is_lost
     (out / "answers.csv").write_text(text)
     (out / "notes").mkdir()
     (out / "notes" / "mine.txt").write_text("mine")
-    find_duplicates(index, out, Settings(answers=out / "answers.csv"))
+    find_duplicates(index, out, Settings(answers=out / "answers.csv", precision=0.9))  # 40 products, 160 answers
     assert {"pairs.html", "answers.csv", "notes/mine.txt"} < files(out)
     assert clusters(out) == before  # with the numbers of the run before the sample
+
+
+def test_a_sample_leaves_the_totals_of_clusters_beside_them(index: ProductIndex, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found = find_duplicates(index, out, GIVEN)
+    told = find_duplicates(index, out, Settings(sample=30))
+    assert told["sampled"] == 30
+    assert json.loads((out / "duplicates.json").read_text()) == {"schema_version": 1, **found}
+    sampled = find_duplicates(index, tmp_path / "alone", Settings(sample=30))
+    assert json.loads((tmp_path / "alone" / "duplicates.json").read_text()) == {"schema_version": 1, **sampled}
 
 
 def test_listings_without_a_vector_are_alone(tmp_path: Path) -> None:

@@ -184,11 +184,16 @@ def _attempts(missing: Sequence[Job], jobs: int, stage: Stages) -> Iterator[tupl
 
 
 def _in_order(missing: Sequence[Job]) -> list[list[Job]]:
-    """The jobs in two parts: what loads what others learn comes when they are done."""
+    """The jobs in parts: what loads what others learn comes when they are done."""
     methods = {job.method for job in missing}
-    loading = [bool(_loads(job.method) & methods) for job in missing]
-    parts = ([job for job, late in zip(missing, loading, strict=True) if late is wanted] for wanted in (False, True))
-    return [part for part in parts if part]
+
+    def part_of(method: str) -> int:
+        return 1 + max((part_of(other) for other in _loads(method) & methods), default=-1)
+
+    parts: dict[int, list[Job]] = {}
+    for job in missing:
+        parts.setdefault(part_of(job.method), []).append(job)
+    return [parts[number] for number in sorted(parts)]
 
 
 def _loads(method: str) -> set[str]:

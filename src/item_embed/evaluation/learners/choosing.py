@@ -84,9 +84,12 @@ def learner(name: str) -> "Learner":
     )
 
     if name.startswith(whitened.PREFIX):
-        if name.removeprefix(whitened.PREFIX) in METHODS:
-            raise ConfigError(f"{name.removeprefix(whitened.PREFIX)} has no vectors to whiten; name it as it is.")
-        return whitened.Whitened(learner(name.removeprefix(whitened.PREFIX)))
+        method = name.removeprefix(whitened.PREFIX)
+        if method in METHODS:
+            raise ConfigError(f"{method} has no vectors to whiten; name it as it is.")
+        if method.startswith(whitened.PREFIX):
+            raise ConfigError(f"{name!r} would be whitened twice; name {method}.")
+        return whitened.Whitened(learner(method))
     if name.startswith(frozen.PREFIX):
         return frozen.Frozen.named(name)
     if name in item.VARIANTS or name.startswith(item.PREFIX):

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from item_embed.embedding.bulk import Embeds, embed_seen
+from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.seen import Modalities, seen_title
 from item_embed.errors import ConfigError
 from item_embed.evaluation.learners.learner import Fitted, Learner, Material
@@ -57,15 +58,16 @@ class Whitened:
     ) -> Fitted:
         """See `Learner.fit`.
 
-        The method is loaded from the folder beside this one that is named like it (`clip-3` beside `whitened:clip-3`)
-        if there is one, and trained within this folder else.
+        The method has the folder beside this one that is named like it (`clip-3` beside `whitened:clip-3`): it is
+        loaded from there, or trained there for whoever asks for it next. Whitening that a model has is left out.
 
         Raises:
-            ConfigError: when too few rows can be seen, or all have one vector.
+            ConfigError: when too few rows have a photo and a title.
+            ModelError: when all of them have one vector.
         """
-        beside = folder.with_name(folder.name.removeprefix(PREFIX))
-        place = beside if beside != folder and beside.exists() else folder / "method"
-        fitted = self.method.fit(material, place, device, on_progress)
+        fitted = self.method.fit(material, folder.with_name(folder.name.removeprefix(PREFIX)), device, on_progress)
+        if isinstance(fitted.embeds, Embedder):
+            fitted = replace(fitted, embeds=fitted.embeds.unwhitened())
         rows = whitening_rows(material.catalog, material.rows, ROWS)
         whitening = Whitening.load(folder)
         if whitening is None:

@@ -24,7 +24,6 @@ Linkage = Literal["complete", "average"]
 Cosines = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 MOST = 4096  # nodes clustered at once: their distances take 67 MB
-_NEVER = 1e6  # the distance of what must not be joined: no average makes it small
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,10 @@ def _linked(
     one, other = np.triu_indices(len(cosines), 1)
     distances = 1 - cosines[one, other].astype(np.float64)
     if values is not None:
-        distances[(values[one] != values[other]) & (values[one] >= 0) & (values[other] >= 0)] = _NEVER
+        never = (values[one] != values[other]) & (values[one] >= 0) & (values[other] >= 0)
+        # Two clusters among n nodes have at most n^2 / 4 pairs: with one of these, their mean is 4 or more, and other
+        # distances are 2 at most.
+        distances[never] = len(cosines) ** 2
     merges = linkage(distances, method)
     # As float32, like the cosines: a pair that lies at the threshold is joined.
     return np.asarray(fcluster(merges, 1 - float(np.float32(threshold)), "distance"), np.int64) - 1

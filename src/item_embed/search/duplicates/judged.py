@@ -10,12 +10,15 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf, nan
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from item_embed.catalog.titles import clean_key
 from item_embed.errors import ConfigError
@@ -60,7 +63,7 @@ class Judged:
         pairs: n of them.
         same: (n,) the answer.
         weight: (n,) how many pairs of the catalogue each stands for.
-        unit: (n,) pairs of one unit are about one product, and are no independent answers.
+        unit: (n,) pairs of one unit are about one product, and are no independent answers (`units_of`).
         told: where they come from, for a person.
     """
 
@@ -93,6 +96,38 @@ def pairs_of_listings(graph: Graph, preferred: NDArray[np.bool_] | None = None) 
     return RowPairs(first, second, np.concatenate([graph.pairs.cosine, np.ones(len(copies), np.float32)]))
 
 
+def check_labels(listings: Listings, column: str) -> None:
+    """Refuse labels that say of no two listings that they are the same, before anything is searched.
+
+    Raises:
+        ConfigError: when no two listings share one.
+    """
+    label = listings.codes(column)
+    if not (np.bincount(label[label >= 0], minlength=1) > 1).any():
+        raise ConfigError(
+            f"--labels {column}: no two listings share one; give --pairs FILE, or --sample N and then --answers FILE."
+        )
+
+
+def units_of(pairs: RowPairs, product: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The product that each pair counts with, (n,): of two, the one that more pairs are about.
+
+    So a listing that many others were wrongly taken for, a placeholder say, is one unit, not many.
+
+    Args:
+        pairs: n of them.
+        product: (N,) the product of each listing; of those in pairs not -1.
+
+    Example:
+        >>> units_of(RowPairs(np.array([0, 1]), np.array([1, 2]), np.ones(2, np.float32)), np.array([7, 7, 9]))
+        array([7, 7])
+    """
+    one, other = product[pairs.first], product[pairs.second]
+    about = np.bincount(np.concatenate([one, other[one != other]]))
+    lower, upper = np.minimum(one, other), np.maximum(one, other)
+    return np.asarray(np.where(about[upper] > about[lower], upper, lower))
+
+
 def labelled(graph: Graph, listings: Listings, column: str, values: NDArray[np.int64] | None = None) -> Judged:
     """All near pairs of listings that have a label: the same where their labels are equal.
 
@@ -101,20 +136,13 @@ def labelled(graph: Graph, listings: Listings, column: str, values: NDArray[np.i
         listings: which have the column.
         column: the name of the labels.
         values: (N,) pairs of different values are left out; see `clusters.cluster`.
-
-    Raises:
-        ConfigError: when no two listings share a label.
     """
     label = listings.codes(column)
-    if not (np.bincount(label[label >= 0], minlength=1) > 1).any():
-        raise ConfigError(
-            f"--labels {column}: no two listings share one; give --pairs FILE, or --sample N and then --answers FILE."
-        )
     pairs = pairs_of_listings(graph, label >= 0)
     pairs = pairs.subset((label[pairs.first] >= 0) & (label[pairs.second] >= 0) & ~pairs.unlike(values))
     same = label[pairs.first] == label[pairs.second]
     told = f"{len(pairs):,} near pairs whose {column} is known"
-    return Judged(pairs, same, np.ones(len(pairs)), label[pairs.first], told)
+    return Judged(pairs, same, np.ones(len(pairs)), units_of(pairs, label), told)
 
 
 def read_judged(
@@ -160,9 +188,9 @@ def read_judged(
     one_end, other_end = np.array(first, np.int64), np.array(second, np.int64)
     pairs = RowPairs(one_end, other_end, _cosines(one_end, other_end, snapshot, vectors))
     kept = ~pairs.unlike(values)
-    told = f"{int(kept.sum()):,} answers of {path.name}"
-    unit = np.minimum(one_end, other_end)
-    return Judged(pairs.subset(kept), np.array(same, np.bool_)[kept], _weights(strata)[kept], unit[kept], told)
+    pairs, answers = pairs.subset(kept), np.array(same, np.bool_)[kept]
+    unit = units_of(pairs, _products(pairs.subset(answers), len(snapshot)))
+    return Judged(pairs, answers, _weights(strata)[kept], unit, f"{len(pairs):,} answers of {path.name}")
 
 
 def _rows(path: Path, shown: str) -> Iterator[dict[str, object]]:
@@ -200,15 +228,24 @@ def _stratum(row: dict[str, object], shown: str) -> tuple[str, float] | None:
     if name in {None, ""}:
         return None
     try:
-        return str(name), float(str(pairs))
+        count = float(str(pairs))
     except ValueError:
-        raise ConfigError(f"{shown}: stratum_pairs is {pairs!r}; leave the columns as the sample has them.") from None
+        count = nan
+    if not 0 < count < inf:
+        raise ConfigError(f"{shown}: stratum_pairs is {str(pairs)!r}; leave the columns as the sample has them.")
+    return str(name), count
 
 
 def _weights(strata: list[tuple[str, float] | None]) -> NDArray[np.float64]:
     """How many pairs each answer stands for: its share of its stratum; 1 without strata."""
     answers = Counter(strata)
     return np.array([1.0 if one is None else one[1] / answers[one] for one in strata])
+
+
+def _products(same: RowPairs, count: int) -> NDArray[np.int64]:
+    """The product of each of N listings, (N,): those that hang together by pairs of which it was said."""
+    graph = coo_array((np.ones(len(same)), (same.first, same.second)), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def _cosines(

@@ -15,7 +15,7 @@ from item_embed.search.items import Item
 
 PRODUCT_ID = "product_id"
 _WORD = re.compile(r"\w+")
-_BLOCK = 1024  # products read at once, with their photos
+_BLOCK = 4096  # products read at once
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,8 @@ def read_listings(
     photo = np.zeros(count, np.bool_)
     words, facts = np.zeros(count, np.int64), np.zeros(count, np.int64)
     known: set[str] = set()
-    for row, item in enumerate(_items(index, ids)):
+    for row, (item, photo[row]) in enumerate(_items(index, ids)):
         titles.append(item.title)
-        photo[row] = item.photo is not None
         words[row] = len(set(_WORD.findall((item.title or "").casefold())))
         filled = {name for name, value in item.metadata.items() if _text(value) is not None}
         facts[row] = len(filled) + (item.category is not None)
@@ -106,12 +105,12 @@ def why(listings: Listings, row: int) -> str:
     )
 
 
-def _items(index: ProductIndex, ids: list[str]) -> Iterator[Item]:
-    """Yield the products in the order of their ids; one that is gone since its vector was read has its id alone."""
+def _items(index: ProductIndex, ids: list[str]) -> Iterator[tuple[Item, bool]]:
+    """Yield the products, and whether they have photos, by their ids; one that is gone since has its id alone."""
     for start in range(0, len(ids), _BLOCK):
         part = ids[start : start + _BLOCK]
-        found = index.items(part)
-        yield from (found.get(key) or Item(key) for key in part)
+        found = index.items_without_photos(part)
+        yield from (found.get(key) or (Item(key), False) for key in part)
 
 
 def _value(item: Item, column: str) -> str | None:

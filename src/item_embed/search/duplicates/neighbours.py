@@ -25,6 +25,7 @@ from item_embed.search.duplicates.snapshot import cosines
 
 _EXACT_PRODUCTS = 1 << 30  # cosines that are all computed rather than looked for: 32,768 vectors among themselves
 _BLOCK = 4096  # vectors searched at once, and lost when a run is killed
+_ROWS = 1 << 15  # vectors that exact search compares at once: those of a file are read once, not for each few queries
 _SHARD_BYTES = 1 << 30  # of vectors that inverted lists hold at once
 _PROBES = 8  # lists looked into
 _TRAINING = 64  # vectors for each list that its centre is learned from
@@ -155,7 +156,16 @@ def _shards(count: int, dimension: int) -> Iterator[slice]:
 
 def _exact(vectors: NDArray[np.float32], k: int, ties: NDArray[np.uint64]) -> _Search:
     def search(asked: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        rows, scores = exact.search(vectors[asked], vectors, k, ties, asked)
+        queries = vectors[asked]
+        rows, scores = np.full((len(asked), k), -1), np.full((len(asked), k), -np.inf, np.float32)
+        for start in range(0, len(vectors), _ROWS):
+            part = slice(start, start + _ROWS)
+            itself = np.where((asked >= start) & (asked < start + _ROWS), asked - start, -1)
+            found, cosine = exact.search(queries, vectors[part], k, ties[part], itself)
+            rows = np.concatenate([rows, np.where(found >= 0, found + start, -1)], axis=1)
+            scores = np.concatenate([scores, cosine], axis=1)
+            best = np.lexsort((ties[rows], -scores))[:, :k]  # stable: equal keys stay in row order
+            rows, scores = np.take_along_axis(rows, best, 1), np.take_along_axis(scores, best, 1)
         return rows, np.minimum(scores, 1)
 
     return search

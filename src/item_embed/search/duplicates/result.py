@@ -80,7 +80,7 @@ class Clusters:
             for start in range(0, len(order), 1 << 16):
                 rows = order[start : start + (1 << 16)]
                 for row, values in zip(rows, table.select(columns).take(rows).to_pylist(), strict=True):
-                    writer.writerow([_cell(values[name]) for name in columns] + [_harmless(titles[row] or "")])
+                    writer.writerow(_cell(value) for value in (*(values[name] for name in columns), titles[row]))
 
     @property
     def _is_master(self) -> NDArray[np.bool_]:
@@ -166,13 +166,11 @@ def number_clusters(
 
 
 def _cell(value: object) -> object:
+    """A value as a spreadsheet shows it; a text is never taken for a formula."""
     if isinstance(value, float):
         return f"{value:.4f}"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
     return value
-
-
-def _harmless(text: str) -> str:
-    """A title that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,6 +1,6 @@
 """Duplicates from an index to a folder: neighbours, threshold, clusters, files.
 
-OUT/duplicates.json   the totals, and what they were made with
+OUT/duplicates.json   the totals, and what they were made with; of the clusters, where there are any
 OUT/graph/            the neighbours of every listing, for the next run (`graph`)
 OUT/pairs.html        the sample for review, where one was asked for (`sample`)
 OUT/clusters.*        the clusters (`result`)
@@ -21,14 +21,14 @@ from item_embed.files import check_output, locked, resumable_folder
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.duplicates.found import Fitted, Found, totals
 from item_embed.search.duplicates.graph import Graph, build_graph
-from item_embed.search.duplicates.judged import labelled, pairs_of_listings, read_judged
+from item_embed.search.duplicates.judged import Judged, check_labels, labelled, pairs_of_listings, read_judged
 from item_embed.search.duplicates.listings import PRODUCT_ID, Listings, masters, read_listings, why
 from item_embed.search.duplicates.neighbours import measure_recall
 from item_embed.search.duplicates.nodes import cluster_listings
 from item_embed.search.duplicates.result import Clusters, Earlier, number_clusters
 from item_embed.search.duplicates.sample import draw_sample, write_sample
 from item_embed.search.duplicates.settings import Settings
-from item_embed.search.duplicates.snapshot import cosines, open_vectors, take_snapshot
+from item_embed.search.duplicates.snapshot import Snapshot, cosines, open_vectors, take_snapshot
 from item_embed.search.duplicates.threshold import (
     calibration_error,
     choose_threshold,
@@ -39,7 +39,7 @@ from item_embed.search.index import ProductIndex
 
 SCHEMA_VERSION = 1
 #: What a run writes anew; all else of a folder that it replaces stays.
-_SAMPLED = {"duplicates.json", "graph", "pairs.html"}
+_SAMPLED = {"graph", "pairs.html"}
 _CLUSTERED = {"duplicates.json", "graph", "clusters.parquet", "clusters.csv", "report.html"}
 
 
@@ -70,10 +70,13 @@ def find_duplicates(
         stages: told of the work.
 
     Returns:
-        The totals, as `duplicates.json` has them.
+        The totals, as `duplicates.json` has them; of a sample that is drawn beside clusters, which keep their totals,
+        its own.
 
     Raises:
-        ConfigError: when the threshold cannot be chosen; the neighbours that were found are kept for the next run.
+        ConfigError: before the search, when a file of judged pairs cannot be read, or no listing has a column that is
+            asked for; after it, when the threshold cannot be chosen; the neighbours that were found are then kept for
+            the next run.
         VectorError: when a vector is not finite, or an earlier folder is damaged.
         OutputError: when the folder cannot be written, or is none of an earlier run.
 
@@ -89,11 +92,13 @@ def find_duplicates(
         _check_earlier(earlier)
     with stages("reading vectors") as on_progress:
         snapshot = take_snapshot(index, on_progress)
+    listings = _read_listings(index, settings, snapshot, stages)
     old = None if earlier is None else Graph.read(earlier / "graph")
     known = "nothing" if old is None else f"{old.snapshot.content} {old.neighbours} {old.floor}"
     job = f"duplicates {SCHEMA_VERSION} {snapshot.content} {settings.neighbours} {settings.floor} from {known}"
     with locked(out), resumable_folder(out, job, replace=again) as place:
         vectors = open_vectors(index, snapshot, place.scratch / "vectors.npy")
+        judged = _read_judged(settings, snapshot, vectors, listings)
         with stages("searching neighbours") as on_progress:
             graph, searched = build_graph(
                 snapshot,
@@ -108,11 +113,12 @@ def find_duplicates(
         if again:
             _keep(out, place.whole, _SAMPLED if settings.sample else _CLUSTERED)
         graph.write(place.whole / "graph")
-        work = _Work(index, settings, graph, vectors, searched, stages)
+        work = _Work(index, settings, graph, vectors, listings, judged, searched, stages)
         numbers = Earlier.read(earlier / "clusters.parquet") if earlier and _has_clusters(earlier) else None
         told = work.sample(place.whole) if settings.sample else work.clusters(place.whole, numbers, further)
-        text = json.dumps({"schema_version": SCHEMA_VERSION, **told}, ensure_ascii=False, indent=2)
-        (place.whole / "duplicates.json").write_text(f"{text}\n", encoding="utf8")
+        if not (settings.sample and _has_clusters(place.whole)):  # else it tells of the clusters, which stay
+            text = json.dumps({"schema_version": SCHEMA_VERSION, **told}, ensure_ascii=False, indent=2)
+            (place.whole / "duplicates.json").write_text(f"{text}\n", encoding="utf8")
     return told
 
 
@@ -124,14 +130,15 @@ class _Work:
     settings: Settings
     graph: Graph
     vectors: NDArray[np.float32]
+    listings: Listings
+    judged: Judged | None  # from a file
     searched: int
     stages: Stages
 
     def sample(self, folder: Path) -> dict[str, Any]:
         """Write the page of pairs to be judged."""
-        listings = self.listings()
         pairs = pairs_of_listings(self.graph)
-        pairs = pairs.subset(~pairs.unlike(self.values(listings)))
+        pairs = pairs.subset(~pairs.unlike(_apart(self.settings, self.listings)))
         if not len(pairs):
             raise ConfigError(
                 f"no two listings have a cosine of {self.settings.floor:g} or more, so there is nothing to judge; "
@@ -144,9 +151,8 @@ class _Work:
 
     def clusters(self, folder: Path, earlier: Earlier | None, further: Further | None) -> dict[str, Any]:
         """Choose the threshold, cluster, and write the files."""
-        listings = self.listings()
-        values = self.values(listings)
-        fitted = self.fit(listings, values)
+        values = _apart(self.settings, self.listings)
+        fitted = self.fit(values)
         threshold = self.threshold(fitted)
         with self.stages("measuring recall"):
             recall = measure_recall(
@@ -159,13 +165,13 @@ class _Work:
             )
         with self.stages("clustering"):
             labels, cut = self.labels(threshold, values)
-            clusters = self.described(labels, listings, earlier, fitted)
-        clusters.write(folder, listings.titles)
+            clusters = self.described(labels, earlier, fitted)
+        clusters.write(folder, self.listings.titles)
         found = Found(
             self.index,
             self.settings,
             self.graph,
-            listings,
+            self.listings,
             recall,
             clusters,
             threshold,
@@ -188,28 +194,12 @@ class _Work:
             "near_pairs": len(self.graph.pairs),
         }
 
-    def listings(self) -> Listings:
-        """What the index says of the listings, with the columns that are asked for."""
-        asked = [self.settings.labels, self.settings.variants.column if self.settings.variants else None]
-        columns = {PRODUCT_ID, *(column for column in asked if column is not None)}
-        with self.stages("reading listings") as on_progress:
-            return read_listings(self.index, self.graph.snapshot.ids, sorted(columns), on_progress)
-
-    def values(self, listings: Listings) -> NDArray[np.int64] | None:
-        """(N,) the values by which listings are kept apart."""
-        variants = self.settings.variants
-        return None if variants is None or variants.same else listings.codes(variants.column)
-
-    def fit(self, listings: Listings, values: NDArray[np.int64] | None) -> Fitted | None:
+    def fit(self, values: NDArray[np.int64] | None) -> Fitted | None:
         """What judged pairs say, if there are any."""
-        settings = self.settings
+        settings, judged = self.settings, self.judged
         if settings.labels is not None:
-            judged = labelled(self.graph, listings, settings.labels, values)
-        elif settings.pairs is not None or settings.answers is not None:
-            path, option = (settings.pairs, "--pairs") if settings.pairs else (settings.answers, "--answers")
-            assert path is not None
-            judged = read_judged(path, option, self.graph.snapshot, self.vectors, values)
-        else:
+            judged = labelled(self.graph, self.listings, settings.labels, values)
+        if judged is None:
             return None
         if not len(judged.pairs):
             raise ConfigError(
@@ -235,11 +225,9 @@ class _Work:
         graph, method = self.graph, self.settings.linkage
         return cluster_listings(graph.snapshot, graph.pairs, near, threshold, method=method, values=values)
 
-    def described(
-        self, labels: NDArray[np.int64], listings: Listings, earlier: Earlier | None, fitted: Fitted | None
-    ) -> Clusters:
+    def described(self, labels: NDArray[np.int64], earlier: Earlier | None, fitted: Fitted | None) -> Clusters:
         """The clusters with their numbers, masters and confidences."""
-        snapshot = self.graph.snapshot
+        snapshot, listings = self.graph.snapshot, self.listings
         numbers, next_number = number_clusters(snapshot.ids, labels, earlier)
         chosen = masters(labels, listings)
         rows, own = np.arange(len(labels)), chosen[labels]
@@ -255,6 +243,31 @@ class _Work:
             confidence[chosen] = np.where(sizes > 1, lowest, np.nan)
         reasons = {int(label): why(listings, int(chosen[label])) for label in np.flatnonzero(sizes > 1)}
         return Clusters(snapshot.ids, labels, numbers, next_number, chosen, reasons, cosine, confidence)
+
+
+def _read_listings(index: ProductIndex, settings: Settings, snapshot: Snapshot, stages: Stages) -> Listings:
+    """What the index says of the listings, with the columns that are asked for."""
+    asked = [settings.labels, settings.variants.column if settings.variants else None]
+    columns = {PRODUCT_ID, *(column for column in asked if column is not None)}
+    with stages("reading listings") as on_progress:
+        listings = read_listings(index, snapshot.ids, sorted(columns), on_progress)
+    if settings.labels is not None:
+        check_labels(listings, settings.labels)
+    return listings
+
+
+def _read_judged(
+    settings: Settings, snapshot: Snapshot, vectors: NDArray[np.float32], listings: Listings
+) -> Judged | None:
+    """The judged pairs of a file, if one is given."""
+    path, option = (settings.pairs, "--pairs") if settings.pairs else (settings.answers, "--answers")
+    return None if path is None else read_judged(path, option, snapshot, vectors, _apart(settings, listings))
+
+
+def _apart(settings: Settings, listings: Listings) -> NDArray[np.int64] | None:
+    """(N,) the values by which listings are kept apart, where they are."""
+    variants = settings.variants
+    return None if variants is None or variants.same else listings.codes(variants.column)
 
 
 def _has_clusters(folder: Path) -> bool:

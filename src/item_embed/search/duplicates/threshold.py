@@ -2,8 +2,9 @@
 
 The precision at a threshold is the share of same pairs among those at or above it, weighted by what each stands for.
 Its interval is Wilson's (1927) for as many independent answers as there effectively are: (sum of weights)^2 / sum of
-(weights of a unit)^2 (Kish, "Survey Sampling", 1965), where a unit is all that was said about one product. A threshold
-is chosen by the lower end of that interval, so that the promise is kept, not only hoped for.
+(weights of a unit)^2 (Kish, "Survey Sampling", 1965), where a unit is what was said about one product; a pair of two
+products counts with the one that more pairs are about. A threshold is chosen by the lower end of that interval, so that
+the promise is kept, not only hoped for.
 
 Letters in shapes: n judged pairs.
 """
