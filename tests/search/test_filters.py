@@ -47,7 +47,7 @@ def test_filters_and_what_they_are(text: str, expected: Filter) -> None:
         ("   ", None, "a field is expected"),
         ("(price < 50", None, "`)` is expected"),
         ("price < 50)", 11, "the end is expected"),
-        ('category = "Shoes', 12, "in quotes that end"),
+        ('category = "Shoes', 12, "a quote that is never closed"),
         ("category = Shoes", 12, "a text in quotes"),
         ("a like 'x'", 3, "one of ="),
         ("a not like 'x'", 7, "`in` is expected"),

@@ -78,7 +78,9 @@ def command(
     if as_json:
         print_json({"out": str(out), **totals})
     elif sample is not None:
-        print(f"{number_of(totals['sampled'], 'pair')} to judge in {out / 'pairs.html'}; then give --answers FILE.")
+        few = "" if totals["sampled"] >= sample else f" (no more lie above --floor {floor:g}; a lower one has more)"
+        drawn = number_of(totals["sampled"], "pair")
+        print(f"{drawn} to judge in {out / 'pairs.html'}{few}; then give --answers FILE.")
     else:
         _tell(out, totals)
 
@@ -94,14 +96,17 @@ def _variants(column: str, are: str) -> Any:
 
 def _tell(out: Path, totals: dict[str, Any]) -> None:
     chosen, recall = totals.get("chosen"), totals["recall_of_pairs"]
-    rows = [["threshold", f"{totals['threshold']:.4f}"]]
+    rows = [
+        ["vectors searched anew", f"{totals['searched']:,} of {totals['distinct_vectors']:,}"],
+        ["threshold", f"{totals['threshold']:.4f}"],
+    ]
     if chosen is not None and chosen["precision"] is not None:
         found = chosen["precision"]
         rows.append(["precision of pairs", f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"])
     if chosen is not None and chosen["calibration_error"] is not None:
         rows.append(["calibration error", f"{chosen['calibration_error']:.3f}"])
     for name, shown in (("at_threshold", "the threshold"), ("at_floor", f"{totals['floor']:g}")):
-        rows.append([f"pairs found, down to {shown}", f"{recall[name]['found']:,} of {recall[name]['of']:,}"])
+        rows.append([f"neighbours found, down to {shown}", f"{recall[name]['found']:,} of {recall[name]['of']:,}"])
     quality = totals.get("quality", {})
     for name in ("pair_precision", "pair_recall", "pair_f1", "b_cubed_precision", "b_cubed_recall", "b_cubed_f1"):
         if name in quality:

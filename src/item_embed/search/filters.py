@@ -242,7 +242,7 @@ def _tokens(text: str) -> list[_Token]:
         match = _TOKEN.match(text, at)
         if match is None:
             at += len(text[at:]) - len(text[at:].lstrip())
-            raise wrong_filter(text, at, "this is no field, text, number or sign; texts are in quotes that end")
+            raise wrong_filter(text, at, "this is no field, text, number or sign, or a quote that is never closed")
         kind = str(match.lastgroup)
         tokens.append(_token(kind, match[kind], match.start(kind), text))
         at = match.end()

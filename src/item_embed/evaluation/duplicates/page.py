@@ -77,7 +77,7 @@ def _totals_table(found: Found) -> Table:
         ["largest cluster", f"{int(sizes.max(initial=0)):,}"],
         ["threshold, cosine", f"{found.threshold:.4f}"],
         ["linkage", found.settings.linkage],
-        [f"pairs found, of those exact search finds for {recall.vectors:,} vectors", f"{known:,} of {of:,}"],
+        [f"neighbours found, of those exact search finds for {recall.vectors:,} vectors", f"{known:,} of {of:,}"],
         [f"the same down to a cosine of {found.settings.floor:g}", f"{low_known:,} of {low_of:,}"],
     ]
     return Table("Totals", ["", ""], rows)

@@ -21,6 +21,7 @@ from sklearn.model_selection import GroupKFold
 
 from item_embed.errors import ConfigError
 from item_embed.search.duplicates.judged import Judged
+from item_embed.wording import number_of
 
 _Z = 1.959963984540054  # of a 95 % interval
 _ISOTONIC = 1000  # answers below which isotonic regression follows chance (Niculescu-Mizil and Caruana, 2005)
@@ -115,10 +116,11 @@ def choose_threshold(curve: Curve, precision: float) -> Point:
     if len(enough):
         return curve.point(int(enough[-1]))
     best = curve.point(int(np.argmax(curve.low)))
+    known, shown = number_of(int(curve.answers[-1]), "pair"), number_of(best.answers, "pair")
     raise ConfigError(
-        f"no threshold is sure to have a precision of {precision:g}: the best is {best.threshold:.4f}, with "
-        f"{best.precision:.3f} [{best.low:.3f}, {best.high:.3f}] from {best.answers:,} judged pairs; judge more pairs, "
-        "ask for a lower --precision, or give a --threshold yourself."
+        f"no threshold is sure to have a precision of {precision:g} by {known} above --floor whose truth is known: "
+        f"the surest is {best.threshold:.4f}, with {best.precision:.3f} [{best.low:.3f}, {best.high:.3f}] of {shown}; "
+        "judge more pairs, train longer, ask for a lower --precision, or give a --threshold yourself."
     )
 
 
