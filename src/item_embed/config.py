@@ -314,6 +314,7 @@ _GROUPS: dict[str, type[BaseModel]] = {
     "augmentation": AugmentationSettings,
     "warm_start": WarmStartSettings,
     "training": TrainingSettings,
+    "whitening": WhiteningSettings,
 }
 
 

@@ -144,6 +144,7 @@ def test_a_model_that_gives_all_one_vector_is_told_and_not_lost(tmp_path: Path) 
         (["whitening.power=0.5", "whitening.dimensions=129"], "dimensions 129 is more than model.hidden_size, 128"),
         (["whitening.dimensions=64"], "does nothing while whitening.power is 0: give a power"),
         (["whitening.power=1.5"], "less than or equal to 1"),
+        (["dimensions=64"], "do you mean whitening.dimensions"),
     ],
 )
 def test_contradictions_are_refused(settings: list[str], said: str) -> None:
