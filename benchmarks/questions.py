@@ -44,6 +44,7 @@ ITEM = str(Path(sys.executable).with_name("item"))
 MAIN = [
     *("simple", "tfidf", "pixels+colours", "phash", "resnet50", "resnet50-categories", "roberta", "roberta-categories"),
     *("clip", "concatenation", "supervised", "item-local", "item", "item-agreement"),
+    *(f"whitened:{name}" for name in ("roberta", "clip", "supervised", "item-local", "item", "item-agreement")),
 ]
 TASKS = ("itm", "mlm", "mim", "gmlm", "gmim")
 
@@ -186,7 +187,7 @@ def marketplaces(bench: Bench) -> Iterator[Step]:
         catalog, steps = drawn(bench, dominance)
         yield from steps
         methods = ["simple", "tfidf", "pixels+colours", "clip", "concatenation", "item-local", "item", "item-agreement"]
-        yield bench.compared(f"market-{dominance}", catalog, methods)
+        yield bench.compared(f"market-{dominance}", catalog, methods, steps=bench.scale["market_steps"])
 
 
 def drawn(bench: Bench, dominance: str) -> tuple[Path, list[Step]]:
@@ -203,7 +204,7 @@ def short_titles(bench: Bench) -> Iterator[Step]:
     yield from main_table(bench)
     catalog, _ = bench.fashion()
     options = ["--task", "robustness", "--queries", str(bench.relistings)]
-    for method in ("item", "item-local"):
+    for method in ("item", "item-local", "item-agreement"):
         for seed, model in enumerate(bench.models("main", method)):
             yield bench.evaluated(f"robustness-{method}-{seed}", model, catalog, *options)
 
@@ -213,8 +214,9 @@ def variants(bench: Bench) -> Iterator[Step]:
     yield from main_table(bench)
     catalog, _ = bench.fashion()
     options = ["--queries", str(bench.relistings), "--variants", "family_id"]
-    for seed, model in enumerate(bench.models("main", "item")):
-        yield bench.evaluated(f"variants-item-{seed}", model, catalog, *options)
+    for method in ("item", "item-agreement"):
+        for seed, model in enumerate(bench.models("main", method)):
+            yield bench.evaluated(f"variants-{method}-{seed}", model, catalog, *options)
     simple = [ITEM, "evaluate", "simple", str(catalog), *options]
     yield Step(bench.out / "variants-simple.txt", simple, bench.out / "variants-simple.txt")
 
@@ -228,12 +230,15 @@ def domains(bench: Bench) -> Iterator[Step]:
     magento, steps = bench.prepared("magento2", bench.data / "magento2.parquet")
     yield from steps
     fashion, _ = bench.fashion()
-    trained = {name: "frozen:" + ",".join(map(str, bench.models(name, "item"))) for name in ("main", "market-balanced")}
-    everything = ["simple", "tfidf", *trained.values()]
+    trained = {
+        name: ["frozen:" + ",".join(map(str, bench.models(name, method))) for method in ("item", "item-agreement")]
+        for name in ("main", "market-balanced")
+    }
+    everything = ["simple", "tfidf", *trained["main"], *trained["market-balanced"]]
     yield bench.compared("domain-magento2", magento, everything, "--split", "all", seeds=1)
-    yield bench.compared("domain-market", market, ["simple", trained["main"]], seeds=1)
+    yield bench.compared("domain-market", market, ["simple", *trained["main"]], seeds=1)
     options = ["--queries", str(bench.relistings)]
-    yield bench.compared("domain-fashion", fashion, ["simple", trained["market-balanced"]], *options, seeds=1)
+    yield bench.compared("domain-fashion", fashion, ["simple", *trained["market-balanced"]], *options, seeds=1)
 
 
 def regions(bench: Bench) -> Iterator[Step]:

@@ -5,6 +5,7 @@
     augmentation:  photos changed at random before they are masked
     warm_start:    checkpoints of BERT or ViT to begin with
     training:      the optimiser and the loop
+    whitening:     what is done to vectors once the model is trained
 
 The shipped configurations lie in `configs/`; a name such as `tiny` means `configs/tiny.yaml`.
 """
@@ -220,6 +221,19 @@ class TrainingSettings(_Settings):
         return self
 
 
+class WhiteningSettings(_Settings):
+    """How vectors are whitened, by those of rows that were trained on."""
+
+    power: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="directions are divided by this power of their spread; 0: vectors are left as they are",
+    )
+    dimensions: int | None = Field(None, ge=1, description="numbers of a vector that are kept; by default all")
+    rows: int = Field(4_096, ge=16, description="most rows whose vectors are looked at")
+
+
 class RunConfig(_Settings):
     """Everything that decides a pre-training run, besides the catalogue."""
 
@@ -228,9 +242,17 @@ class RunConfig(_Settings):
     augmentation: AugmentationSettings = AugmentationSettings()
     warm_start: WarmStartSettings = WarmStartSettings()
     training: TrainingSettings = TrainingSettings()
+    whitening: WhiteningSettings = WhiteningSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if (self.whitening.dimensions or 0) > self.model.hidden_size:
+            raise ValueError(
+                f"whitening.dimensions {self.whitening.dimensions} is more than model.hidden_size, "
+                f"{self.model.hidden_size}: a vector has no more numbers"
+            )
+        if self.whitening.dimensions and not self.whitening.power:
+            raise ValueError("whitening.dimensions does nothing while whitening.power is 0: give a power, such as 0.75")
         if self.warm_start.patch_embedding and self.model.patch_embedding != "linear":
             raise ValueError(
                 "warm_start.patch_embedding gives a linear map of patches: set model.patch_embedding to linear"
@@ -292,6 +314,7 @@ _GROUPS: dict[str, type[BaseModel]] = {
     "augmentation": AugmentationSettings,
     "warm_start": WarmStartSettings,
     "training": TrainingSettings,
+    "whitening": WhiteningSettings,
 }
 
 

@@ -26,4 +26,4 @@ class VectorError(ItemError):
 
 
 class FilterError(ItemError):
-    """A filter of a search cannot be read, or names a field that no product has."""
+    """A filter of a search cannot be read, or names a field that no product has ever had."""

@@ -11,9 +11,12 @@ SURFACE = {
     "--group-column --images --allow-outside --allow-private --per-host-rate --crawl-delay --connections --timeout "
     "--cache --update --retry-failed --workers --seed --overwrite --json",
     "pretrain": "CATALOG SETTINGS --out --config --from --exclude-groups --resume --json",
+    "whiten": "MODEL CATALOG --out --power --dimensions --rows --exclude-groups --device --json",
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --precision --json",
     "index": "VECTORS CATALOG --out --update --json",
     "search": "INDEX --image --title -k --where --hybrid --model --html --json",
+    "duplicates": "INDEX --out --labels --pairs --sample --answers --threshold --precision --linkage --variants "
+    "--update --neighbours --floor --seed --json",
     "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --fine-tune "
     "--sample --by --variants --json --html --card --seed --batch-size --device",
     "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "

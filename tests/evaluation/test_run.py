@@ -160,4 +160,7 @@ def test_what_a_model_was_trained_on_is_told_beside_methods_that_learn_here(tmp_
         assert "the figures may flatter it" in leak
         assert "item pretrain --exclude-groups" in leak
     assert note(kept, train, "another").startswith("trained on another catalogue, or on this one as it was prepared")
+    whitened = {"whitened": {"catalog_fingerprint": catalog.fingerprint, "excluded_rows": 0}}
+    elsewhere = provenance(tmp_path / "model", catalog_fingerprint="another", **whitened)
+    assert training_note(elsewhere, catalog, kept).startswith("trained on or whitened by 2 rows of the queries' groups")
     assert training_note(tmp_path / "none", catalog, kept) == ""

@@ -1,7 +1,7 @@
 """Products added, changed and removed: seen at once, by everybody, and there after the process has gone."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ import pytest
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.vectors import Vectors
-from item_embed.errors import VectorError
+from item_embed.errors import FilterError, VectorError
+from item_embed.search import filters
+from item_embed.search.filters import parse_filter
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Changes, Hit, Item
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import dummy
 from tests.search.conftest import Place
+from tests.search.filtering import holds
 from tests.search.made import add, graph_soon, one_product, unit
 
 RED, BLUE = photo((200, 0, 0)), photo((0, 0, 200))
@@ -105,6 +108,9 @@ def test_what_is_deleted_is_gone_and_may_come_back(index: ProductIndex) -> None:
         (Item("a"), np.eye(1, 8), "other", "the vectors come from another model"),
         (Item("a"), np.eye(2, 8), "model", "1 products cannot have 2 vectors"),
         (Item("a", metadata={"x": {1}}), np.eye(1, 8), "model", "the product 'a' cannot be stored"),
+        (Item("a", metadata={5: "x"}), np.eye(1, 8), "model", "the product 'a' cannot be stored"),  # type: ignore[dict-item]
+        (Item("a", metadata={None: "x"}), np.eye(1, 8), "model", "with texts as keys"),  # type: ignore[dict-item]
+        (Item(None), np.eye(1, 8), "model", "the product None cannot be stored"),  # type: ignore[arg-type]
         (Item("a", "\udcff"), np.eye(1, 8), "model", "the product 'a' cannot be stored"),
     ],
 )
@@ -133,6 +139,52 @@ def test_filters_give_k_hits_however_narrow(index: ProductIndex, monkeypatch: py
             assert ids(found) == [f"id {n}" for n in best]
 
 
+DEEPEST = {  # as deep as a filter may be, of at most 400 conditions
+    "joined after": (lambda inner, level: f"({inner} {('and', 'or')[level % 2]} price > {level})", 29),
+    "joined before": (lambda inner, level: f"(price > {level} {('and', 'or')[level % 2]} {inner})", 29),
+    "one kind": (lambda inner, level: f"(price > 0 and {inner})", 29),
+    "not": (lambda inner, level: f"not {inner}", 29),
+    "not of joined": (lambda inner, level: f"not (price > 90 or {inner})", 14),
+    "in twos": (lambda inner, level: f"({inner} {('and', 'or')[level % 2]} {inner})", 8),
+    "many joined": (lambda inner, level: f"({' or '.join(['price < 0'] * 8)} or (price > 0 and {inner}))", 14),
+    "400 joined": (lambda inner, level: " or ".join(["price not in (1, 'x')"] * 400), 1),
+    "alternating": (lambda inner, level: f"(price > 1 and (price > 2 or not (price > 90 or {inner})))", 7),
+    "of both": (lambda inner, level: f"not (price in (1, 'x') {('and', 'or')[level % 2]} {inner})", 14),
+}
+
+
+@pytest.mark.parametrize(("around", "levels"), DEEPEST.values(), ids=DEEPEST)
+def test_the_deepest_filters_are_searched(index: ProductIndex, around: Callable[[str, int], str], levels: int) -> None:
+    query = np.eye(1, 8, dtype=np.float32)
+    items = [Item(f"id {price}", "mug", metadata={"price": price}) for price in range(20)]
+    index.upsert(items, np.repeat(query, 20, axis=0), "model")
+    where = "price < 5"
+    for level in range(levels):
+        where = around(where, level)
+    meant = parse_filter(where)
+    right = {item.id for item in [*items, Item("first", "the first")] if holds(meant, item)}
+    assert set(ids(index.search(query, 30, "model", where)[0])) == right
+    assert set(ids(index.search_hybrid(query, ["mug"], 30, "model", where)[0])) == right
+
+
+def test_a_filter_that_sqlite_cannot_read_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = one_product(tmp_path)
+    monkeypatch.setattr(filters, "_DEEPEST", 500)
+    index.upsert([Item("a", metadata={"price": 5})], np.eye(1, 8, dtype=np.float32), "model")
+    where, refused, query = "price < 5", 0, np.eye(1, 8, dtype=np.float32)
+    for level in range(120):
+        where = f"({where} {('and', 'or')[level % 2]} price > 0)"
+        try:
+            index.search_hybrid(query, ["mug"], 3, "model", where)
+        except FilterError as error:
+            assert "make it simpler" in str(error)  # noqa: PT017
+            refused += 1
+    with pytest.raises(FilterError, match=r"is too much for SQLite \(.*\); make it simpler"):
+        index.search(query, 3, "model", where)
+    assert 30 < refused < 90
+    assert len(index) == 2
+
+
 def test_building_tells_of_the_rows_and_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph_soon(monkeypatch)
     catalog = write_catalog(tmp_path / "catalog", rows(20))
@@ -150,8 +202,9 @@ def test_words_and_vectors_together(index: ProductIndex) -> None:
     best = index.search_hybrid(north, ["wurfel"], 2, "model")[0]  # first by words, and first by vector
     assert {hit.id for hit in best} == {"0", "1"}
     assert best[0].id == "0"  # also by vector among the others
-    for title in ('"quoted"', "mug - tree", "a* NEAR(b)", "", "  ", '"', "\0", "OR"):
+    for title in ('"quoted"', "mug - tree", "a* NEAR(b)", "", "  ", '"', "\0", "OR", "\udcff", "x\udcff"):
         assert len(index.search_hybrid(north, [title], 9, "model")[0]) == 5
+    assert index.search_hybrid(north, ["wur\udcfffel"], 2, "model")[0] == best
     assert ids(index.search_hybrid(north, ["mug"], 9, "model", 'id in ("0", "1")')[0]) == ["0", "1"]
     with pytest.raises(VectorError, match="2 titles cannot go with 1 queries"):
         index.search_hybrid(north, ["a", "b"], 1, "model")

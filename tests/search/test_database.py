@@ -1,5 +1,6 @@
 """Readers and writers side by side, and what goes wrong with a file."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -165,6 +166,44 @@ def test_mistakes_of_ours_are_no_damage(tmp_path: Path) -> None:
     index.close()
     with pytest.raises(sqlite3.ProgrammingError):
         len(index)
+
+
+def only_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is to somebody without the right to write, of which the tests may have too much."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and access(path, mode))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Its files, but for what SQLite's readers share."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if not file.name.endswith("-shm")}
+
+
+@pytest.mark.parametrize("beside", ["nobody", "a writer"])
+def test_who_may_only_read_an_index_searches_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str) -> None:
+    index = one_product(tmp_path / "an index: 100% of it?")
+    add(index, QUERY)
+    if beside == "nobody":
+        index.close()
+    there = contents(folder_of(index))
+    only_readable(monkeypatch)
+    reader = ProductIndex.open(index.path)
+    assert everything(reader) == ["first", "id 0"]
+    assert next(reader.scan())[0] == ["first", "id 0"]
+    for change in (lambda: add(reader, QUERY, "new"), lambda: reader.delete(["first"])):
+        with pytest.raises(OutputError, match="may only be read; get the right to write it and its folder"):
+            change()
+    assert everything(reader) == ["first", "id 0"]
+    reader.close()
+    assert there == contents(folder_of(index))
+
+
+def test_an_index_that_is_closed_is_one_file(tmp_path: Path) -> None:
+    index = one_product(tmp_path)
+    assert [file.name for file in folder_of(index).iterdir() if "-" not in file.name] == [database.FILE]
+    with index:
+        add(index, QUERY)
+    assert [file.name for file in folder_of(index).iterdir()] == [database.FILE]
 
 
 def test_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:

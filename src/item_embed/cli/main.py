@@ -14,7 +14,20 @@ from item_embed.errors import ItemError
 
 # In the order of the work. Each names a module of this package with a function `command`; the modules import
 # nothing heavy themselves, so `item --help` stays fast.
-COMMANDS = ("demo", "draw", "prepare", "pretrain", "embed", "index", "search", "evaluate", "compare", "ablate")
+COMMANDS = (
+    "demo",
+    "draw",
+    "prepare",
+    "pretrain",
+    "whiten",
+    "embed",
+    "index",
+    "search",
+    "duplicates",
+    "evaluate",
+    "compare",
+    "ablate",
+)
 
 app = typer.Typer(
     name="item",

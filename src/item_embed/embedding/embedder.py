@@ -7,16 +7,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from item_embed.catalog.photos.images import PhotoError, decode, upright_rgb
 from item_embed.config import Precision
 from item_embed.embedding.seen import seen_title
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemModel
+from item_embed.model.encoding import unit_vectors
 from item_embed.model.precision import choose_precision
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.storage import fingerprint, load_model
+from item_embed.model.whitening import Whitening
 from item_embed.progress import OnProgress, silent
 
 #: A photo as a user has it: opened, a file, or its bytes; None where there is none.
@@ -30,8 +31,9 @@ class Embedder:
         model: the encoder.
         processor: the one it was trained with.
         path: the model's folder.
-        fingerprint: hash of what decides a vector: weights, configuration, tokenizer, image size.
+        fingerprint: hash of what decides a vector: weights, configuration, tokenizer, image size, whitening.
         device: a torch device; by default a GPU where there is one.
+        whitening: of the model's vectors; None: they are h_CLS as it is.
         precision: what the encoder multiplies in. bf16 is faster where the processor has it, and turns a vector by a
             cosine of about 0.99999; auto: bf16 there. The vectors are float32 in any case.
 
@@ -50,6 +52,7 @@ class Embedder:
         device: str | None = None,
         *,
         precision: Precision = "fp32",
+        whitening: Whitening | None = None,
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.precision = choose_precision(precision, self.device)
@@ -57,6 +60,7 @@ class Embedder:
         self.processor = processor
         self.path = path
         self.fingerprint = fingerprint
+        self.whitening = None if whitening is None else whitening.to(self.device)
 
     @classmethod
     def from_pretrained(cls, path: str | Path, device: str | None = None, precision: Precision = "fp32") -> "Embedder":
@@ -71,19 +75,23 @@ class Embedder:
             ModelError: when a file is missing or damaged, or there is no such device.
         """
         folder = Path(path)
-        model = load_model(folder, ItemModel)
+        model, whitening = load_model(folder, ItemModel), Whitening.load(folder)
+        processor, made_by = ItemProcessor.from_pretrained(folder), fingerprint(folder)
         try:
-            return cls(
-                model, ItemProcessor.from_pretrained(folder), folder, fingerprint(folder), device, precision=precision
-            )
+            return cls(model, processor, folder, made_by, device, precision=precision, whitening=whitening)
         except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"the model {folder} cannot be put on the device {device!r}: {reason}.") from None
 
+    def unwhitened(self) -> "Embedder":
+        """The same, but for its whitening; its vectors compare with none of this one's."""
+        made_by = f"{self.fingerprint}, not whitened"
+        return Embedder(self.model, self.processor, self.path, made_by, str(self.device), precision=self.precision)
+
     @property
     def dimension(self) -> int:
         """Numbers in a vector."""
-        return int(self.model.config.hidden_size)
+        return int(self.model.config.hidden_size) if self.whitening is None else self.whitening.dimension
 
     def embed(
         self,
@@ -129,15 +137,12 @@ class Embedder:
 
     @torch.inference_mode()
     def _encode(self, images: Sequence[Image.Image | None], titles: Sequence[str | None]) -> NDArray[np.float32]:
-        inputs: dict[str, Tensor | None] = {
-            name: tensor.to(self.device) for name, tensor in self.processor(titles, images).items()
-        }
-        if all(image is None for image in images):
-            inputs["pixel_values"] = None  # titles alone need no patches
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            cls = self.model(**inputs).cls.float()
-        vectors: NDArray[np.float32] = torch.nn.functional.normalize(cls, dim=-1).cpu().numpy()
-        return vectors
+        vectors = unit_vectors(self.model, self.processor, images, titles, self.precision)
+        if self.whitening is not None:
+            photo, title = ([one is not None for one in seen] for seen in (images, titles))
+            vectors = self.whitening(vectors, *(torch.tensor(there, device=self.device) for there in (photo, title)))
+        whole: NDArray[np.float32] = vectors.cpu().numpy()
+        return whole
 
 
 def _count(images: Sequence[ImageInput] | None, titles: Sequence[str | None] | None) -> int:

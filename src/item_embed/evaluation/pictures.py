@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from item_embed.catalog.store import Catalog
 from item_embed.evaluation.reconstruction import Masking
 from item_embed.evaluation.report import Pictures, Word
-from item_embed.evaluation.thumbnails import encoded
 from item_embed.hashing import hash64
 from item_embed.model.patches import patchify
 from item_embed.model.processor import scale_pixels
 from item_embed.model.tokenizer import CLS, PAD, SEP
 from item_embed.objectives.batch import PretrainingBatch
+from item_embed.search.thumbnails import encoded
 
 _SHOWN = 601  # a stream that nothing else uses
 _GREY = 0.0  # of a masked patch, on the scale of pixels from -1 to 1

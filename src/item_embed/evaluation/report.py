@@ -16,9 +16,9 @@ from item_embed.evaluation.intervals import Figure
 from item_embed.evaluation.plots import loss_curves
 from item_embed.evaluation.queries import FEW, QuerySet
 from item_embed.evaluation.same_product import SameProductResult
-from item_embed.evaluation.thumbnails import data_uri, thumbnail
 from item_embed.files import whole_file
 from item_embed.search.page import PageHit, PageQuery, page, render_queries
+from item_embed.search.thumbnails import data_uri, thumbnail
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:  # reconstruction brings torch

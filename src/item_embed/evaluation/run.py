@@ -169,21 +169,24 @@ def training_note(model: Path, catalog: Catalog, rows: NDArray[np.int64]) -> str
     kept_apart = len(catalog.rows("train")) - len(rows)
     if kept_apart:
         rows_kept = number_of(kept_apart, "row")
-        return f"trained on {rows_kept} of the queries' groups, which no other method learns from, {mend}"
+        used = "trained on or whitened by" if known.get("whitened") else "trained on"
+        return f"{used} {rows_kept} of the queries' groups, which no other method learns from, {mend}"
     return "trained on the whole training split; queries that come from it would flatter the figures"
 
 
 def _trained_on(model: Path, catalog: Catalog) -> int | None:
     """How many rows of the catalogue were left out of the model's training on request; None if it was not used.
 
-    Of all runs that the model came by, where one went on from another: a row was left out if all left it out.
+    Of all runs that the model came by, where one went on from another, and of its whitening: a row was left out if all
+    left it out.
     """
     from item_embed.model.storage import provenance  # brings torch
 
     known, left_out = provenance(model), []
     while known:
-        if known.get("catalog_fingerprint") == catalog.fingerprint:
-            excluded = known.get("excluded_rows", 0)
-            left_out.append(excluded if isinstance(excluded, int) else 0)
+        for use in (known, known.get("whitened") or {}):
+            if use.get("catalog_fingerprint") == catalog.fingerprint:
+                excluded = use.get("excluded_rows", 0)
+                left_out.append(excluded if isinstance(excluded, int) else 0)
         known = known.get("from") or {}
     return min(left_out, default=None)

@@ -29,7 +29,7 @@ from item_embed.evaluation.report import (
 )
 from item_embed.evaluation.robustness import Curve, Robustness
 from item_embed.evaluation.same_product import SameProductResult
-from item_embed.evaluation.thumbnails import thumbnail
+from item_embed.search.thumbnails import thumbnail
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:  # reconstruction brings torch

@@ -100,7 +100,7 @@ def model_card(folder: Path) -> str:
     if learner := known.get("learner"):
         raise ModelError(f"{folder} holds {learner}, a baseline of `item compare`, and those have no model card.")
     return _CARD.format(
-        dimension=model["hidden_size"],
+        dimension=known.get("whitened", {}).get("dimensions") or model["hidden_size"],
         data=_bullets(_data(known)),
         settings=_bullets(_settings(known, model)),
         training=_bullets(_training(known)),
@@ -207,6 +207,9 @@ def _settings(known: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
         lines.append(f"Predicted: {rates[0]} of a title's tokens, {rates[1]} of a photo's patches.")
     if "agreement" in weights:
         lines.append(f"Agreement: {_listed(objectives['agreement'])}.")
+    if whitened := known.get("whitened"):
+        by = f"{number_of(whitened['rows'], 'row')} of {_catalogue(whitened)}"
+        lines.append(f"Vectors are whitened by {by}, power {whitened['power']:g}.")
     return lines
 
 

@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemPreTrainedModel
 from item_embed.model.processor import PROCESSOR_FILE, TOKENIZER_FILE
+from item_embed.model.whitening import WHITENING_FILE
 
 PROVENANCE_FILE = "provenance.json"
 MODEL_FILES = ("config.json", "model.safetensors", TOKENIZER_FILE, PROCESSOR_FILE)
@@ -68,9 +69,13 @@ def provenance(folder: Path) -> dict[str, Any]:
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 over weights, configuration, tokenizer and image settings: equal vectors only for equal fingerprints."""
+    """SHA-256 over weights, configuration, tokenizer, image settings and whitening: what decides a vector.
+
+    Vectors are comparable only where fingerprints are equal.
+    """
     digest = hashlib.sha256()
-    for name in MODEL_FILES:
+    whitening = (WHITENING_FILE,) if (folder / WHITENING_FILE).is_file() else ()
+    for name in (*MODEL_FILES, *whitening):
         with (folder / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

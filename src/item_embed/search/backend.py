@@ -44,6 +44,9 @@ class Truth(Protocol):
     def items(self, ids: Sequence[str]) -> dict[str, Item]:
         """Whole products, by id; those that are not there are left out."""
 
+    def items_without_photos(self, ids: Sequence[str]) -> dict[str, tuple[Item, bool]]:
+        """Products by id, each with whether it has a photo: that is not read. Those that are not there are left out."""
+
     def photo(self, key: str) -> bytes | None:
         """The photo of the product with an id, or None."""
 

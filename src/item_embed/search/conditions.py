@@ -25,13 +25,14 @@ _SHOWN = 20  # fields named to somebody who asked for one that is not there
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition on rows of `items`, and what is bound to its marks. It is true or false, never null."""
+    """A condition on rows of `items`, and what is bound to its marks. It is true or false, never null.
+
+    `stack` is how much more of the stack of SQLite's parser it needs than a condition without `and` and `or`.
+    """
 
     sql: str
     bound: tuple[Any, ...] = ()
-
-    def __add__(self, other: "Condition") -> "Condition":
-        return Condition(self.sql + other.sql, self.bound + other.bound)
+    stack: int = 0
 
 
 class Translator(ABC):
@@ -67,31 +68,22 @@ class Translator(ABC):
     def lacks(self, key: str) -> Condition:
         """A key has no value."""
 
-    def _translate(self, part: Filter) -> Condition:
+    def _translate(self, part: Filter, *, negated: bool = False) -> Condition:
+        """The part or, negated, its opposite: `not` goes down to the conditions (De Morgan) and so costs no level."""
         match part:
+            case Not(opposite):
+                return self._translate(opposite, negated=not negated)
             case And(parts):
-                return self._joined(parts, " AND ")
+                return _joined([self._translate(each, negated=negated) for each in parts], "OR" if negated else "AND")
             case Or(parts):
-                return self._joined(parts, " OR ")
-            case Not(negated):
-                return Condition("NOT (") + self._translate(negated) + Condition(")")
+                return _joined([self._translate(each, negated=negated) for each in parts], "AND" if negated else "OR")
             case Missing(field):
-                return self._missing(field)
+                found = self._missing(field)
             case Comparison(field, sign, value):
-                return self._holding(field, sign, (value,))
+                found = self._holding(field, sign, (value,))
             case Membership(field, values):
-                return self._member(field, values)
-
-    def _joined(self, parts: tuple[Filter, ...], word: str) -> Condition:
-        """Joined as a balanced tree: databases read no expression that is very deep, SQLite none beyond a thousand."""
-        conditions = [Condition("(") + self._translate(part) + Condition(")") for part in parts]
-        while len(conditions) > 1:
-            pairs = [conditions[i : i + 2] for i in range(0, len(conditions), 2)]
-            conditions = [
-                Condition("(") + pair[0] + Condition(word) + pair[1] + Condition(")") if len(pair) == 2 else pair[0]
-                for pair in pairs
-            ]
-        return conditions[0]
+                found = self._member(field, values)
+        return Condition(f"NOT {found.sql}", found.bound, found.stack) if negated else found
 
     def _missing(self, field: Field) -> Condition:
         if field.name in COLUMNS:
@@ -102,9 +94,7 @@ class Translator(ABC):
         texts = tuple(value for value in values if isinstance(value, str))
         numbers = tuple(value for value in values if not isinstance(value, str))
         found = [self._holding(field, "IN", kind) for kind in (texts, numbers) if kind]
-        if len(found) == 1:
-            return found[0]
-        return Condition("(") + found[0] + Condition(" OR ") + found[1] + Condition(")")
+        return found[0] if len(found) == 1 else _joined(found, "OR")
 
     def _holding(self, field: Field, sign: str, values: tuple[Value, ...]) -> Condition:
         """The field's value, of the kind of these values, is in this relation to them."""
@@ -124,3 +114,14 @@ class Translator(ABC):
                 self._text, field.at, f"no product has {field.name}; there are {', '.join(known[:_SHOWN])}{more}"
             )
         return field.name
+
+
+def _joined(conditions: list[Condition], word: str) -> Condition:
+    """Joined, the most nested first: SQLite's parser has a stack of a hundred, and there only a `(` waits before it.
+
+    Before a later one wait the `(`, what was read, and the word. So n conditions nested d deep need d + 2 log2(n) + 2.
+    """
+    ordered = sorted(conditions, key=lambda each: each.stack, reverse=True)
+    sql = f" {word} ".join(each.sql for each in ordered)
+    bound = tuple(value for each in ordered for value in each.bound)
+    return Condition(f"({sql})", bound, 1 + max(ordered[0].stack, 2 + ordered[1].stack))

@@ -14,6 +14,7 @@ A row is one version of one product's vector. It is never used again: a changed 
 last that a reader saw, and the tail of `removed`, are all that it has to read to be in step.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,8 @@ def create(folder: Path, shown: Path) -> sqlite3.Connection:
 def connect(folder: Path, timeout: float) -> sqlite3.Connection:
     """Open the file of an index. What is committed through this connection survives a kill and a power cut.
 
+    Where the file or its folder cannot be written, it is opened for reading, and every change is refused.
+
     Args:
         folder: the index.
         timeout: how long to wait for another process that writes, seconds.
@@ -85,16 +88,18 @@ def connect(folder: Path, timeout: float) -> sqlite3.Connection:
             raise _another_version(folder, "2")
         raise VectorError(f"{folder} is not an index: it has no {FILE}; make one with `item index`.")
     with sentences(folder):
-        connection = _connect(folder / FILE, timeout)
+        writable = os.access(folder / FILE, os.W_OK) and os.access(folder, os.W_OK)
+        connection = _connect(folder / FILE, timeout, "" if writable else _to_read(folder))
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 raise _damaged(folder)
             if version != SCHEMA_VERSION:
                 raise _another_version(folder, version)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
-            connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+            if writable:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
+                connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         except BaseException:
             connection.close()
             raise
@@ -111,7 +116,8 @@ def transaction(connection: sqlite3.Connection, shown: Path, *, write: bool) -> 
         write: whether something is to be changed; one process at a time may.
 
     Raises:
-        OutputError: when another process writes for longer than the timeout, or the disk is full.
+        OutputError: when another process writes for longer than the timeout, the disk is full, or the index may only
+            be read.
         VectorError: when the file is damaged.
     """
     with sentences(shown):
@@ -138,8 +144,14 @@ def sentences(shown: Path) -> Iterator[None]:
         raise _sentence(error, shown) from error
 
 
-def _connect(file: Path, timeout: float) -> sqlite3.Connection:
-    return sqlite3.connect(file, timeout=timeout, isolation_level=None, check_same_thread=False)
+def _connect(file: Path, timeout: float, options: str = "") -> sqlite3.Connection:
+    address = file.absolute().as_uri() + options
+    return sqlite3.connect(address, timeout=timeout, isolation_level=None, check_same_thread=False, uri=True)
+
+
+def _to_read(folder: Path) -> str:
+    """How a file is opened that may only be read: without a log beside it as it is, since none can be made."""
+    return "?mode=ro" if (folder / f"{FILE}-wal").exists() else "?mode=ro&immutable=1"
 
 
 def _sentence(error: sqlite3.DatabaseError, shown: Path) -> ItemError:
@@ -151,6 +163,8 @@ def _sentence(error: sqlite3.DatabaseError, shown: Path) -> ItemError:
             f"{shown} cannot be written, the disk is full; nothing of this change was kept and all that was there "
             "before is whole: free some space and do it again."
         )
+    if code == sqlite3.SQLITE_READONLY:
+        return OutputError(f"{shown} may only be read; get the right to write it and its folder, or change a copy.")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}:
         return _damaged(shown)
     return OutputError(f"{shown} cannot be read or written: {error}.")

@@ -14,8 +14,8 @@ def condition(text: str, keys: Mapping[str, int]) -> Condition:
         keys: the number of every key that metadata have, as in `facts.key`.
 
     Raises:
-        FilterError: when the filter cannot be read, names a field that no product has, or compares a text column
-            with a number; with the letter where.
+        FilterError: when the filter cannot be read, names a field that no product has ever had, or compares a
+            text column with a number; with the letter where.
 
     Example:
         >>> condition("price < 50", {"price": 3})

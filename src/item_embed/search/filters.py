@@ -27,7 +27,8 @@ COLUMNS = ("id", "title", "category", "product_id")
 Value = str | float
 
 _MOST_VALUES = 1000
-_DEEPEST = 50
+_MOST_CONDITIONS = 400  # SQLite reads expressions of a thousand levels; in a hybrid search a condition may take two
+_DEEPEST = 30  # SQLite's parser bears about twice that, as `filter_sql` writes it
 _TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"]|"")*"|'(?:[^']|'')*')
           |(?P<quoted>`[^`]+`)
@@ -134,6 +135,7 @@ class _Parser:
         self._next = 0
         self._depth = 0
         self._values = 0
+        self._conditions = 0
 
     def whole(self) -> Filter:
         found = self._any()
@@ -177,6 +179,9 @@ class _Parser:
         token = self._token
         if token.kind not in {"word", "quoted"}:
             self._fail("a field is expected, as category or `Main colour`")
+        self._conditions += 1
+        if self._conditions > _MOST_CONDITIONS:
+            self._fail(f"a filter has at most {_MOST_CONDITIONS} conditions")
         self._next += 1
         field = Field(token.value, token.at)
         if self._take("is"):
@@ -237,7 +242,7 @@ def _tokens(text: str) -> list[_Token]:
         match = _TOKEN.match(text, at)
         if match is None:
             at += len(text[at:]) - len(text[at:].lstrip())
-            raise wrong_filter(text, at, "this is no field, text, number or sign; texts are in quotes that end")
+            raise wrong_filter(text, at, "this is no field, text, number or sign, or a quote that is never closed")
         kind = str(match.lastgroup)
         tokens.append(_token(kind, match[kind], match.start(kind), text))
         at = match.end()

@@ -146,7 +146,7 @@ class ProductIndex:
 
         Raises:
             VectorError: when vectors come from another model, have another dimension or are not finite, an id comes
-                twice, or metadata are no JSON.
+                twice, or metadata are no JSON with texts as keys.
             OutputError: when another process writes, or the disk is full.
 
         Example:
@@ -234,7 +234,7 @@ class ProductIndex:
             )
 
     def check_filter(self, where: str) -> None:
-        """Refuse a filter that cannot be read, or names a field that no product has.
+        """Refuse a filter that cannot be read, or names a field that no product has ever had.
 
         Raises:
             FilterError: saying what is wrong, and at which letter.
@@ -262,7 +262,7 @@ class ProductIndex:
         Raises:
             VectorError: when the queries come from another model, have another dimension or are not finite, or k is
                 below 1.
-            FilterError: when the filter cannot be read, or names a field that no product has.
+            FilterError: when the filter cannot be read, or names a field that no product has ever had.
         """
         queries = self._check_query(queries, k, fingerprint)
         with self._in_step():
@@ -319,6 +319,11 @@ class ProductIndex:
         """Products by id, whole; those that are not there are left out."""
         with self._in_step():
             return self._store.items(ids)
+
+    def items_without_photos(self, ids: Sequence[str]) -> dict[str, tuple[Item, bool]]:
+        """Products by id, each with whether it has a photo: that is not read. Those that are not there are left out."""
+        with self._in_step():
+            return self._store.items_without_photos(ids)
 
     def photo(self, key: str) -> bytes | None:
         """The encoded photo (JPEG or WebP) of the product with an id, or None."""

@@ -36,12 +36,13 @@ class PageHit:
 
 @dataclass(frozen=True)
 class PageQuery:
-    """What was looked for, and its hits, best first; `note` is a line below the title."""
+    """What was looked for, and its hits, best first; `note` is a line below the title, `label` one above it."""
 
     title: str
     photo: bytes | None
     hits: Sequence[PageHit]
     note: str = ""
+    label: str = "Query"
 
 
 def render_queries(queries: Sequence[PageQuery]) -> str:

@@ -37,7 +37,8 @@ def records_of(items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Reco
     """Products with their vectors (n, d) as they are to be stored.
 
     Raises:
-        VectorError: when there is not one good vector for each, an id comes twice, or one cannot be stored.
+        VectorError: when there is not one vector for each, one is not finite, an id comes twice, or something is no
+            text or no JSON that should be.
     """
     ids = [item.id for item in items]
     if len(ids) != len(vectors):
@@ -52,16 +53,18 @@ def records_of(items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Reco
 def _record(item: Item, vector: NDArray[np.float32]) -> Record:
     texts = item.id, item.title, item.category, item.product_id
     try:
-        "".join(text or "" for text in (*texts, json_text(item.metadata))).encode()
-    except (TypeError, UnicodeEncodeError) as error:
+        given = [text for text in texts[1:] if text is not None]
+        "".join([item.id, *given, *item.metadata, json_text(item.metadata)]).encode()
+    except (TypeError, ValueError) as error:
         raise VectorError(
-            f"the product {item.id!r} cannot be stored ({error}); texts must be texts, and metadata must be JSON."
+            f"the product {item.id!r} cannot be stored ({error}); texts must be texts, and metadata must be JSON, with "
+            "texts as keys."
         ) from None
     return Record(*texts, item.metadata, None if item.photo is None else text_hash(item.photo), vector)
 
 
 def json_text(metadata: Mapping[str, Any]) -> str:
-    """Metadata as they are stored; TypeError if they are no JSON."""
+    """Metadata as they are stored; TypeError or ValueError if they are no JSON."""
     return json.dumps(dict(metadata), ensure_ascii=False)
 
 

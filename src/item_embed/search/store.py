@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from item_embed.errors import FilterError
 from item_embed.hashing import text_hash
 from item_embed.search import database
 from item_embed.search.conditions import Condition
@@ -102,7 +103,8 @@ class Store:
             limit: how many rows at most.
             where: what else must hold.
         """
-        words = " OR ".join('"' + word.replace('"', '""') + '"' for word in title.replace("\0", " ").split())
+        title = title.replace("\0", " ").encode(errors="ignore").decode()  # as SQLite takes it
+        words = " OR ".join('"' + word.replace('"', '""') + '"' for word in title.split())
         if not words:
             return np.empty(0, np.int64)
         more = f"AND titles.rowid IN (SELECT row FROM items WHERE {where.sql})" if where else ""
@@ -116,9 +118,17 @@ class Store:
         """A filter as a condition on rows.
 
         Raises:
-            FilterError: when it cannot be read, or names what no product has.
+            FilterError: when it cannot be read, names what no product has ever had, or is too much for SQLite.
         """
-        return condition(text, self._keys())
+        where = condition(text, self._keys())
+        among = f"titles MATCH 'x' AND titles.rowid IN (SELECT row FROM items WHERE {where.sql})"  # as `rows_by_title`
+        try:
+            self._connection.execute(f"EXPLAIN SELECT row FROM titles JOIN items WHERE {among}", where.bound).close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            raise FilterError(f"the filter {text!r} is too much for SQLite ({error}); make it simpler.") from error
+        return where
 
     def shown(self, rows: Collection[int]) -> dict[int, dict[str, Any]]:
         """What a hit shows of some rows, but for its score, by row."""
@@ -141,6 +151,15 @@ class Store:
         return {
             key: Item(key, title, category, product, json.loads(metadata), photo)
             for key, title, category, product, metadata, photo in found
+        }
+
+    def items_without_photos(self, ids: Sequence[str]) -> dict[str, tuple[Item, bool]]:
+        """Products by id, each with whether it has a photo: that is not read. Those that are not there are left out."""
+        columns = "id, title, category, product_id, metadata, photos.row IS NOT NULL"
+        found = self._of("id", ids, columns, "items LEFT JOIN photos USING (row)")
+        return {
+            key: (Item(key, title, category, product, json.loads(metadata)), bool(pictured))
+            for key, title, category, product, metadata, pictured in found
         }
 
     def photo(self, key: str) -> bytes | None:

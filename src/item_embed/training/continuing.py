@@ -33,7 +33,7 @@ SOURCE_FOLDER = "from"
 # words are added.
 _FREE = ("image_size", "dropout", "background", "vocab_size")
 _TASKS = ("objectives", "patch_masking", "global_head")  # what decides which heads there are
-_HEADINGS = ("objectives", "augmentation", "training")
+_HEADINGS = ("objectives", "augmentation", "training", "whitening")
 # Weights of a row for each word, and of one for each place of a photo.
 _BY_WORD = ("item.embeddings.word.weight", "heads.mlm.decoder.bias", "heads.gmlm.decoder.bias")
 _BY_PLACE = "item.embeddings.patch_position.weight"

@@ -5,7 +5,7 @@ RUN/from/                      what it needs of the model that it goes on from, 
 RUN/tokenizer/tokenizer.json   trained on titles of the training rows, or that model's with new words, or that of the
                                text embeddings of a warm start
 RUN/metrics.jsonl, tensorboard/, checkpoints/
-RUN/model                      the model folder: weights, configuration, processor, provenance.json
+RUN/model                      the model folder: weights, configuration, processor, provenance.json, its whitening
 """
 
 import hashlib
@@ -36,6 +36,7 @@ from item_embed.model.processor import TOKENIZER_FILE, ItemProcessor
 from item_embed.model.storage import PROVENANCE_FILE, is_model_folder, quiet_transformers
 from item_embed.model.tokenizer import extend_tokenizer, load_tokenizer, train_tokenizer
 from item_embed.model.warm_start.start import load_warm_start, text_vocabulary
+from item_embed.model.whitening import Whitening
 from item_embed.objectives.masking import Stream
 from item_embed.objectives.pretraining import Pretraining
 from item_embed.progress import OnProgress, silent
@@ -44,6 +45,8 @@ from item_embed.training.continuing import SOURCE_FOLDER, Source
 from item_embed.training.initial import OnRemark, initial_model, unsaid
 from item_embed.training.loop import Trainer
 from item_embed.training.validation import Validate, held_out_losses
+from item_embed.training.whitening import FEWEST, whitening_facts, whitening_of, whitening_rows
+from item_embed.wording import number_of
 
 # The tokenizer learns pieces of words from the titles of so many rows, drawn, and letters from all: a million titles
 # take ten times as long.
@@ -103,7 +106,7 @@ def pretrain(
         device: where it trains; None: on a GPU where there is one.
         on_progress: told of steps.
         on_remark: told, before the first step, what was taken of `continue_from` or of `config.warm_start` and what is
-            new.
+            new, and at the end where vectors could not be whitened.
 
     Raises:
         ConfigError: when the run's folder exists (without `resume`), or was begun otherwise, or the configuration does
@@ -141,8 +144,9 @@ def pretrain(
     trainer.fit(batches(data, first, trainer.device), on_progress)
     if first < trainer.step or not is_model_folder(run / "model"):  # what was finished before is left as it is
         course = _course(trainer, first, time.monotonic() - began)
-        provenance = {**facts, **beginning.facts, **course, "config": config.model_dump(mode="json")}
-        _save_model(run / "model", model, processor, provenance)
+        whitening, by = _whitening(model, processor, catalog, rows, config=config, on_remark=on_remark)
+        provenance = {**facts, **beginning.facts, **course, **by, "config": config.model_dump(mode="json")}
+        _save_model(run / "model", model, processor, provenance=provenance, whitening=whitening)
     return RunSummary(
         model=run / "model",
         rows=len(rows),
@@ -293,6 +297,34 @@ def _drawn(rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
     return rows[np.sort(order[:most])]
 
 
+def _whitening(
+    model: ItemForPreTraining,
+    processor: ItemProcessor,
+    catalog: Catalog,
+    rows: NDArray[np.int64],
+    *,
+    config: RunConfig,
+    on_remark: OnRemark,
+) -> tuple[Whitening | None, dict[str, Any]]:
+    """What the configuration asks to be done to vectors, and what is told of it; nothing where it cannot be fitted."""
+    settings = config.whitening
+    if not settings.power:
+        return None, {}
+    drawn = whitening_rows(catalog, rows, settings.rows, config.training.seed)
+    if len(drawn) < FEWEST:
+        have = number_of(len(drawn), "row trained on has", "rows trained on have")
+        on_remark(f"vectors are not whitened: {have} a photo and a title, and it takes {FEWEST}")
+        return None, {}
+    precision = config.training.precision
+    try:
+        fitted = whitening_of(model.item, processor, catalog, drawn, settings, precision=precision)
+    except ModelError as error:  # a model that gives all one vector; it is told, and not lost
+        on_remark(f"vectors are not whitened: {error}")
+        return None, {}
+    left_out = len(catalog.rows("train")) - len(rows)
+    return fitted, whitening_facts(catalog, drawn, settings, left_out)
+
+
 def _course(trainer: Trainer, first: int, seconds: float) -> dict[str, Any]:
     """How a model was trained, for its provenance; time was taken of the steps since `first`."""
     settings = trainer.settings
@@ -311,13 +343,22 @@ def _parameters(model: ItemForPreTraining) -> int:
     return sum(parameter.numel() for parameter in model.item.parameters())
 
 
-def _save_model(folder: Path, model: ItemForPreTraining, processor: ItemProcessor, provenance: dict[str, Any]) -> None:
+def _save_model(
+    folder: Path,
+    model: ItemForPreTraining,
+    processor: ItemProcessor,
+    *,
+    provenance: dict[str, Any],
+    whitening: Whitening | None,
+) -> None:
     versions = {"item_embed": item_embed.__version__, "torch": str(torch.__version__)}
     text = json.dumps({**provenance, "versions": versions}, indent=2) + "\n"
     with whole_folder(folder, replace=True) as aside:
         with quiet_transformers():
             model.save_pretrained(aside)
         processor.save_pretrained(aside)
+        if whitening is not None:
+            whitening.save(aside)
         (aside / PROVENANCE_FILE).write_text(text, encoding="utf8")
         (aside / CARD_FILE).write_text(model_card(aside), encoding="utf8")
 

@@ -119,6 +119,9 @@ def test_only_what_decides_the_model_is_hashed() -> None:
     config = RunConfig.load("tiny")
     for beside in ("log_every=7", "validate_every=3", "checkpoint_every=9", "workers=2", "pixel_cache_mb=0"):
         assert run_hash(RunConfig.load("tiny", [f"training.{beside}"])) == run_hash(config)
+    bare = RunConfig()  # which sets nothing else under `training`
+    log_often = bare.model_copy(update={"training": bare.training.model_copy(update={"log_every": 7})})
+    assert run_hash(log_often) == run_hash(bare)
     for decides in ("training.seed=1", "training.steps=2001", "training.accumulation=2", "augmentation.mirror=0.5"):
         assert run_hash(RunConfig.load("tiny", [decides])) != run_hash(config)
 

@@ -150,6 +150,15 @@ def test_a_run_that_was_trained_is_only_measured(copied: Ablation, monkeypatch: 
     assert state(copied, run)[0] is State.MEASURED
 
 
+def test_a_run_that_was_made_by_other_defaults_stands_for_nothing(copied: Ablation) -> None:
+    run = _first(copied)
+    file = copied.folder(run) / "config.yaml"
+    made = RunConfig.load(file)
+    made.model_copy(update={"training": made.training.model_copy(update={"weight_decay": 0.3})}).save(file)
+    with pytest.raises(ConfigError, match="was made when other settings were the default, and cannot stand for 'base'"):
+        copied.folder(run)
+
+
 def _first(ablation: Ablation) -> Run:
     """The first run of the grid that the folder was made by."""
     write_grid(ablation.out.parent / "grid.yaml", {"objectives": OBJECTIVES})

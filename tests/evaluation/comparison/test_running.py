@@ -142,8 +142,10 @@ def test_what_loads_from_others_comes_after_them(setup: Setup, monkeypatch: pyte
     methods = ["concatenation", "clip", "roberta"]
     compare(setup, methods, jobs=jobs)
     compare(setup, ["concatenation", "clip"], jobs=jobs)
-    alone: list[set[str]] = [{"clip"}, {"roberta"}, {"concatenation"}, {"concatenation"}, {"clip"}]
-    together: list[set[str]] = [{"clip", "roberta"}, {"concatenation"}, {"concatenation", "clip"}]
+    compare(setup, ["whitened:concatenation", "concatenation", "roberta"], jobs=jobs)
+    whitened = [{"roberta"}, {"concatenation"}, {"whitened:concatenation"}]
+    alone: list[set[str]] = [{"clip"}, {"roberta"}, {"concatenation"}, {"concatenation"}, {"clip"}, *whitened]
+    together: list[set[str]] = [{"clip", "roberta"}, {"concatenation"}, {"concatenation", "clip"}, *whitened]
     assert order == (alone if jobs == 1 else together)
 
 

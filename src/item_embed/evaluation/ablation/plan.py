@@ -114,6 +114,7 @@ def run_hash(config: RunConfig) -> str:
     Those at their defaults do not either, so that a setting that comes later leaves runs that were made before it.
     """
     settings = config.model_dump(mode="json", exclude={"training": BESIDE_THE_RESULT}, exclude_defaults=True)
+    settings = {heading: values for heading, values in settings.items() if values}
     return f"{text_hash(json.dumps(settings, sort_keys=True)):016x}"[-8:]
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from item_embed.catalog.store import Catalog
+from item_embed.config import RunConfig
 from item_embed.embedding.embedder import Embedder
+from item_embed.errors import ConfigError
 from item_embed.evaluation.ablation.plan import Run
 from item_embed.evaluation.asked import RELISTINGS, Asked
 from item_embed.evaluation.attempts import State, attempt, side_by_side
 from item_embed.evaluation.begun import begin, is_begun, read_begun
-from item_embed.evaluation.learners.learner import as_begun
+from item_embed.evaluation.learners.learner import as_begun, deciding
 from item_embed.evaluation.learners.resuming import pretrain_or_resume
 from item_embed.evaluation.learners.trained import find_device, is_done
 from item_embed.evaluation.measured import read_measured, write_measured
@@ -105,10 +107,21 @@ class Ablation:
         )
 
     def folder(self, run: Run) -> Path:
-        """Of a run; its name may have changed with the grid, its configuration not."""
+        """Of a run; its name may have changed with the grid, its configuration not.
+
+        Raises:
+            ConfigError: when it was made by an earlier version, some of whose defaults were other ones.
+        """
         runs = self.out / "runs"
         found = sorted(runs.glob(f"*-{run.name.rpartition('-')[2]}"))
-        return found[0] if found else runs / run.name
+        folder = found[0] if found else runs / run.name
+        made = folder / _CONFIG
+        if made.is_file() and deciding(RunConfig.load(made)) != deciding(run.config):
+            raise ConfigError(
+                f"{folder} was made when other settings were the default, and cannot stand for {run.label!r}; remove "
+                "it, or choose another --out."
+            )
+        return folder
 
     def check(self) -> bool:
         """Whether the folder was begun; one that holds something else, or was begun with other rows, is refused.

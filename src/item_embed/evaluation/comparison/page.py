@@ -53,6 +53,6 @@ def comparison_plots(found: Comparison, reference: str, seed: int = 0) -> list[s
         ]
         if rows:
             limits = (-1.05, 1.05) if name == _INDEX else None
-            title = f"{heading}: title (-1) to photo (+1)" if name == _INDEX else heading
+            title = f"{heading},\ntitle (-1) to photo (+1)" if name == _INDEX else heading  # may be narrow
             plots.append(dot_plot(title, rows, first=int(rows[0][0] == reference), limits=limits))
     return plots

@@ -17,6 +17,7 @@ from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.learners.choosing import check_settings, learner, models_of
 from item_embed.evaluation.learners.concatenation import Concatenation
 from item_embed.evaluation.learners.trained import is_done
+from item_embed.evaluation.learners.whitened import PREFIX
 from item_embed.evaluation.measured import Sums, alone, retrieval_sums
 from item_embed.evaluation.measuring import Questions, classified, measure
 from item_embed.evaluation.same_product import Scorer, evaluate_scorer
@@ -183,11 +184,22 @@ def _attempts(missing: Sequence[Job], jobs: int, stage: Stages) -> Iterator[tupl
 
 
 def _in_order(missing: Sequence[Job]) -> list[list[Job]]:
-    """The jobs in two parts: what loads what others learn comes when they are done."""
+    """The jobs in parts: what loads what others learn comes when they are done."""
     methods = {job.method for job in missing}
-    loading = [bool(_LOADS.get(job.method, set()) & methods) for job in missing]
-    parts = ([job for job, late in zip(missing, loading, strict=True) if late is wanted] for wanted in (False, True))
-    return [part for part in parts if part]
+
+    def part_of(method: str) -> int:
+        return 1 + max((part_of(other) for other in _loads(method) & methods), default=-1)
+
+    parts: dict[int, list[Job]] = {}
+    for job in missing:
+        parts.setdefault(part_of(job.method), []).append(job)
+    return [parts[number] for number in sorted(parts)]
+
+
+def _loads(method: str) -> set[str]:
+    """The methods whose folders a method looks into."""
+    within = method.removeprefix(PREFIX)
+    return _LOADS.get(within, set()) | ({within} - {method})
 
 
 def _make(job: Job, stage: Stages = silent_stages) -> str | None:

@@ -26,7 +26,7 @@ NAMES = (
     "item-global",
     "item-agreement",
 )
-PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER,…")
+PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER,…", "whitened:METHOD")
 
 
 def models_of(name: str) -> list[str]:
@@ -37,7 +37,10 @@ def models_of(name: str) -> list[str]:
         (['frozen:runs/0/model', 'frozen:runs/1/model'], ['clip'])
     """
     from item_embed.evaluation.learners.frozen import PREFIX
+    from item_embed.evaluation.learners.whitened import PREFIX as WHITENED
 
+    if name.startswith(WHITENED):
+        return [f"{WHITENED}{model}" for model in models_of(name.removeprefix(WHITENED))]
     if not name.startswith(PREFIX):
         return [name]
     return [f"{PREFIX}{source}" for source in name.removeprefix(PREFIX).split(",")]
@@ -50,7 +53,10 @@ def check_settings(chosen: "Learner", config: RunConfig) -> None:
         ConfigError: naming the setting.
     """
     from item_embed.evaluation.learners.item import Item
+    from item_embed.evaluation.learners.whitened import Whitened
 
+    if isinstance(chosen, Whitened):
+        check_settings(chosen.method, config)
     if isinstance(chosen, Item):
         chosen.changed(config)
 
@@ -74,8 +80,16 @@ def learner(name: str) -> "Learner":
         resnet,
         roberta,
         supervised,
+        whitened,
     )
 
+    if name.startswith(whitened.PREFIX):
+        method = name.removeprefix(whitened.PREFIX)
+        if method in METHODS:
+            raise ConfigError(f"{method} has no vectors to whiten; name it as it is.")
+        if method.startswith(whitened.PREFIX):
+            raise ConfigError(f"{name!r} would be whitened twice; name {method}.")
+        return whitened.Whitened(learner(method))
     if name.startswith(frozen.PREFIX):
         return frozen.Frozen.named(name)
     if name in item.VARIANTS or name.startswith(item.PREFIX):

@@ -108,7 +108,7 @@ class PostgresStore:
         """A filter as a condition on `items`.
 
         Raises:
-            FilterError: when it cannot be read, or names what no product has.
+            FilterError: when it cannot be read, or names what no product has ever had.
         """
         return condition(text, {key for (key,) in self._execute("SELECT name FROM keys")})
 
@@ -130,6 +130,14 @@ class PostgresStore:
             "WHERE id = ANY(%s)"
         )
         return {values[0]: Item(*values) for values in self._execute(query, [_storable(ids)])}
+
+    def items_without_photos(self, ids: Sequence[str]) -> dict[str, tuple[Item, bool]]:
+        """Products by id, each with whether it has a photo: that is not read. Those that are not there are left out."""
+        query = (
+            "SELECT id, title, category, product_id, metadata, photos.id IS NOT NULL "
+            "FROM items LEFT JOIN photos USING (id) WHERE id = ANY(%s)"
+        )
+        return {values[0]: (Item(*values), pictured) for *values, pictured in self._execute(query, [_storable(ids)])}
 
     def photo(self, key: str) -> bytes | None:
         """The photo of the product with an id, or None."""

@@ -35,7 +35,8 @@ def words_of(title: str | None) -> list[str]:
         >>> words_of("Würfel-Mug No. 5")
         ['wurfel', 'mug', 'no', '5']
     """
-    marked = unicodedata.normalize("NFKD", title or "").lower()
+    whole = (title or "").encode(errors="ignore").decode()  # as PostgreSQL takes it
+    marked = unicodedata.normalize("NFKD", whole).lower()
     bare = "".join(letter for letter in marked if not unicodedata.combining(letter))
     return [word[:_LONGEST] for word in _WORD.findall(bare)]
 

@@ -4,7 +4,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from item_embed.evaluation.thumbnails import data_uri, encoded, thumbnail
+from item_embed.search.thumbnails import data_uri, encoded, thumbnail
 from tests.catalogs import photo
 
 

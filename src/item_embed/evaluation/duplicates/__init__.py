@@ -1,0 +1,1 @@
+"""How good clusters of listings are, and a page about them."""

@@ -1,0 +1,121 @@
+"""`whitened:METHOD`: any method, its vectors whitened as `item whiten` does it, so that all are given the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from item_embed.embedding.bulk import Embeds, embed_seen
+from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.seen import Modalities, seen_title
+from item_embed.errors import ConfigError
+from item_embed.evaluation.learners.learner import Fitted, Learner, Material
+from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening
+from item_embed.progress import OnProgress, silent
+from item_embed.training.whitening import whitening_rows
+from item_embed.wording import number_of
+
+PREFIX = "whitened:"
+POWER, ROWS = 0.75, 4096  # what `item whiten` takes unless it is told otherwise
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """Another method, whitened by the rows that it learnt from.
+
+    Attributes:
+        method: it.
+    """
+
+    method: Learner
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        return PREFIX + self.method.name
+
+    @property
+    def labels(self) -> bool:
+        """Whether the method learns from category labels."""
+        return self.method.labels
+
+    @property
+    def trains(self) -> bool:
+        """Whether the method is trained."""
+        return self.method.trains
+
+    @cached_property
+    def sees(self) -> Modalities:
+        """What of a product the method sees."""
+        return self.method.sees
+
+    def fit(
+        self, material: Material, folder: Path, device: str | None = None, on_progress: OnProgress = silent
+    ) -> Fitted:
+        """See `Learner.fit`.
+
+        The method has the folder beside this one that is named like it (`clip-3` beside `whitened:clip-3`): it is
+        loaded from there, or trained there for whoever asks for it next. Whitening that a model has is left out.
+
+        Raises:
+            ConfigError: when too few rows have a photo and a title.
+            ModelError: when all of them have one vector.
+        """
+        fitted = self.method.fit(material, folder.with_name(folder.name.removeprefix(PREFIX)), device, on_progress)
+        if isinstance(fitted.embeds, Embedder):
+            fitted = replace(fitted, embeds=fitted.embeds.unwhitened())
+        rows = whitening_rows(material.catalog, material.rows, ROWS)
+        whitening = Whitening.load(folder)
+        if whitening is None:
+            whitening = fit_whitening(self._vectors(fitted.embeds, material, rows), POWER)
+            folder.mkdir(parents=True, exist_ok=True)
+            whitening.save(folder)
+        told = [fitted.note] if fitted.note else []
+        note = "; ".join([*told, f"whitened by {number_of(len(rows), 'row')}"])
+        return replace(fitted, embeds=WhitenedVectors(fitted.embeds, whitening), note=note)
+
+    def _vectors(self, embeds: Embeds, material: Material, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        if len(rows) < 2:
+            raise ConfigError(f"{self.name}: fewer than two rows to learn from have a photo and a title.")
+        photos, titles = material.catalog.photos(rows), [material.catalog.titles[row] for row in rows]
+        nothing = [None] * len(rows)
+        if self.sees != "both":
+            return dict.fromkeys(SIGHTS, embed_seen(embeds, photos, titles))
+        return {
+            "both": embed_seen(embeds, photos, titles),
+            "image": embed_seen(embeds, photos, nothing),
+            "title": embed_seen(embeds, nothing, titles),
+        }
+
+
+class WhitenedVectors:
+    """Whitens what another method embeds; a product of which that one sees nothing keeps its zeros."""
+
+    def __init__(self, embeds: Embeds, whitening: Whitening) -> None:
+        self._embeds = embeds
+        self._whitening = whitening
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+        return self._whitening.dimension
+
+    def embed(
+        self,
+        images: Sequence[bytes | None] | None = None,
+        titles: Sequence[str | None] | None = None,
+        batch_size: int = 256,
+        on_progress: OnProgress = silent,
+    ) -> NDArray[np.float32]:
+        """Vectors of length 1, or 0 where there is nothing to see, (n, dimension)."""
+        vectors = self._embeds.embed(images, titles, batch_size, on_progress)
+        n = len(vectors)
+        photo = torch.tensor([bool(image) for image in images or [None] * n])
+        title = torch.tensor([seen_title(text) is not None for text in titles or [None] * n])
+        whitened: NDArray[np.float32] = self._whitening(torch.from_numpy(vectors), photo, title).numpy()
+        whitened[~vectors.any(axis=1)] = 0
+        return whitened

@@ -1,0 +1,1 @@
+"""Listings of one product: neighbours of every listing, a threshold that is chosen, clusters that do not chain."""

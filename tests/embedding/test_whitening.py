@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from item_embed.catalog.store import Catalog
+from item_embed.config import WhiteningSettings
+from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.whitening import whiten_model
+from item_embed.errors import CatalogError, ModelError
+from item_embed.files import OutputError
+from item_embed.model.encoder import ItemModel
+from item_embed.model.storage import fingerprint, load_model
+from item_embed.model.whitening import WHITENING_FILE
+from tests.catalogs import write_catalog
+from tests.tiny import tiny_catalog, tiny_rows
+from tests.training.runs import train
+
+SETTINGS = WhiteningSettings(power=0.75)
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    return tiny_catalog(tmp_path_factory.mktemp("whitened") / "catalog")
+
+
+@pytest.fixture(scope="module")
+def embedder(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    summary = train(catalog, tmp_path_factory.mktemp("runs") / "run")
+    return Embedder.from_pretrained(summary.model, "cpu")
+
+
+def test_a_model_beside_it_whose_vectors_alone_differ(catalog: Catalog, embedder: Embedder, tmp_path: Path) -> None:
+    before = fingerprint(embedder.path)
+    looked_at = whiten_model(embedder, catalog, tmp_path / "out", SETTINGS)
+    assert fingerprint(embedder.path) == before
+    assert not (embedder.path / WHITENING_FILE).exists()
+    whitened = Embedder.from_pretrained(tmp_path / "out", "cpu")
+    assert whitened.fingerprint != before
+    assert whitened.dimension == embedder.dimension
+    titles = ["Red mug", "Blue shoe", "Golden lamp"]
+    plain, found = (one.embed(titles=titles) for one in (embedder, whitened))
+    assert np.abs(plain @ plain.T - found @ found.T).max() > 0.1
+    states = [load_model(folder, ItemModel).state_dict() for folder in (embedder.path, tmp_path / "out")]
+    assert all((states[0][name] == states[1][name]).all() for name in states[0])
+    known = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert known["whitened"]["rows"] == looked_at
+    assert known["config"]["whitening"]["power"] == 0.75  # for a run that goes on from it
+    assert known["samples"] == 48
+    assert "Vectors are whitened by" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_whitening_again_takes_the_place_of_the_one_before(
+    catalog: Catalog, embedder: Embedder, tmp_path: Path
+) -> None:
+    whiten_model(embedder, catalog, tmp_path / "one", SETTINGS)
+    whiten_model(Embedder.from_pretrained(tmp_path / "one", "cpu"), catalog, tmp_path / "two", SETTINGS)
+    files = [tmp_path / name / WHITENING_FILE for name in ("one", "two")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_groups_can_be_left_out(catalog: Catalog, embedder: Embedder, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"item_id": [catalog.ids[0], catalog.ids[2]]}), tmp_path / "left.parquet")
+    every = whiten_model(embedder, catalog, tmp_path / "one", SETTINGS)
+    some = whiten_model(embedder, catalog, tmp_path / "two", SETTINGS, exclude_groups=tmp_path / "left.parquet")
+    groups = {catalog.groups[0], catalog.groups[2]}
+    left_out = [row for row in range(32) if catalog.groups[row] in groups]
+    told = [json.loads((tmp_path / name / "provenance.json").read_text())["whitened"] for name in ("one", "two")]
+    assert [known["excluded_rows"] for known in told] == [0, len(left_out)]
+    assert every - some == len([row for row in left_out if catalog.has_photo[row] and catalog.titles[row]]) > 0
+
+
+def test_what_cannot_be_done_is_one_sentence(catalog: Catalog, embedder: Embedder, tmp_path: Path) -> None:
+    few = write_catalog(tmp_path / "few", tiny_rows()[:12])
+    with pytest.raises(CatalogError, match=r"rows of the training split .* whitening takes 16; prepare more rows"):
+        whiten_model(embedder, few, tmp_path / "out", SETTINGS)
+    with pytest.raises(ModelError, match="vectors of 16 numbers cannot be kept to 17"):
+        whiten_model(embedder, catalog, tmp_path / "out", WhiteningSettings(power=1, dimensions=17))
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").write_text("something else")
+    with pytest.raises(OutputError):
+        whiten_model(embedder, catalog, tmp_path / "out", SETTINGS)

@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
+
+from item_embed.errors import ModelError
+from item_embed.model.whitening import SIGHTS, WHITENING_FILE, Whitening, fit_whitening
+
+Vectors = dict[str, NDArray[np.float32]]
+
+
+def drawn(seed: int = 0, count: int = 300, width: int = 6) -> Vectors:
+    """Unit vectors of products seen three ways: off 0, and spread most along a few directions."""
+    random = np.random.default_rng(seed)
+    mixing = random.normal(size=(width, width)) * 2.0 ** -np.arange(width)[:, None]
+    whole = random.normal(size=(count, width)) @ mixing + random.normal(size=width)
+    seen = [whole, whole + random.normal(size=width), whole * 2 - random.normal(size=width)]
+    return {name: unit(vectors).astype(np.float32) for name, vectors in zip(SIGHTS, seen, strict=True)}
+
+
+def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def applied(whitening: Whitening, vectors: NDArray[np.float32], sight: str) -> NDArray[np.float64]:
+    photo, title = (torch.full((len(vectors),), sight in seen) for seen in (("both", "image"), ("both", "title")))
+    return whitening(torch.from_numpy(vectors), photo, title).double().numpy()
+
+
+def cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vectors @ vectors.T)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_each_direction_is_divided_by_a_power_of_its_spread(sight: str, power: float) -> None:
+    """Against plain loops: centred, projected on each direction of the covariance, divided, put together again."""
+    vectors = drawn()
+    found = applied(fit_whitening(vectors, power), vectors[sight], sight)
+    centred = vectors[sight].astype(np.float64) - vectors[sight].mean(axis=0, dtype=np.float64)
+    covariance, _ = ledoit_wolf(centred)
+    variances, directions = np.linalg.eigh(covariance)
+    expected = np.zeros_like(centred)
+    for row, vector in enumerate(centred):
+        for variance, direction in zip(variances, directions.T, strict=True):
+            expected[row] += (vector @ direction) / np.sqrt(variance) ** power * direction
+    np.testing.assert_allclose(cosines(found), cosines(unit(expected)), atol=2e-5)
+
+
+def test_at_power_1_no_direction_is_wider_than_another() -> None:
+    vectors = drawn(count=20_000)
+    whitening = fit_whitening(vectors, 1.0)
+    stretched = (vectors["both"] - whitening.mean[0].numpy()) @ whitening.matrix[0].numpy()
+    np.testing.assert_allclose(np.cov(stretched.T), np.eye(6), atol=0.1)  # the shrinkage is not nothing
+
+
+def test_of_products_seen_otherwise_the_place_does_not_count() -> None:
+    """Vectors that are the same but moved and turned alike by what is seen become the same."""
+    vectors = drawn()
+    vectors["image"] = vectors["both"] + np.float32(0.25)
+    whitening = fit_whitening(vectors, 0.75)
+    both, image = (applied(whitening, vectors[sight], sight) for sight in ("both", "image"))
+    np.testing.assert_allclose(both, image, atol=1e-4)
+    assert np.abs(applied(whitening, vectors["both"], "image") - both).max() > 0.1
+
+
+def test_a_batch_may_mix_what_is_seen() -> None:
+    vectors = drawn()
+    whitening = fit_whitening(vectors, 0.75)
+    mixed = np.stack([vectors[sight][row] for row, sight in enumerate(SIGHTS)])
+    found = whitening(torch.from_numpy(mixed), torch.tensor([True, True, False]), torch.tensor([True, False, True]))
+    alone = [applied(whitening, vectors[sight], sight)[row] for row, sight in enumerate(SIGHTS)]
+    np.testing.assert_allclose(found.numpy(), np.stack(alone), atol=1e-6)
+
+
+def test_fewer_numbers_are_the_first_of_all_and_tell_most() -> None:
+    vectors = drawn()
+    whole, short = fit_whitening(vectors, 0.5), fit_whitening(vectors, 0.5, dimensions=3)
+    assert (whole.dimension, short.dimension) == (6, 3)
+    for number in range(3):
+        torch.testing.assert_close(short.matrix[number], whole.matrix[number, :, :3])
+    spread = ((vectors["both"] - whole.mean[0].numpy()) @ whole.matrix[0].numpy()).std(axis=0)
+    assert (np.diff(spread) < 0).all()
+    np.testing.assert_allclose(np.linalg.norm(applied(short, vectors["title"], "title"), axis=1), 1, rtol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.integers(3, 40), st.sampled_from([0.0, 0.75, 1.0]))
+def test_turning_all_vectors_changes_no_cosine(seed: int, count: int, power: float) -> None:
+    vectors = drawn(seed, count)
+    turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(6, 6)))[0].astype(np.float32)
+    turned = {sight: found @ turn for sight, found in vectors.items()}
+    one, other = (
+        np.concatenate([applied(fit_whitening(these, power), these[sight], sight) for sight in SIGHTS])
+        for these in (vectors, turned)
+    )
+    assert np.isfinite(one).all()
+    np.testing.assert_allclose(cosines(one), cosines(other), atol=2e-2)
+
+
+@pytest.mark.parametrize(("sight", "said"), [("both", "one vector: "), ("image", "one vector by their photos: ")])
+def test_where_all_are_alike_there_is_nothing_to_whiten(sight: str, said: str) -> None:
+    vectors = drawn()
+    vectors[sight] = np.repeat(vectors[sight][:1], 300, axis=0)
+    with pytest.raises(ModelError, match=f"300 products all have {said}there is nothing to whiten"):
+        fit_whitening(vectors, 1)
+
+
+def test_more_numbers_than_there_are_is_one_sentence() -> None:
+    with pytest.raises(ModelError, match="vectors of 6 numbers cannot be kept to 7; ask for 1 to 6"):
+        fit_whitening(drawn(), 1, dimensions=7)
+
+
+def test_kept_in_a_models_folder(tmp_path: Path) -> None:
+    assert Whitening.load(tmp_path) is None
+    whitening = fit_whitening(drawn(), 0.75, dimensions=4)
+    whitening.save(tmp_path)
+    again = Whitening.load(tmp_path)
+    assert again is not None
+    assert torch.equal(again.mean, whitening.mean)
+    assert torch.equal(again.matrix, whitening.matrix)
+    (tmp_path / WHITENING_FILE).write_bytes(b"half of a")
+    with pytest.raises(ModelError, match=r"whitening.safetensors cannot be read .*; copy the whole model folder"):
+        Whitening.load(tmp_path)
