@@ -3,9 +3,13 @@
 import gc
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.servers import Server
 
 # Side by side each process has one thread, or torch would start as many in each as there are cores.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -31,3 +35,12 @@ def _unsynced() -> Iterator[None]:
         patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr("item_embed.search.database.SYNCHRONOUS", "OFF")
         yield
+
+
+@pytest.fixture(scope="session")
+def server() -> "Iterator[Server]":
+    """A PostgreSQL server, started when the first test asks for it."""
+    from tests.servers import postgres
+
+    with postgres() as server:
+        yield server

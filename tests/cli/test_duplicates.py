@@ -12,7 +12,7 @@ from tests.search.duplicates.made import groups, make_index
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def index(tmp_path_factory: pytest.TempPathFactory) -> str | Path:
     rows = [Row(f"id {n}", f"mug {n}", product_id=f"p{n // 3}", metadata={"colour": n % 2}) for n in range(120)]
     return make_index(tmp_path_factory.mktemp("index"), groups(40, 3), rows).path
 

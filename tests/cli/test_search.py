@@ -14,6 +14,7 @@ from item_embed.files import OutputError
 from item_embed.search.index import ProductIndex
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import replace_embedder
+from tests.servers import Server
 
 RED, BLUE = photo((200, 20, 20)), photo((20, 20, 200))
 
@@ -223,6 +224,22 @@ def test_an_update_needs_an_index_of_the_same_model(built: Path, catalog: Path, 
     (tmp_path / "other").mkdir()
     item("embed", tmp_path / "other", catalog, "--out", tmp_path / "other.parquet")
     assert "another model" in refused("index", tmp_path / "other.parquet", catalog, "--out", built, "--update")
+
+
+def test_an_index_in_postgres_is_named_by_its_address(
+    server: Server, catalog: Path, model: Path, tmp_path: Path
+) -> None:
+    url, vectors = server.schema(), tmp_path / "vectors.parquet"
+    address = url.replace("user=postgres", "user=postgres&password=secret")
+    item("embed", model, catalog, "--out", vectors)
+    said = item("index", vectors, catalog, "--out", address)
+    assert "".join(said.stdout.split()) == "".join(f"4 products in {url}.".split())
+    query = ("search", address, "--title", "grun", "--where", "not price < 5", "--hybrid", "--json")
+    assert found(item(*query))[0]["id"] == "c"
+    assert "4 unchanged" in item("index", vectors, catalog, "--out", address, "--update").stdout
+    message = refused("index", vectors, catalog, "--out", address)
+    assert f"--out {url} exists already" in message
+    assert "secret" not in message + said.output
 
 
 def test_a_filter_leaves_only_what_it_holds_for(built: Path) -> None:

@@ -13,6 +13,9 @@ from item_embed.search import nearest, snapshot
 from item_embed.search.filters import parse_filter
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
+from item_embed.search.nearest import NearestRows
+from item_embed.search.postgres import nearest as postgres_nearest
+from item_embed.search.store import Store
 from tests.catalogs import Row, write_catalog
 from tests.search.filtering import holds
 
@@ -25,12 +28,26 @@ def unit(rng: np.random.Generator, count: int, dimension: int = 8) -> NDArray[np
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def one_product(folder: Path, dimension: int = 8, timeout: float = 30) -> ProductIndex:
+def one_product(folder: Path, dimension: int = 8, timeout: float = 30, out: str | Path | None = None) -> ProductIndex:
     """An index of the product `first`, whose vector is (1, 0, ...)."""
     catalog = write_catalog(folder / "catalog", [Row("first", "the first")])
     vectors = Vectors(["first"], np.eye(1, dimension, dtype=np.float32), "model", "run/model")
-    ProductIndex.build(vectors, catalog, folder / "index").close()
-    return ProductIndex(folder / "index", timeout)
+    out = out or folder / "index"
+    ProductIndex.build(vectors, catalog, out).close()
+    return ProductIndex(out, timeout)
+
+
+def embedded(index: ProductIndex) -> tuple[Store, NearestRows]:
+    """The inside of an index that is in a folder."""
+    assert isinstance(index._store, Store)
+    assert isinstance(index._nearest, NearestRows)
+    return index._store, index._nearest
+
+
+def folder_of(index: ProductIndex) -> Path:
+    """Where an index is that is in a folder."""
+    assert isinstance(index.path, Path)
+    return index.path
 
 
 def add(index: ProductIndex, vectors: NDArray[np.float32], prefix: str = "id") -> list[str]:
@@ -55,3 +72,5 @@ def graph_soon(monkeypatch: pytest.MonkeyPatch, rows: int = 12) -> None:
     """Make a graph of so many products, and search by it however narrow the filter."""
     monkeypatch.setattr(nearest, "EXACT_ROWS", rows)
     monkeypatch.setattr(snapshot, "_COST", 0)
+    monkeypatch.setattr(postgres_nearest, "EXACT_ROWS", rows)
+    monkeypatch.setattr(postgres_nearest, "_COST", 0)

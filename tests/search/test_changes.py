@@ -19,6 +19,7 @@ from item_embed.search.index import ProductIndex
 from item_embed.search.items import Changes, Hit, Item
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import dummy
+from tests.search.conftest import Place
 from tests.search.filtering import holds
 from tests.search.made import add, graph_soon, one_product, unit
 
@@ -26,8 +27,8 @@ RED, BLUE = photo((200, 0, 0)), photo((0, 0, 200))
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> ProductIndex:
-    return one_product(tmp_path)
+def index(tmp_path: Path, place: Place) -> ProductIndex:
+    return one_product(tmp_path, out=place("index"))
 
 
 def ids(hits: list[Hit]) -> list[str]:
@@ -166,7 +167,8 @@ def test_the_deepest_filters_are_searched(index: ProductIndex, around: Callable[
     assert set(ids(index.search_hybrid(query, ["mug"], 30, "model", where)[0])) == right
 
 
-def test_a_filter_that_sqlite_cannot_read_is_no_damage(index: ProductIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_filter_that_sqlite_cannot_read_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = one_product(tmp_path)
     monkeypatch.setattr(filters, "_DEEPEST", 500)
     index.upsert([Item("a", metadata={"price": 5})], np.eye(1, 8, dtype=np.float32), "model")
     where, refused, query = "price < 5", 0, np.eye(1, 8, dtype=np.float32)
@@ -220,9 +222,9 @@ def embedded(catalog: Catalog) -> Vectors:
     return embed_catalog(dummy(), catalog, "title")
 
 
-def test_an_update_writes_what_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_update_writes_what_differs(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     yesterday = write_catalog(tmp_path / "yesterday", rows(50))
-    index = ProductIndex.build(embedded(yesterday), yesterday, tmp_path / "index")
+    index = ProductIndex.build(embedded(yesterday), yesterday, place("index"))
     reader = ProductIndex.open(index.path)
     changed = {
         "id_3": Row("id 3", "mug 3", RED, metadata={"price": 99}),  # the price
@@ -244,7 +246,7 @@ def test_an_update_writes_what_differs(tmp_path: Path, monkeypatch: pytest.Monke
         patch.setattr(Catalog, "photos", noted)
         assert index.update(vectors, tonight) == Changes(added=1, changed=3, unchanged=44, removed=3)
     assert read == [7, 9]
-    fresh = ProductIndex.build(embedded(tonight), tonight, tmp_path / "fresh")
+    fresh = ProductIndex.build(embedded(tonight), tonight, place("fresh"))
     queries = embedded(tonight).vectors
     for updated in (index, reader):
         assert updated.search(queries, 5, "dummy") == fresh.search(queries, 5, "dummy")
@@ -255,9 +257,9 @@ def test_an_update_writes_what_differs(tmp_path: Path, monkeypatch: pytest.Monke
     assert index.update(embedded(tonight), tonight) == Changes(unchanged=48)
 
 
-def test_an_update_that_ends_early_changes_nothing(tmp_path: Path) -> None:
+def test_an_update_that_ends_early_changes_nothing(tmp_path: Path, place: Place) -> None:
     yesterday = write_catalog(tmp_path / "yesterday", rows(20))
-    index = ProductIndex.build(embedded(yesterday), yesterday, tmp_path / "index")
+    index = ProductIndex.build(embedded(yesterday), yesterday, place("index"))
     before = index.search(embedded(yesterday).vectors, 20, "dummy")
     tonight = write_catalog(tmp_path / "tonight", rows(30)[10:])
 
@@ -269,10 +271,10 @@ def test_an_update_that_ends_early_changes_nothing(tmp_path: Path) -> None:
     assert index.search(embedded(yesterday).vectors, 20, "dummy") == before
 
 
-def test_an_update_by_another_model_is_refused(tmp_path: Path) -> None:
+def test_an_update_by_another_model_is_refused(tmp_path: Path, place: Place) -> None:
     catalog = write_catalog(tmp_path / "catalog", rows(3))
     vectors = embedded(catalog)
-    index = ProductIndex.build(vectors, catalog, tmp_path / "index")
+    index = ProductIndex.build(vectors, catalog, place("index"))
     with pytest.raises(VectorError, match="the vectors come from another model"):
         index.update(replace(vectors, fingerprint="other"), catalog)
     with pytest.raises(VectorError, match=r"made with --modalities both, those of .* with title"):
@@ -281,9 +283,9 @@ def test_an_update_by_another_model_is_refused(tmp_path: Path) -> None:
         index.update(replace(vectors, ids=vectors.ids[:2], vectors=vectors.vectors[:2]), catalog)
 
 
-def test_metadata_are_compared_as_they_are_stored(tmp_path: Path) -> None:
+def test_metadata_are_compared_as_they_are_stored(tmp_path: Path, place: Place) -> None:
     catalog = write_catalog(
         tmp_path / "catalog", [Row("a", "mug", metadata=json.loads('{"x": [1, null, {"y": "ß"}]}'))]
     )
-    index = ProductIndex.build(embedded(catalog), catalog, tmp_path / "index")
+    index = ProductIndex.build(embedded(catalog), catalog, place("index"))
     assert index.update(embedded(catalog), catalog) == Changes(unchanged=1)

@@ -16,7 +16,7 @@ from item_embed.search import database
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
 from item_embed.search.snapshot import GraphBuilder
-from tests.search.made import add, graph_soon, one_product, unit
+from tests.search.made import add, embedded, folder_of, graph_soon, one_product, unit
 
 QUERY = np.eye(1, 8, dtype=np.float32)
 
@@ -27,7 +27,7 @@ def everything(index: ProductIndex) -> list[str]:
 
 def test_a_second_writer_is_told(tmp_path: Path) -> None:
     index = one_product(tmp_path, timeout=0.05)
-    with sqlite3.connect(index.path / database.FILE, isolation_level=None) as other:
+    with sqlite3.connect(folder_of(index) / database.FILE, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("DELETE FROM items")
         with pytest.raises(OutputError, match="is being written by another process; wait for it, or stop it"):
@@ -48,7 +48,7 @@ def test_a_second_writer_waits(tmp_path: Path) -> None:
         "time.sleep(.3)\n"
         "c.execute('COMMIT')\n"
     )
-    command = [sys.executable, "-c", code, str(index.path / database.FILE)]
+    command = [sys.executable, "-c", code, str(folder_of(index) / database.FILE)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
@@ -65,8 +65,8 @@ def test_two_that_write_in_turn_see_each_other(tmp_path: Path, monkeypatch: pyte
         add(index if turn % 2 else other, unit(rng, 5), f"turn {turn}")
         assert len(index) == len(other) == 1 + 5 * (turn + 1)
         assert index.search(QUERY, 50, "model") == other.search(QUERY, 50, "model")
-    assert len(list(index.path.glob("snapshot-*"))) == 1
-    assert not list(index.path.glob(".*"))
+    assert len(list(folder_of(index).glob("snapshot-*"))) == 1
+    assert not list(folder_of(index).glob(".*"))
 
 
 def test_threads_may_share_an_index(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_threads_may_share_an_index(tmp_path: Path) -> None:
 
 def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
     index = one_product(tmp_path)
-    connection = index._store._connection
+    connection = embedded(index)[0]._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(OutputError, match="the disk is full; nothing of this change was kept"):
@@ -111,22 +111,22 @@ def test_a_graph_that_cannot_be_written_takes_nothing_away(
         with pytest.raises(OutputError, match=r"all products are in .* cannot be written \(.*pace"):
             add(index, unit(np.random.default_rng(0), 20))
     assert len(everything(index)) == len(everything(ProductIndex.open(index.path))) == 21
-    assert not list(index.path.glob("*snapshot*"))
+    assert not list(folder_of(index).glob("*snapshot*"))
     add(index, QUERY, "next")  # and the next change tries again
-    assert len(list(index.path.glob("snapshot-*"))) == 1
+    assert len(list(folder_of(index).glob("snapshot-*"))) == 1
     assert len(everything(index)) == 22
 
 
 def test_what_a_killed_process_left_of_a_graph_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph_soon(monkeypatch)
     index = one_product(tmp_path)
-    (index.path / ".snapshot-7.item-partial").mkdir()
-    (index.path / "snapshot-1").mkdir()
-    (index.path / "snapshot of mine").mkdir()
+    (folder_of(index) / ".snapshot-7.item-partial").mkdir()
+    (folder_of(index) / "snapshot-1").mkdir()
+    (folder_of(index) / "snapshot of mine").mkdir()
     add(index, unit(np.random.default_rng(0), 20))
-    (name,) = (folder.name for folder in index.path.glob("*snapshot-*"))
+    (name,) = (folder.name for folder in folder_of(index).glob("*snapshot-*"))
     assert name not in {"snapshot-1", ".snapshot-7.item-partial"}
-    assert (index.path / "snapshot of mine").exists()
+    assert (folder_of(index) / "snapshot of mine").exists()
 
 
 @pytest.mark.parametrize("file", ["graph.faiss", "rows.npy", "ties.npy"])
@@ -140,7 +140,7 @@ def test_a_damaged_graph_is_done_without_and_made_anew(
     add(index, vectors)
     right = index.search(vectors, 5, "model")
     index.close()
-    (snapshot,) = index.path.glob("snapshot-*")
+    (snapshot,) = folder_of(index).glob("snapshot-*")
     whole = (snapshot / file).read_bytes()
     (snapshot / file).unlink()
     if how != "missing":
@@ -148,14 +148,14 @@ def test_a_damaged_graph_is_done_without_and_made_anew(
     again = ProductIndex.open(index.path)
     assert again.search(vectors, 5, "model") == right
     again.delete(["first"])
-    (new,) = again.path.glob("snapshot-*")
+    (new,) = folder_of(again).glob("snapshot-*")
     assert new != snapshot
     assert len(ProductIndex.open(index.path)) == 20
 
 
 def test_a_vector_of_another_dimension_in_the_file_is_damage(tmp_path: Path) -> None:
     index = one_product(tmp_path)
-    with sqlite3.connect(index.path / database.FILE) as connection:
+    with sqlite3.connect(folder_of(index) / database.FILE) as connection:
         connection.execute("UPDATE vectors SET vector = x'0000803f'")
     with pytest.raises(VectorError, match="is damaged or incomplete; build it again"):
         ProductIndex.open(index.path)
@@ -174,13 +174,18 @@ def only_readable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and access(path, mode))
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Its files, but for what SQLite's readers share."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if not file.name.endswith("-shm")}
+
+
 @pytest.mark.parametrize("beside", ["nobody", "a writer"])
 def test_who_may_only_read_an_index_searches_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: str) -> None:
     index = one_product(tmp_path / "an index: 100% of it?")
     add(index, QUERY)
     if beside == "nobody":
         index.close()
-    there = {file.name: file.read_bytes() for file in index.path.iterdir() if not file.name.endswith("-shm")}
+    there = contents(folder_of(index))
     only_readable(monkeypatch)
     reader = ProductIndex.open(index.path)
     assert everything(reader) == ["first", "id 0"]
@@ -190,15 +195,15 @@ def test_who_may_only_read_an_index_searches_it(tmp_path: Path, monkeypatch: pyt
             change()
     assert everything(reader) == ["first", "id 0"]
     reader.close()
-    assert there == {file.name: file.read_bytes() for file in index.path.iterdir() if not file.name.endswith("-shm")}
+    assert there == contents(folder_of(index))
 
 
 def test_an_index_that_is_closed_is_one_file(tmp_path: Path) -> None:
     index = one_product(tmp_path)
-    assert [file.name for file in index.path.iterdir() if "-" not in file.name] == [database.FILE]
+    assert [file.name for file in folder_of(index).iterdir() if "-" not in file.name] == [database.FILE]
     with index:
         add(index, QUERY)
-    assert [file.name for file in index.path.iterdir()] == [database.FILE]
+    assert [file.name for file in folder_of(index).iterdir()] == [database.FILE]
 
 
 def test_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,18 @@ from hypothesis import strategies as st
 
 from item_embed.errors import FilterError
 from item_embed.search import database
+from item_embed.search.address import read_address
+from item_embed.search.backend import Truth
 from item_embed.search.filter_sql import condition
 from item_embed.search.filters import parse_filter
-from item_embed.search.items import Item
-from item_embed.search.store import Record, Store
+from item_embed.search.items import IndexManifest, Item
+from item_embed.search.postgres.conditions import condition as postgres_condition
+from item_embed.search.postgres.database import Database
+from item_embed.search.postgres.store import PostgresStore
+from item_embed.search.records import Record
+from item_embed.search.store import Store
 from tests.search.filtering import holds
+from tests.servers import Server
 
 VALUES: list[Any] = [
     "5",
@@ -51,20 +59,41 @@ def items() -> list[Item]:
 ITEMS = items()
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("filtered")
-    store = Store(folder, database.create(folder, folder), folder)
+def filled(store: Truth) -> None:
     vector = np.ones(1, np.float32)
     records = [Record(i.id, i.title, i.category, i.product_id, i.metadata, None, vector) for i in ITEMS]
     with store.writing():
         store.put(records, lambda places: [])
-    yield store
-    store.close()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("filtered")
+    with closing(Store(folder, database.create(folder, folder), folder)) as store:
+        filled(store)
+        yield store
+
+
+@pytest.fixture(scope="module")
+def postgres(server: Server) -> Iterator[PostgresStore]:
+    manifest = IndexManifest(
+        dimension=1, fingerprint="", model="", modalities="both", catalog="", catalog_fingerprint=""
+    )
+    with closing(PostgresStore(Database(read_address(server.schema()), 30))) as store:
+        store.begin(manifest)
+        filled(store)
+        yield store
 
 
 def found(store: Store, text: str) -> list[str]:
     return [ITEMS[row - 1].id for row in store.rows_where(store.condition(text))]
+
+
+def found_by_postgres(store: PostgresStore, text: str) -> list[str]:
+    with store.reading():
+        where = store.condition(text)
+        query = f"SELECT id FROM items WHERE {where.sql} ORDER BY number"
+        return [key for (key,) in store.database.execute(query.encode(), where.bound)]
 
 
 def values() -> st.SearchStrategy[str]:
@@ -106,9 +135,21 @@ def test_sql_finds_what_the_filter_means(store: Store, text: str) -> None:
     assert found(store, text) == [item.id for item in ITEMS if holds(meant, item)]
 
 
-def test_a_filter_of_many_conditions(store: Store) -> None:
+@settings(max_examples=300)
+@given(text=filters())
+def test_postgres_finds_what_the_filter_means(postgres: PostgresStore, text: str) -> None:
+    meant = parse_filter(text)
+    assert found_by_postgres(postgres, text) == [item.id for item in ITEMS if holds(meant, item)]
+
+
+def test_a_filter_of_many_conditions(store: Store, postgres: PostgresStore) -> None:
     text = " or ".join(f'id = "id {number}"' for number in range(400))
-    assert len(found(store, text)) == len(ITEMS)
+    assert len(found(store, text)) == len(found_by_postgres(postgres, text)) == len(ITEMS)
+
+
+def test_a_zero_byte_is_named(postgres: PostgresStore) -> None:
+    with pytest.raises(FilterError, match=r"at letter 10 .*zero byte"), postgres.reading():
+        postgres.condition('title = "\0"')
 
 
 def test_an_unknown_field_is_told_with_those_that_there_are(store: Store) -> None:
@@ -130,6 +171,9 @@ def test_nothing_of_the_filter_becomes_sql(store: Store) -> None:
     made = condition('`a") or 1=1 --` = "x\'; drop table items"', {'a") or 1=1 --': 7})
     assert made.sql == "row IN (SELECT row FROM facts WHERE key = ? AND text = ?)"
     assert made.bound == (7, "x'; drop table items")
+    made = postgres_condition('`a") or 1=1 --` < "x\'; drop table items"', {'a") or 1=1 --'})
+    assert made.sql == '(jsonb_exists(texts, %s) AND (texts ->> %s)::text COLLATE "C" < %s)'
+    assert made.bound == ('a") or 1=1 --', 'a") or 1=1 --', "x'; drop table items")
 
 
 def test_a_narrow_filter_reads_an_index_not_the_table(store: Store, tmp_path: Path) -> None:

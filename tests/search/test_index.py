@@ -17,6 +17,9 @@ from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import dummy
+from tests.search.conftest import Place
+from tests.search.made import folder_of
+from tests.servers import Server
 
 COUNT = 300
 
@@ -42,9 +45,14 @@ def vectors(catalog: Catalog) -> Vectors:
     return embed_catalog(dummy(), catalog, "title")
 
 
-@pytest.fixture(scope="module")
-def index(catalog: Catalog, vectors: Vectors, tmp_path_factory: pytest.TempPathFactory) -> ProductIndex:
-    return ProductIndex.build(vectors, catalog, tmp_path_factory.mktemp("built") / "index")
+@pytest.fixture(scope="module", params=["folder", "postgres"])
+def index(
+    request: pytest.FixtureRequest, catalog: Catalog, vectors: Vectors, tmp_path_factory: pytest.TempPathFactory
+) -> ProductIndex:
+    if request.param == "folder":
+        return ProductIndex.build(vectors, catalog, tmp_path_factory.mktemp("built") / "index")
+    server: Server = request.getfixturevalue("server")
+    return ProductIndex.build(vectors, catalog, server.schema())
 
 
 def test_hits_are_those_of_exact_search_with_what_the_catalogue_says(
@@ -73,11 +81,11 @@ def test_products_and_photos_are_the_catalogues(index: ProductIndex, catalog: Ca
 
 
 def test_photos_are_right_where_building_goes_in_parts(
-    catalog: Catalog, vectors: Vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, vectors: Vectors, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "_PART_ROWS", 128)
     told: list[tuple[int, int | None]] = []
-    index = ProductIndex.build(vectors, catalog, tmp_path / "index", lambda done, total: told.append((done, total)))
+    index = ProductIndex.build(vectors, catalog, place("index"), lambda done, total: told.append((done, total)))
     rows = [0, 127, 128, 299]
     assert [index.photo(catalog.ids[row]) for row in rows] == catalog.photos(rows)
     assert told == [(128, 300), (256, 300), (300, 300)]
@@ -106,8 +114,14 @@ def test_what_the_index_says_of_itself(index: ProductIndex, catalog: Catalog) ->
     assert (len(index), index.fingerprint, index.model) == (COUNT, "dummy", str(Path("model").resolve()))
     assert (index.modalities, index.manifest.modalities) == ("title", "title")
     assert index.manifest.catalog_fingerprint == catalog.fingerprint
-    assert {file.name for file in index.path.iterdir()} - {"index.sqlite-wal", "index.sqlite-shm"} == {"index.sqlite"}
-    assert [folder.name for folder in index.path.parent.iterdir()] == ["index"]  # nothing left aside
+
+
+def test_a_folder_holds_one_file_and_nothing_is_left_aside(catalog: Catalog, vectors: Vectors, tmp_path: Path) -> None:
+    index = ProductIndex.build(vectors, catalog, tmp_path / "index")
+    assert {file.name for file in folder_of(index).iterdir()} - {"index.sqlite-wal", "index.sqlite-shm"} == {
+        "index.sqlite"
+    }
+    assert [folder.name for folder in folder_of(index).parent.iterdir()] == ["index"]  # nothing left aside
 
 
 def test_vectors_of_another_model_are_refused(index: ProductIndex, vectors: Vectors) -> None:
@@ -183,8 +197,8 @@ def test_a_scan_gives_every_vector_once_block_by_block(index: ProductIndex, cata
     assert np.array_equal(np.concatenate([part for _, part in blocks]), vectors.vectors)
 
 
-def test_a_scan_shows_one_state_while_others_write(catalog: Catalog, vectors: Vectors, tmp_path: Path) -> None:
-    index = ProductIndex.build(vectors, catalog, tmp_path / "index")
+def test_a_scan_shows_one_state_while_others_write(catalog: Catalog, vectors: Vectors, place: Place) -> None:
+    index = ProductIndex.build(vectors, catalog, place("index"))
     blocks = index.scan(100)
     seen = next(blocks)[0]
     index.delete(catalog.ids[200:])
@@ -197,7 +211,7 @@ def test_a_scan_shows_one_state_while_others_write(catalog: Catalog, vectors: Ve
 def test_a_damaged_index_is_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path, how: str) -> None:
     index = ProductIndex.build(vectors, catalog, tmp_path / "index")
     index.close()
-    file = index.path / "index.sqlite"
+    file = folder_of(index) / "index.sqlite"
     if how == "missing":
         file.unlink()
     else:
@@ -209,7 +223,7 @@ def test_a_damaged_index_is_refused(catalog: Catalog, vectors: Vectors, tmp_path
 
 def test_another_schema_version_is_refused(catalog: Catalog, vectors: Vectors, tmp_path: Path) -> None:
     index = ProductIndex.build(vectors, catalog, tmp_path / "index")
-    with sqlite3.connect(index.path / "index.sqlite") as connection:
+    with sqlite3.connect(folder_of(index) / "index.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(VectorError, match=r"schema version 99.* build it again with `item index`"):
         ProductIndex.open(index.path)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
-from tests.search.made import expected, one_product, unit
+from tests.search.made import expected, folder_of, one_product, unit
 
 # Upserts batches of seven for ever and says what it did after each: + what is there now, - what is not. Of every batch
 # but the first it deletes one product of the batch before.
@@ -42,7 +42,7 @@ while True:
 def test_kill_9_at_twenty_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("item_embed.search.nearest.EXACT_ROWS", 12)
     monkeypatch.setattr("item_embed.search.snapshot._COST", 0)
-    path = one_product(tmp_path).path
+    path = folder_of(one_product(tmp_path))
     draw = random.Random(0)
     there: set[int] = set()
     gone: set[int] = set()

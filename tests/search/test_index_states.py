@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from numpy.typing import NDArray
 
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
 from tests.search.made import expected, graph_soon, one_product
+from tests.servers import Server
 
 DIMENSION = 4
 # Few directions, so that many vectors are equal and ties decide; the last is that of a product without a photo.
@@ -34,13 +35,16 @@ ITEMS = st.builds(
 class Changing(RuleBasedStateMachine):
     graph: bool
 
+    def out(self) -> str | Path:
+        return self.folder / "index"
+
     @initialize()
     def begin(self) -> None:
         self.patch = pytest.MonkeyPatch()
         if self.graph:
             graph_soon(self.patch, rows=6)
         self.folder = Path(tempfile.mkdtemp())
-        self.index = one_product(self.folder, DIMENSION)
+        self.index = one_product(self.folder, DIMENSION, out=self.out())
         self.index.delete(["first"])
         self.index.upsert([Item("keys", metadata={"price": 1})], self.vectors([0]), "model")
         self.reader = ProductIndex.open(self.index.path)
@@ -82,7 +86,7 @@ class Changing(RuleBasedStateMachine):
 
     @rule()
     def lose_the_graph(self) -> None:
-        for snapshot in self.index.path.glob("snapshot-*"):
+        for snapshot in self.folder.glob("index/snapshot-*"):
             shutil.rmtree(snapshot)
 
     @invariant()
@@ -105,7 +109,21 @@ class Exactly(Changing):
     graph = False
 
 
+class InPostgres(Changing):
+    graph = False  # which of many equal vectors a graph of pgvector finds is its own affair
+    server: Server
+
+    def out(self) -> str | Path:
+        return self.server.schema()
+
+
 ByGraph.TestCase.settings = settings(max_examples=25, stateful_step_count=20)
 Exactly.TestCase.settings = settings(max_examples=10, stateful_step_count=20)
 TestByGraph = ByGraph.TestCase
 TestExactly = Exactly.TestCase
+
+
+@pytest.mark.slow
+def test_in_postgres(server: Server) -> None:
+    InPostgres.server = server
+    run_state_machine_as_test(InPostgres, settings=settings(max_examples=25, stateful_step_count=20, deadline=None))

@@ -18,7 +18,7 @@ class Linkage(StrEnum):
 
 
 def command(
-    index: Annotated[Path, typer.Argument(help="Index made by `item index`.")],
+    index: Annotated[str, typer.Argument(help="Index made by `item index`: a folder, or a postgresql:// URL.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder to write; one that an earlier run wrote is brought up to date.")],
     labels: Annotated[

@@ -13,7 +13,12 @@ def command(
     vectors: Annotated[Path, typer.Argument(help="Vectors made by `item embed`.")],
     catalog: Annotated[Path, typer.Argument(help="The catalogue they were made from.")],
     *,
-    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist, unless with --update.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            help="Folder to write, or postgresql://user@host/database?schema=name; it must not exist, but for --update."
+        ),
+    ],
     update: Annotated[
         bool, typer.Option("--update", help="Bring the index in --out up to date, writing only what differs.")
     ] = False,
@@ -25,9 +30,10 @@ def command(
     from item_embed.catalog.store import Catalog
     from item_embed.embedding.vectors import read_vectors
     from item_embed.files import check_output
+    from item_embed.search.address import is_address
     from item_embed.search.index import ProductIndex
 
-    if not update:
+    if not update and not is_address(out):
         check_output(out)
     index = ProductIndex.open(out) if update else None  # before the reading of the vectors
     with progress("indexing") as on_progress:
@@ -37,7 +43,7 @@ def command(
             changes = index.update(read_vectors(vectors), Catalog(catalog), on_progress)
     if as_json:
         shown = {
-            "out": str(out),
+            "out": str(index.path),
             "products": len(index),
             "dimension": index.manifest.dimension,
             "modalities": index.modalities,
@@ -47,8 +53,8 @@ def command(
         print_json(shown | ({"changes": asdict(changes)} if changes else {}))
     elif changes:
         print(
-            f"{number_of(len(index), 'product')} in {out}: {changes.added:,} added, {changes.changed:,} changed, "
-            f"{changes.removed:,} removed, {changes.unchanged:,} unchanged."
+            f"{number_of(len(index), 'product')} in {index.path}: {changes.added:,} added, "
+            f"{changes.changed:,} changed, {changes.removed:,} removed, {changes.unchanged:,} unchanged."
         )
     else:
-        print(f"{number_of(len(index), 'product')} in {out}.")
+        print(f"{number_of(len(index), 'product')} in {index.path}.")

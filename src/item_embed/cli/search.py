@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    index: Annotated[Path, typer.Argument(help="Index made by `item index`.")],
+    index: Annotated[str, typer.Argument(help="Index made by `item index`: a folder, or a postgresql:// URL.")],
     *,
     image: Annotated[Path | None, typer.Option(help="Photo to look for.")] = None,
     title: Annotated[str | None, typer.Option(help="Title to look for.")] = None,

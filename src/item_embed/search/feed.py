@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
-from item_embed.search.items import IndexManifest
-from item_embed.search.store import Record
+from item_embed.progress import OnProgress
+from item_embed.search.backend import Truth
+from item_embed.search.items import Changes, IndexManifest
+from item_embed.search.records import Record
 
 _PART_ROWS = 4096  # rows whose photos may be in memory at once
 
@@ -45,6 +47,21 @@ class CatalogFeed:
         for start in range(0, len(self), _PART_ROWS):
             rows = range(start, min(start + _PART_ROWS, len(self)))
             yield [self._record(row) for row in rows], self._photos_from(start)
+
+    def into(self, store: Truth, on_progress: OnProgress) -> Changes:
+        """Make a store that is being written hold this and nothing else, writing only what differs.
+
+        Args:
+            store: where to write.
+            on_progress: told of the rows compared and of their total.
+        """
+        changes = Changes()
+        for records, photos in self.parts():
+            changes += store.put(records, photos)
+            on_progress(changes.added + changes.changed + changes.unchanged, len(self))
+        changes += store.remove(self.lacking(store.ids()))
+        store.write_manifest(self.manifest)
+        return changes
 
     def lacking(self, ids: Sequence[str]) -> list[str]:
         """Those of some ids that are not in the catalogue."""

@@ -1,36 +1,9 @@
-"""A filter as a condition of SQL over the tables of `store.py`; every value and name is bound, none becomes text."""
+"""A filter as a condition of SQLite's SQL over the tables of `database.py`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from item_embed.search.filters import (
-    COLUMNS,
-    And,
-    Comparison,
-    Field,
-    Filter,
-    Membership,
-    Missing,
-    Not,
-    Or,
-    Value,
-    parse_filter,
-    wrong_filter,
-)
-
-_SHOWN = 20  # fields named to somebody who asked for one that is not there
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A condition on rows of `items`, and what is bound to its question marks. It is true or false, never null.
-
-    `stack` is how much more of the stack of SQLite's parser it needs than a condition without `and` and `or`.
-    """
-
-    sql: str
-    bound: tuple[str | float | int, ...] = ()
-    stack: int = 0
+from item_embed.search.conditions import Condition, Translator
+from item_embed.search.filters import Value
 
 
 def condition(text: str, keys: Mapping[str, int]) -> Condition:
@@ -48,71 +21,25 @@ def condition(text: str, keys: Mapping[str, int]) -> Condition:
         >>> condition("price < 50", {"price": 3})
         Condition(sql='row IN (SELECT row FROM facts WHERE key = ? AND number < ?)', bound=(3, 50.0))
     """
-    return _Translator(text, keys).translate(parse_filter(text))
+    return _Translator(text, keys).condition()
 
 
-class _Translator:
+class _Translator(Translator):
     def __init__(self, text: str, keys: Mapping[str, int]) -> None:
-        self._text = text
-        self._keys = keys
+        super().__init__(text, keys)
+        self._numbers = keys
 
-    def translate(self, part: Filter, *, negated: bool = False) -> Condition:
-        """The part or, negated, its opposite: `not` goes down to the conditions (De Morgan) and so costs no level."""
-        match part:
-            case Not(opposite):
-                return self.translate(opposite, negated=not negated)
-            case And(parts):
-                return _joined([self.translate(each, negated=negated) for each in parts], "OR" if negated else "AND")
-            case Or(parts):
-                return _joined([self.translate(each, negated=negated) for each in parts], "AND" if negated else "OR")
-            case Missing(field):
-                found = self._missing(field)
-            case Comparison(field, sign, value):
-                found = self._holding(field, sign, (value,))
-            case Membership(field, values):
-                found = self._member(field, values)
-        return Condition(f"NOT {found.sql}", found.bound, found.stack) if negated else found
+    def column_holds(self, name: str, sign: str, values: tuple[Value, ...]) -> Condition:
+        return Condition(f"({name} IS NOT NULL AND {name} {sign} {_marks(sign, values)})", values)
 
-    def _missing(self, field: Field) -> Condition:
-        if field.name in COLUMNS:
-            return Condition(f"{field.name} IS NULL")
-        return Condition("row NOT IN (SELECT row FROM facts WHERE key = ?)", (self._key(field),))
+    def key_holds(self, key: str, sign: str, values: tuple[Value, ...]) -> Condition:
+        kind = "text" if isinstance(values[0], str) else "number"
+        sql = f"row IN (SELECT row FROM facts WHERE key = ? AND {kind} {sign} {_marks(sign, values)})"
+        return Condition(sql, (self._numbers[key], *values))
 
-    def _member(self, field: Field, values: tuple[Value, ...]) -> Condition:
-        texts = tuple(value for value in values if isinstance(value, str))
-        numbers = tuple(value for value in values if not isinstance(value, str))
-        found = [self._holding(field, "IN", kind) for kind in (texts, numbers) if kind]
-        return found[0] if len(found) == 1 else _joined(found, "OR")
-
-    def _holding(self, field: Field, sign: str, values: tuple[Value, ...]) -> Condition:
-        """The field's value, of the kind of these values, is in this relation to them."""
-        marks = f"({', '.join('?' * len(values))})" if sign == "IN" else "?"
-        if field.name not in COLUMNS:
-            kind = "text" if isinstance(values[0], str) else "number"
-            sql = f"row IN (SELECT row FROM facts WHERE key = ? AND {kind} {sign} {marks})"
-            return Condition(sql, (self._key(field), *values))
-        if not isinstance(values[0], str):
-            raise wrong_filter(
-                self._text, field.at, f'{field.name} is a text; compare it with one, as {field.name} = "{values[0]:g}"'
-            )
-        return Condition(f"({field.name} IS NOT NULL AND {field.name} {sign} {marks})", values)
-
-    def _key(self, field: Field) -> int:
-        if field.name not in self._keys:
-            known = [*COLUMNS, *sorted(self._keys)]
-            more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-            raise wrong_filter(
-                self._text, field.at, f"no product has {field.name}; there are {', '.join(known[:_SHOWN])}{more}"
-            )
-        return self._keys[field.name]
+    def lacks(self, key: str) -> Condition:
+        return Condition("row NOT IN (SELECT row FROM facts WHERE key = ?)", (self._numbers[key],))
 
 
-def _joined(conditions: list[Condition], word: str) -> Condition:
-    """Joined, the most nested first: SQLite's parser has a stack of a hundred, and there only a `(` waits before it.
-
-    Before a later one wait the `(`, what was read, and the word. So n conditions nested d deep need d + 2 log2(n) + 2.
-    """
-    ordered = sorted(conditions, key=lambda each: each.stack, reverse=True)
-    sql = f" {word} ".join(each.sql for each in ordered)
-    bound = tuple(value for each in ordered for value in each.bound)
-    return Condition(f"({sql})", bound, 1 + max(ordered[0].stack, 2 + ordered[1].stack))
+def _marks(sign: str, values: tuple[Value, ...]) -> str:
+    return f"({', '.join('?' * len(values))})" if sign == "IN" else "?"

@@ -1,7 +1,6 @@
-"""`ProductIndex`: products and their vectors in one folder, searched by vector, by filter and by words.
+"""`ProductIndex`: products and their vectors, searched by vector, by filter and by words.
 
-INDEX/index.sqlite    the truth (`database.py`), with `-wal` and `-shm` beside it while it is in use
-INDEX/snapshot-N/     of a large index only: the graph that makes its search fast (`snapshot.py`), derived
+They are in one folder (`embedded.py`) or in a PostgreSQL database (`postgres/`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,14 +15,14 @@ from item_embed.catalog.store import Catalog
 from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
-from item_embed.files import check_output, whole_folder
 from item_embed.progress import OnProgress, silent
-from item_embed.search import database
+from item_embed.search.address import is_address
+from item_embed.search.backend import Neighbours, Truth
+from item_embed.search.embedded import build_folder, open_folder
 from item_embed.search.feed import CatalogFeed
 from item_embed.search.fusion import reciprocal_ranks
 from item_embed.search.items import Changes, Hit, Item
-from item_embed.search.nearest import NearestRows
-from item_embed.search.store import Store, to_records
+from item_embed.search.records import records_of
 
 _DEPTH = 100  # places of each ranking that a hybrid search joins, at least
 
@@ -35,11 +34,16 @@ class ProductIndex:
     seen by the next search of everybody. One object may be used by several threads, one at a time.
 
     Args:
-        path: a folder written by `build`.
+        path: what `build` wrote: a folder, or the URL `postgresql://user@host/database?schema=name`.
         timeout: how long a change waits for another process that writes, seconds.
 
+    Attributes:
+        path: the same; a URL without its password.
+        manifest: where the vectors come from.
+
     Raises:
-        VectorError: when the folder is no index, is damaged, or is of another schema version.
+        VectorError: when there is no index, or it is damaged, half loaded or of another schema version.
+        OutputError: when the database cannot be reached, or refuses.
 
     Example:
         >>> index = ProductIndex.open("index")                                  # doctest: +SKIP
@@ -48,36 +52,38 @@ class ProductIndex:
     """
 
     def __init__(self, path: str | Path, timeout: float = 30) -> None:
-        self.path = Path(path)
-        self._start(Store(self.path, database.connect(self.path, timeout), self.path))
-
-    def _start(self, store: Store) -> None:
-        self._store = store
         self._lock = RLock()
-        try:
-            with store.reading():
-                self.manifest = store.manifest()
-                self._nearest = NearestRows(store, self.manifest.dimension)
-                self._nearest.catch_up()
-        except BaseException:
-            store.close()
-            raise
+        self.path: str | Path
+        self._store: Truth
+        self._nearest: Neighbours
+        if is_address(path):
+            from item_embed.search.postgres import open_address
+
+            self.path, self._store, self._nearest = open_address(str(path), timeout)
+        else:
+            self.path = Path(path)
+            self._store, self._nearest = open_folder(self.path, timeout)
+        with self._store.reading():
+            self.manifest = self._store.manifest()
 
     @classmethod
-    def open(cls, path: str | Path) -> "ProductIndex":
+    def open(cls, path: str | Path, timeout: float = 30) -> "ProductIndex":
         """Open an index; the same as calling the class."""
-        return cls(path)
+        return cls(path, timeout)
 
     @classmethod
     def build(
         cls, vectors: Vectors, catalog: Catalog, out: str | Path, on_progress: OnProgress = silent
     ) -> "ProductIndex":
-        """Write the index of a catalogue: aside first, then renamed, so that it is whole or not there.
+        """Write the index of a catalogue.
+
+        A folder is written aside first, then renamed, so that it is whole or not there. A database is loaded in parts;
+        what was killed goes on when it is called again, and can be opened only when it is whole.
 
         Args:
             vectors: one vector for each row of the catalogue, in any order.
             catalog: where titles, categories and photos come from.
-            out: the folder to write; it must not exist.
+            out: the folder to write, or the URL of a database's schema; it must not exist.
             on_progress: told of the rows written and of their total, then of those in the graph where one is made.
 
         Returns:
@@ -87,19 +93,12 @@ class ProductIndex:
             VectorError: when the ids of vectors and catalogue differ.
             OutputError: when `out` exists or cannot be written.
         """
-        check_output(out)
-        feed = CatalogFeed(vectors, catalog)
-        with whole_folder(out) as aside:
-            index = cls.__new__(cls)
-            index.path = aside
-            store = Store(aside, database.create(aside, Path(out)), Path(out))
-            with store.writing():
-                store.write_manifest(feed.manifest)
-            index._start(store)
-            try:
-                index._take(feed, on_progress)
-            finally:
-                index.close()
+        if is_address(out):
+            from item_embed.search.postgres import build_address
+
+            build_address(CatalogFeed(vectors, catalog), str(out), on_progress)
+        else:
+            build_folder(CatalogFeed(vectors, catalog), Path(out), on_progress)
         return cls(out)
 
     def update(self, vectors: Vectors, catalog: Catalog, on_progress: OnProgress = silent) -> Changes:
@@ -127,7 +126,12 @@ class ProductIndex:
                 f"the vectors were made with --modalities {vectors.modalities}, those of {self.path} with "
                 f"{self.modalities}; embed with {self.modalities}, or build another index."
             )
-        return self._take(feed, on_progress)
+        with self._lock:
+            with self._store.writing():
+                changes = feed.into(self._store, on_progress)
+            self.manifest = feed.manifest
+            self._nearest.fold(on_progress)
+        return changes
 
     def upsert(self, items: Sequence[Item], vectors: NDArray[np.float32], fingerprint: str) -> Changes:
         """Add products, or replace those of the same ids: all or nothing, and on the disk when this returns.
@@ -151,7 +155,7 @@ class ProductIndex:
             Changes(added=1, changed=0, unchanged=0, removed=0)
         """
         self._check_model(fingerprint, "the vectors come")
-        records = to_records(items, self._matrix(vectors, "vectors"))
+        records = records_of(items, self._matrix(vectors, "vectors"))
         photos = [item.photo for item in items]
         with self._lock:
             with self._store.writing():
@@ -191,7 +195,7 @@ class ProductIndex:
         self.close()
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, or the connection."""
         self._store.close()
 
     @property
@@ -263,8 +267,7 @@ class ProductIndex:
         queries = self._check_query(queries, k, fingerprint)
         with self._in_step():
             condition = self._store.condition(where) if where is not None else None
-            among = self._store.rows_where(condition) if condition else None
-            rows, cosines, _ = self._nearest.search(queries, min(k, max(1, len(self._nearest))), among)
+            rows, cosines, _ = self._nearest.search(queries, min(k, max(1, len(self._nearest))), condition)
             return self._hits(
                 [dict(zip(r[r >= 0].tolist(), c.tolist(), strict=False)) for r, c in zip(rows, cosines, strict=True)]
             )
@@ -299,8 +302,7 @@ class ProductIndex:
         with self._in_step():
             depth = min(max(k, _DEPTH), max(1, len(self._nearest)))
             condition = self._store.condition(where) if where is not None else None
-            among = self._store.rows_where(condition) if condition else None
-            found = self._nearest.search(queries, depth, among).rows
+            found = self._nearest.search(queries, depth, condition).rows
             scores = []
             for title, rows in zip(titles, found, strict=True):
                 words = self._store.rows_by_title(title, depth, condition)
@@ -345,19 +347,6 @@ class ProductIndex:
         with self._lock, self._store.reading():
             self._nearest.catch_up()
             yield
-
-    def _take(self, feed: CatalogFeed, on_progress: OnProgress) -> Changes:
-        changes = Changes()
-        with self._lock:
-            with self._store.writing():
-                for records, photos in feed.parts():
-                    changes += self._store.put(records, photos)
-                    on_progress(changes.added + changes.changed + changes.unchanged, len(feed))
-                changes += self._store.remove(feed.lacking(self._store.ids()))
-                self._store.write_manifest(feed.manifest)
-            self.manifest = feed.manifest
-            self._nearest.fold(on_progress)
-        return changes
 
     def _hits(self, scores: list[dict[int, float]]) -> list[list[Hit]]:
         """What is shown of the rows that each query found, in their order."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from item_embed.files import OutputError, locked, whole_folder
 from item_embed.progress import OnProgress, silent
+from item_embed.search.conditions import Condition
 from item_embed.search.held import HeldVectors, Nearest
 from item_embed.search.snapshot import GraphBuilder, Snapshot
 from item_embed.search.store import State, Store
@@ -21,6 +22,7 @@ from item_embed.search.store import State, Store
 EXACT_ROWS = 50_000
 
 _NEW_SHARE = 0.01  # of the graph's rows: more new ones than these, and than a fifth of `EXACT_ROWS`, go into it
+_CONDITIONS = 16  # filters whose rows are kept in memory
 _DEAD_SHARE = 0.2  # of the graph's rows: with more of them gone it is made anew
 _UNREADABLE = (OSError, ValueError, RuntimeError, EOFError)  # what a snapshot raises that is lost or damaged
 _OURS = re.compile(r"\.?snapshot-\d+(\.item-(partial|replaced))?")
@@ -41,6 +43,7 @@ class NearestRows:
         self._last_row = 0
         self._held = HeldVectors(dimension)
         self._snapshot: Snapshot | None = None
+        self._passed: dict[Condition, NDArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return len(self._held) + (len(self._snapshot) if self._snapshot else 0)
@@ -54,19 +57,21 @@ class NearestRows:
             self._drop(self._store.removed_after(self._state.removed))
         else:
             return
+        self._passed.clear()
         for rows, ties, vectors in self._store.vectors_after(self._last_row, self._dimension):
             self._held.add(rows, ties, vectors)
             self._last_row = int(rows[-1])
         self._state = state
 
-    def search(self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None) -> Nearest:
+    def search(self, queries: NDArray[np.float32], k: int, where: Condition | None = None) -> Nearest:
         """The k nearest rows of every query; equal scores by tie key.
 
         Args:
             queries: (Q, d) unit vectors.
             k: how many rows each query gets.
-            among: rows that may be found, in ascending order; by default all.
+            where: what must hold of a row; by default any may be found.
         """
+        among = None if where is None else self._passing(where)
         held = self._held.search(queries, k, among)
         if self._snapshot is None:
             return held
@@ -98,6 +103,14 @@ class NearestRows:
                 self._fold(on_progress)
             except (OSError, OutputError) as error:
                 raise self._unwritten(error) from error
+
+    def _passing(self, where: Condition) -> NDArray[np.int64]:
+        """The rows for which a condition holds: read once, and known until something changes."""
+        if where not in self._passed:
+            if len(self._passed) == _CONDITIONS:
+                del self._passed[next(iter(self._passed))]
+            self._passed[where] = self._store.rows_where(where)
+        return self._passed[where]
 
     def _begin(self, state: State) -> None:
         self._held = HeldVectors(self._dimension)

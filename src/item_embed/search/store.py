@@ -1,6 +1,5 @@
 """The truth of an index: products, vectors and photos in SQLite, read and written by row (`database.py`)."""
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from item_embed.embedding.vectors import check_vectors
-from item_embed.errors import FilterError, VectorError
+from item_embed.errors import FilterError
 from item_embed.hashing import text_hash
 from item_embed.search import database
+from item_embed.search.conditions import Condition
 from item_embed.search.facts import facts
-from item_embed.search.filter_sql import Condition, condition
+from item_embed.search.filter_sql import condition
 from item_embed.search.items import Changes, IndexManifest, Item
+from item_embed.search.records import Record, json_text, vector_bytes
 
 _PART = 4096  # rows read or asked for at once
 
@@ -35,24 +35,6 @@ class State:
     snapshot: str | None
     floor: int
     removed: int
-
-
-@dataclass(frozen=True)
-class Record:
-    """A product as it is to be stored: its photo as a hash, since photos that are there already need not be read."""
-
-    id: str
-    title: str | None
-    category: str | None
-    product_id: str | None
-    metadata: Mapping[str, Any]
-    photo_hash: int | None
-    vector: NDArray[np.float32]
-
-    def content(self) -> bytes:
-        """A hash of all that it is."""
-        texts = [self.title, self.category, self.product_id, _json(self.metadata), self.photo_hash]
-        return hashlib.blake2b(json.dumps(texts).encode() + _blob(self.vector), digest_size=16).digest()
 
 
 class Store:
@@ -251,13 +233,13 @@ class Store:
 
     def _replace(self, old: int | None, record: Record, content: bytes, keys: dict[str, int]) -> int:
         """Write a product; its row stays if its vector does."""
-        vector, row = _blob(record.vector), old
+        vector, row = vector_bytes(record.vector), old
         if old is not None:
             (before,) = self._connection.execute("SELECT vector FROM vectors WHERE row = ?", (old,)).fetchone()
             row = old if before == vector else None
             self._forget(old, keys)
         tie = text_hash(record.id)
-        texts = (record.id, record.title, record.category, record.product_id, _json(record.metadata))
+        texts = (record.id, record.title, record.category, record.product_id, json_text(record.metadata))
         values = (row, *texts, tie, content)
         written = self._connection.execute("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values).lastrowid
         assert written is not None
@@ -301,49 +283,6 @@ class Store:
             part = values[start : start + _PART]
             marks = ", ".join("?" * len(part))
             yield from self._connection.execute(f"SELECT {shown} FROM {table} WHERE {column} IN ({marks})", part)
-
-
-def to_records(items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Record]:
-    """Products as they are to be stored.
-
-    Args:
-        items: products of different ids.
-        vectors: (n, d), each of length 1 or 0.
-
-    Raises:
-        VectorError: when there is not one vector for each product, one is not finite, an id comes twice, or something
-            is no text or no JSON that should be.
-    """
-    ids = [item.id for item in items]
-    if len(ids) != len(vectors):
-        raise VectorError(f"{len(ids)} products cannot have {len(vectors)} vectors; give one for each.")
-    if len(set(ids)) < len(ids):
-        twice = next(key for place, key in enumerate(ids) if key in ids[:place])
-        raise VectorError(f"the id {twice!r} comes twice; give each product once.")
-    check_vectors(vectors, ids, "what is to be indexed", "check the model")
-    return [_record(item, vector) for item, vector in zip(items, vectors, strict=True)]
-
-
-def _record(item: Item, vector: NDArray[np.float32]) -> Record:
-    texts = item.id, item.title, item.category, item.product_id
-    try:
-        given = [text for text in texts[1:] if text is not None]
-        "".join([item.id, *given, *item.metadata, _json(item.metadata)]).encode()
-    except (TypeError, ValueError) as error:
-        raise VectorError(
-            f"the product {item.id!r} cannot be stored ({error}); texts must be texts, and metadata must be JSON, with "
-            "texts as keys."
-        ) from None
-    return Record(*texts, item.metadata, None if item.photo is None else text_hash(item.photo), vector)
-
-
-def _json(metadata: Mapping[str, Any]) -> str:
-    """Metadata as they are stored; TypeError or ValueError if they are no JSON."""
-    return json.dumps(dict(metadata), ensure_ascii=False)
-
-
-def _blob(vector: NDArray[np.float32]) -> bytes:
-    return np.ascontiguousarray(vector, "<f4").tobytes()
 
 
 def _matrix(blobs: Sequence[bytes], dimension: int) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from item_embed.search.duplicates.listings import masters, read_listings, why
 from item_embed.search.index import ProductIndex
 from tests.catalogs import Row, photo
 from tests.search.duplicates.made import groups, make_index
+from tests.search.made import embedded
 
 RED = photo((200, 9, 9))
 ROWS = [
@@ -45,7 +46,7 @@ def test_what_is_known_of_listings(index: ProductIndex) -> None:
 
 def test_no_photo_is_read_to_learn_whether_there_is_one(index: ProductIndex) -> None:
     asked: list[str] = []
-    connection = index._store._connection
+    connection = embedded(index)[0]._connection
 
     def note(_: int, table: str | None, column: str | None, *__: str | None) -> int:
         asked.append(f"{table}.{column}")

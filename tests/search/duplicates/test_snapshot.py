@@ -78,7 +78,7 @@ def test_an_index_that_changed_meanwhile_is_refused(tmp_path: Path) -> None:
 def test_a_vector_that_is_not_finite_is_named(tmp_path: Path) -> None:
     index = make_index(tmp_path, at(0, 10, 20))
     index.close()
-    with closing(sqlite3.connect(index.path / "index.sqlite")) as connection, connection:  # no index takes one
+    with closing(sqlite3.connect(tmp_path / "index" / "index.sqlite")) as connection, connection:  # no index takes one
         (row,) = connection.execute("SELECT row FROM items WHERE id = 'id 1'").fetchone()
         broken = np.array([np.nan, 0], np.float32).tobytes()
         connection.execute("UPDATE vectors SET vector = ? WHERE row = ?", (broken, row))

@@ -140,7 +140,7 @@ def cosines(vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDAr
     return np.clip(found, -1, 1)
 
 
-def _unit(part: NDArray[np.float32], keys: list[str], path: Path) -> NDArray[np.float32]:
+def _unit(part: NDArray[np.float32], keys: list[str], path: str | Path) -> NDArray[np.float32]:
     """Vectors of length 1, (b, d); zeros stay zeros."""
     endless = np.flatnonzero(~np.isfinite(part).all(axis=1))
     if len(endless):

@@ -1,0 +1,227 @@
+"""The connection to an index's PostgreSQL schema: its tables, its transactions, and its errors as sentences.
+
+    manifest   one row: schema version, where the vectors come from, whether all is loaded, how many products and words
+               of titles there are, and whether there is a graph
+    items      a product: its number, id, title, category, product_id, metadata, the tie key that orders equal scores,
+               a hash of all that it is, its vector, and of its metadata and title what filters and words look for
+    photos     as they are in a catalogue, by id, with a hash that tells whether one has changed
+    keys       every key that metadata had
+
+`texts` and `numbers` are what filters compare (`facts.py`): every key of the metadata with its text and, if it is one,
+its number. Texts are compared by code points (`COLLATE "C"`).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from weakref import finalize
+
+import psycopg
+from pgvector.psycopg import register_vector
+from psycopg import errors
+from psycopg.sql import SQL, Composed, Identifier
+
+from item_embed.errors import ItemError, VectorError
+from item_embed.files import OutputError
+from item_embed.search.address import Address
+
+SCHEMA_VERSION = 1
+
+_TABLES = """
+CREATE TABLE manifest (
+    version integer NOT NULL, content text NOT NULL, whole boolean NOT NULL DEFAULT false,
+    products bigint NOT NULL DEFAULT 0, words bigint NOT NULL DEFAULT 0, graph boolean NOT NULL DEFAULT false
+);
+CREATE TABLE items (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text COLLATE "C" NOT NULL UNIQUE,
+    title text COLLATE "C", category text COLLATE "C", product_id text COLLATE "C", metadata json NOT NULL,
+    tie bigint NOT NULL, content bytea NOT NULL, texts jsonb NOT NULL, numbers jsonb NOT NULL,
+    words text[] COLLATE "C" NOT NULL, vector vector({dimension}) NOT NULL
+);
+CREATE INDEX items_by_category ON items USING hash (category);
+CREATE INDEX items_by_product ON items USING hash (product_id);
+CREATE INDEX items_by_text ON items USING gin (texts jsonb_path_ops);
+CREATE INDEX items_by_number ON items USING gin (numbers jsonb_path_ops);
+CREATE INDEX items_by_word ON items USING gin (words);
+CREATE TABLE photos (id text COLLATE "C" PRIMARY KEY, hash bigint NOT NULL, photo bytea NOT NULL);
+CREATE TABLE keys (name text COLLATE "C" PRIMARY KEY);
+"""
+_PGVECTOR = (0, 8)  # the first whose graph goes on looking when a filter leaves too little
+
+
+class Database:
+    """A connection that is made when it is needed, and made anew when it was lost.
+
+    Args:
+        address: where the index is.
+        timeout: how long a change waits for another process that writes, seconds.
+    """
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        self.address = address
+        self._timeout = timeout
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self, *, write: bool) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """See one state of the index throughout, or change it: all or nothing.
+
+        Raises:
+            OutputError: when the database cannot be reached, refuses, is slow, or its disk is full.
+            VectorError: when something of the index is missing.
+        """
+        with sentences(self.address):
+            connection = self._connected()
+            level = psycopg.IsolationLevel.READ_COMMITTED if write else psycopg.IsolationLevel.REPEATABLE_READ
+            if connection.isolation_level != level or connection.read_only == write:
+                connection.isolation_level, connection.read_only = level, not write
+            with connection.transaction():
+                lock = max(1, round(1000 * self._timeout))
+                statement = 0 if write else round(1000 * self.address.statement_timeout)
+                connection.execute(
+                    "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), true),"
+                    " set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+                    [self.address.schema, str(lock), str(statement)],
+                )
+                yield connection
+
+    def execute(self, query: bytes | SQL | Composed, bound: Sequence[Any] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
+        """Execute a statement of the transaction that was begun; what is found is read in binary form."""
+        assert self._connection is not None
+        return self._connection.cursor(binary=True).execute(query, bound)
+
+    def copy(self, table: str, columns: dict[str, str], rows: Iterator[Sequence[Any]]) -> None:
+        """Write rows into a table by COPY.
+
+        Args:
+            table: the table.
+            columns: the type of each column.
+            rows: the values of each row.
+        """
+        assert self._connection is not None
+        names = SQL(", ").join(map(Identifier, columns))
+        query = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(Identifier(table), names)
+        with self._connection.cursor().copy(query) as copy:
+            copy.set_types(list(columns.values()))
+            for row in rows:
+                copy.write_row(row)
+
+    def alone(self) -> bool:
+        """Whether this connection, as long as it lasts, is the only one that asked to load this index."""
+        name = f"item-embed {self.address.schema}"
+        with sentences(self.address):
+            query = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+            return self._connected().execute(query, [name]).fetchone() == (True,)
+
+    def tables(self) -> set[str]:
+        """The tables in the index's schema."""
+        query = b"SELECT tablename::text FROM pg_tables WHERE schemaname = %s"
+        return {name for (name,) in self.execute(query, [self.address.schema])}
+
+    def create(self, dimension: int) -> None:
+        """Make the tables of an index, and its schema if there is none; to be called while it is written."""
+        self.execute(b"CREATE EXTENSION IF NOT EXISTS vector")
+        self.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(self.address.schema)))
+        for statement in _TABLES.format(dimension=dimension).split(";"):
+            if statement.strip():
+                self.execute(statement.encode())
+        self._register()
+
+    def drop(self) -> None:
+        """Remove the tables of an index; to be called while it is written."""
+        self.execute(b"DROP TABLE manifest, items, photos, keys")
+
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._connection is None or self._connection.closed:
+            # Statements are not kept prepared: the best plan of a search depends on its filter's values.
+            self._connection = psycopg.connect(self.address.connection, autocommit=True, prepare_threshold=None)
+            finalize(self, self._connection.close)  # an index may be let go without being closed
+            if self._connection.execute("SELECT FROM pg_extension WHERE extname = 'vector'").fetchone() is not None:
+                self._register()
+        return self._connection
+
+    def _register(self) -> None:
+        """Let vectors be read and written through this connection."""
+        assert self._connection is not None
+        (found,) = self._connection.execute(
+            "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+        ).fetchone() or ("0.0",)
+        if tuple(map(int, found.split(".")[:2])) < _PGVECTOR:
+            raise OutputError(
+                f"{self.address.shown} has pgvector {found} and needs {'.'.join(map(str, _PGVECTOR))} or newer; "
+                "install it on the server, then ALTER EXTENSION vector UPDATE."
+            )
+        register_vector(self._connection)
+
+
+@contextmanager
+def sentences(address: Address) -> Iterator[None]:
+    """Turn what PostgreSQL and libpq say into a sentence about the index, without its password."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if isinstance(error, errors.SyntaxError | errors.IntegrityError):  # of ours, not of the database's
+            raise
+        # The cause is left out: what libpq says of an address may hold all of it.
+        raise _sentence(error, address) from None
+
+
+# What was said, and the sentence about it, the first that fits; the mend is the user's.
+_SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], type[ItemError], str], ...] = (
+    ((errors.LockNotAvailable,), OutputError, "{shown} is being written by another process; wait for it, or stop it."),
+    (
+        (errors.QueryCanceled,),
+        OutputError,
+        "{shown} did not answer within {seconds:g} s; ask again, or allow more by statement_timeout=SECONDS in the "
+        "address.",
+    ),
+    (
+        (errors.DiskFull,),
+        OutputError,
+        "{shown} cannot be written, its disk is full; nothing of this change was kept and all that was there before is "
+        "whole: free some space and do it again.",
+    ),
+    (
+        (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName),
+        VectorError,
+        "{shown} is damaged or incomplete ({reason}); drop its schema and build it again with `item index`.",
+    ),
+    (
+        (errors.InsufficientPrivilege,),
+        OutputError,
+        "{shown} refuses this user ({reason}); ask the database's owner to grant it.",
+    ),
+    (
+        (errors.UndefinedFile, errors.FeatureNotSupported),
+        OutputError,
+        "{shown} needs the extension pgvector ({reason}); install it on the server.",
+    ),
+)
+_UNREACHABLE = (
+    "{shown} cannot be reached ({reason}); check that the server runs, the address, and the password in it, in "
+    "PGPASSWORD or in ~/.pgpass."
+)
+_CONNECTIONS = ("08", "28", "3D", "57")  # classes of SQLSTATE: lost, refused, no such database, server shut down
+
+
+def _sentence(error: psycopg.Error, address: Address) -> ItemError:
+    words = {"shown": address.shown, "reason": _reason(error, address), "seconds": address.statement_timeout}
+    for said, kind, sentence in _SENTENCES:
+        if isinstance(error, said):
+            return kind(sentence.format(**words))
+    if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "08").startswith(_CONNECTIONS):
+        return OutputError(_UNREACHABLE.format(**words))
+    return OutputError("{shown} cannot be read or written: {reason}.".format(**words))
+
+
+def _reason(error: psycopg.Error, address: Address) -> str:
+    """The last line of what was said: where several hosts were tried each has one."""
+    said = error.diag.message_primary or ([line for line in str(error).splitlines() if line.strip()] or ["?"])[-1]
+    for secret in address.secrets:
+        said = said.replace(secret, "...")
+    return said.strip().rstrip(".")
