@@ -230,7 +230,13 @@ class WhiteningSettings(_Settings):
         le=1,
         description="directions are divided by this power of their spread; 0: vectors are left as they are",
     )
-    dimensions: int | None = Field(None, ge=1, description="numbers of a vector that are kept; by default all")
+    late_fusion: bool = Field(
+        False,
+        description="a vector joins what the encoder gives of a product, of its photo alone and of its title alone",
+    )
+    dimensions: int | None = Field(
+        None, ge=1, description="numbers of a vector that are kept; by default as many as the encoder gives"
+    )
     rows: int = Field(4_096, ge=16, description="most rows whose vectors are looked at")
 
 
@@ -246,13 +252,17 @@ class RunConfig(_Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.whitening.dimensions or 0) > self.model.hidden_size:
+        if (self.whitening.dimensions or 0) > self.model.hidden_size * (3 if self.whitening.late_fusion else 1):
+            times, more = ("three times ", "three vectors have") if self.whitening.late_fusion else ("", "a vector has")
             raise ValueError(
-                f"whitening.dimensions {self.whitening.dimensions} is more than model.hidden_size, "
-                f"{self.model.hidden_size}: a vector has no more numbers"
+                f"whitening.dimensions {self.whitening.dimensions} is more than {times}model.hidden_size, "
+                f"{self.model.hidden_size}: {more} no more numbers"
             )
-        if self.whitening.dimensions and not self.whitening.power:
-            raise ValueError("whitening.dimensions does nothing while whitening.power is 0: give a power, such as 0.75")
+        for name in ("late_fusion", "dimensions"):
+            if getattr(self.whitening, name) and not self.whitening.power:
+                raise ValueError(
+                    f"whitening.{name} does nothing while whitening.power is 0: give a power, such as 0.75"
+                )
         if self.warm_start.patch_embedding and self.model.patch_embedding != "linear":
             raise ValueError(
                 "warm_start.patch_embedding gives a linear map of patches: set model.patch_embedding to linear"

@@ -11,7 +11,7 @@ SURFACE = {
     "--group-column --images --allow-outside --allow-private --per-host-rate --crawl-delay --connections --timeout "
     "--cache --update --retry-failed --workers --seed --overwrite --json",
     "pretrain": "CATALOG SETTINGS --out --config --from --exclude-groups --resume --json",
-    "whiten": "MODEL CATALOG --out --power --dimensions --rows --exclude-groups --device --json",
+    "whiten": "MODEL CATALOG --out --power --late-fusion --dimensions --rows --exclude-groups --device --json",
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --precision --json",
     "index": "VECTORS CATALOG --out --update --json",
     "search": "INDEX --image --title -k --where --hybrid --model --html --json",

@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from item_embed.catalog.store import Catalog
 from item_embed.config import WhiteningSettings
@@ -14,7 +15,7 @@ from item_embed.errors import CatalogError, ModelError
 from item_embed.files import OutputError
 from item_embed.model.encoder import ItemModel
 from item_embed.model.storage import fingerprint, load_model
-from item_embed.model.whitening import WHITENING_FILE
+from item_embed.model.whitening import WHITENING_FILE, Whitening
 from tests.catalogs import write_catalog
 from tests.tiny import tiny_catalog, tiny_rows
 from tests.training.runs import train
@@ -51,6 +52,33 @@ def test_a_model_beside_it_whose_vectors_alone_differ(catalog: Catalog, embedder
     assert known["config"]["whitening"]["power"] == 0.75  # for a run that goes on from it
     assert known["samples"] == 48
     assert "Vectors are whitened by" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_late_fusion_joins_what_the_model_gives_of_each_side(
+    catalog: Catalog, embedder: Embedder, tmp_path: Path
+) -> None:
+    settings = WhiteningSettings(power=0.75, late_fusion=True, dimensions=20)
+    whiten_model(embedder, catalog, tmp_path / "out", settings)
+    assert "Each joins three" in (tmp_path / "out" / "README.md").read_text()
+    fusing = Embedder.from_pretrained(tmp_path / "out", "cpu")
+    assert fusing.dimension == 20
+    photos, titles = (
+        [catalog.photo(0), catalog.photo(1), None, catalog.photo(3)],
+        ["Red mug", None, "Lamp", "Blue shoe"],
+    )
+    found = fusing.embed(photos, titles)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    alone = [fusing.embed([photo], [title])[0] for photo, title in zip(photos, titles, strict=True)]
+    np.testing.assert_allclose(found, np.stack(alone), atol=1e-5)
+    vectors = torch.zeros(4, 3, 16)
+    for row, (photo, title) in enumerate(zip(photos, titles, strict=True)):
+        for sight, shown in enumerate(((photo, title), (photo, None), (None, title))):
+            if any(shown):
+                vectors[row, sight] = torch.from_numpy(embedder.embed([shown[0]], [shown[1]])[0])
+    whitening = Whitening.load(tmp_path / "out")
+    assert whitening is not None
+    seen = (torch.tensor([bool(one) for one in side]) for side in (photos, titles))
+    np.testing.assert_allclose(found, whitening(vectors, *seen).numpy(), atol=1e-5)
 
 
 def test_whitening_again_takes_the_place_of_the_one_before(

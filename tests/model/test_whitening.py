@@ -89,6 +89,55 @@ def test_fewer_numbers_are_the_first_of_all_and_tell_most() -> None:
     np.testing.assert_allclose(np.linalg.norm(applied(short, vectors["title"], "title"), axis=1), 1, rtol=1e-5)
 
 
+def fused(whitening: Whitening, vectors: Vectors, sight: str = "both") -> NDArray[np.float64]:
+    """Of products of which a photo, a title or both are seen; the rest is noise, which must not count."""
+    photo, title = (
+        torch.full((len(vectors["both"]),), sight in seen) for seen in (("both", "image"), ("both", "title"))
+    )
+    noise = np.full_like(vectors["both"], 7)
+    parts = [vectors[sight], vectors["image"] if photo[0] else noise, vectors["title"] if title[0] else noise]
+    return whitening(torch.from_numpy(np.stack(parts, axis=1)), photo, title).double().numpy()
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_late_fusion_joins_three_whitened_vectors(power: float) -> None:
+    """Against plain loops: each of length 1, in a row, projected on the directions in which they differ most."""
+    vectors = drawn()
+    alone = {sight: applied(fit_whitening(vectors, power), vectors[sight], sight) for sight in SIGHTS}
+    joined = np.array([[*alone["both"][row], *alone["image"][row], *alone["title"][row]] for row in range(300)])
+    _, directions = np.linalg.eigh(np.cov(joined.T))
+    for dimensions in (None, 4, 18):
+        whitening = fit_whitening(vectors, power, dimensions, late_fusion=True)
+        assert whitening.fuses
+        assert whitening.dimension == (dimensions or 6)
+        kept = directions[:, ::-1][:, : dimensions or 6]
+        found = {sight: fused(whitening, vectors, sight) for sight in SIGHTS}
+        np.testing.assert_allclose(cosines(found["both"]), cosines(unit(joined @ kept)), atol=2e-4)
+        lacking = np.zeros((300, 6))
+        for sight, row in (
+            ("image", [alone["image"], alone["image"], lacking]),
+            ("title", [alone["title"], lacking, alone["title"]]),
+        ):
+            expected = unit(np.concatenate(row, axis=1) @ kept)
+            np.testing.assert_allclose(found["both"] @ found[sight].T, unit(joined @ kept) @ expected.T, atol=2e-4)
+
+
+def test_with_late_fusion_a_photo_meets_what_was_made_of_photos_alone() -> None:
+    """Vectors of the whole products tell nothing of the photo here; those of photos alone, fused, find all of them."""
+    random = np.random.default_rng(0)
+    vectors = {sight: unit(random.normal(size=(300, 64))).astype(np.float32) for sight in SIGHTS}
+    found = {}
+    for late_fusion in (False, True):
+        whitening = fit_whitening(vectors, 0.75, 192 if late_fusion else None, late_fusion=late_fusion)
+        if late_fusion:
+            whole, photos = fused(whitening, vectors), fused(whitening, vectors, "image")
+        else:
+            whole, photos = (applied(whitening, vectors[sight], sight) for sight in ("both", "image"))
+        found[late_fusion] = ((photos @ whole.T).argmax(axis=1) == np.arange(300)).mean()
+    assert found[True] > 0.9
+    assert found[False] < 0.1
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.integers(3, 40), st.sampled_from([0.0, 0.75, 1.0]))
 def test_turning_all_vectors_changes_no_cosine(seed: int, count: int, power: float) -> None:
@@ -114,16 +163,22 @@ def test_where_all_are_alike_there_is_nothing_to_whiten(sight: str, said: str) -
 def test_more_numbers_than_there_are_is_one_sentence() -> None:
     with pytest.raises(ModelError, match="vectors of 6 numbers cannot be kept to 7; ask for 1 to 6"):
         fit_whitening(drawn(), 1, dimensions=7)
+    with pytest.raises(ModelError, match="vectors of 18 numbers cannot be kept to 19; ask for 1 to 18"):
+        fit_whitening(drawn(), 1, dimensions=19, late_fusion=True)
 
 
-def test_kept_in_a_models_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late_fusion", [False, True])
+def test_kept_in_a_models_folder(tmp_path: Path, *, late_fusion: bool) -> None:
     assert Whitening.load(tmp_path) is None
-    whitening = fit_whitening(drawn(), 0.75, dimensions=4)
+    whitening = fit_whitening(drawn(), 0.75, dimensions=4, late_fusion=late_fusion)
     whitening.save(tmp_path)
     again = Whitening.load(tmp_path)
     assert again is not None
     assert torch.equal(again.mean, whitening.mean)
     assert torch.equal(again.matrix, whitening.matrix)
+    assert (again.fuses, again.dimension) == (late_fusion, 4)
+    if again.frame is not None and whitening.frame is not None:
+        assert torch.equal(again.frame, whitening.frame)
     (tmp_path / WHITENING_FILE).write_bytes(b"half of a")
     with pytest.raises(ModelError, match=r"whitening.safetensors cannot be read .*; copy the whole model folder"):
         Whitening.load(tmp_path)

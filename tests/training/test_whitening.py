@@ -93,6 +93,7 @@ def test_a_run_tells_by_what_it_is_whitened(catalog: Catalog, run: Path) -> None
         "rows": rows,
         "excluded_rows": 0,
         "power": 0.75,
+        "late_fusion": False,
         "dimensions": 10,
     }
     card = (run / "model" / "README.md").read_text()
@@ -142,7 +143,12 @@ def test_a_model_that_gives_all_one_vector_is_told_and_not_lost(tmp_path: Path) 
     ("settings", "said"),
     [
         (["whitening.power=0.5", "whitening.dimensions=129"], "dimensions 129 is more than model.hidden_size, 128"),
-        (["whitening.dimensions=64"], "does nothing while whitening.power is 0: give a power"),
+        (
+            ["whitening.power=0.5", "whitening.late_fusion=true", "whitening.dimensions=385"],
+            "three vectors have no more",
+        ),
+        (["whitening.dimensions=64"], "dimensions does nothing while whitening.power is 0: give a power"),
+        (["whitening.late_fusion=true"], "late_fusion does nothing while whitening.power is 0: give a power"),
         (["whitening.power=1.5"], "less than or equal to 1"),
         (["dimensions=64"], "do you mean whitening.dimensions"),
     ],

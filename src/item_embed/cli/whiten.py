@@ -17,7 +17,12 @@ def command(
     power: Annotated[
         float, typer.Option(min=0, max=1, help="Each direction is divided by this power of its spread.")
     ] = 0.75,
-    dimensions: Annotated[int | None, typer.Option(min=1, help="Numbers of a vector to keep; by default all.")] = None,
+    late_fusion: Annotated[
+        bool, typer.Option("--late-fusion", help="Join the vectors of the whole product, of its photo, of its title.")
+    ] = False,
+    dimensions: Annotated[
+        int | None, typer.Option(min=1, help="Numbers of a vector to keep; by default as many as the encoder gives.")
+    ] = None,
     rows: Annotated[int, typer.Option(min=16, help="Most rows whose vectors are looked at.")] = 4096,
     exclude_groups: Annotated[
         Path | None, typer.Option(help="Parquet file with item_id: the groups of these rows are not looked at.")
@@ -34,7 +39,7 @@ def command(
     from item_embed.model.storage import provenance
 
     check_output(out)
-    settings = WhiteningSettings(power=power, dimensions=dimensions, rows=rows)
+    settings = WhiteningSettings(power=power, late_fusion=late_fusion, dimensions=dimensions, rows=rows)
     embedder = Embedder.from_pretrained(model, device)
     if exclude_groups is None and (left_out := provenance(model).get("exclude_groups")):
         say(
@@ -47,7 +52,8 @@ def command(
         )
     dimension = dimensions or embedder.model.config.hidden_size
     if as_json:
-        print_json({"model": str(out), "rows": looked_at, "power": power, "dimension": dimension})
+        told = {"rows": looked_at, "power": power, "late_fusion": late_fusion, "dimension": dimension}
+        print_json({"model": str(out), **told})
     else:
         print(f"vectors of {dimension} numbers, whitened by {number_of(looked_at, 'row')}")
         print(f"model: {out}")

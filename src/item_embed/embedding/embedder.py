@@ -13,7 +13,7 @@ from item_embed.config import Precision
 from item_embed.embedding.seen import seen_title
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemModel
-from item_embed.model.encoding import unit_vectors
+from item_embed.model.encoding import unit_vectors, vectors_by_sight
 from item_embed.model.precision import choose_precision
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.storage import fingerprint, load_model
@@ -137,7 +137,8 @@ class Embedder:
 
     @torch.inference_mode()
     def _encode(self, images: Sequence[Image.Image | None], titles: Sequence[str | None]) -> NDArray[np.float32]:
-        vectors = unit_vectors(self.model, self.processor, images, titles, self.precision)
+        encode = vectors_by_sight if self.whitening is not None and self.whitening.fuses else unit_vectors
+        vectors = encode(self.model, self.processor, images, titles, self.precision)
         if self.whitening is not None:
             photo, title = ([one is not None for one in seen] for seen in (images, titles))
             vectors = self.whitening(vectors, *(torch.tensor(there, device=self.device) for there in (photo, title)))

@@ -210,6 +210,8 @@ def _settings(known: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
     if whitened := known.get("whitened"):
         by = f"{number_of(whitened['rows'], 'row')} of {_catalogue(whitened)}"
         lines.append(f"Vectors are whitened by {by}, power {whitened['power']:g}.")
+        if whitened.get("late_fusion"):
+            lines.append("Each joins three: of the whole product, of its photo alone and of its title alone.")
     return lines
 
 

@@ -11,7 +11,7 @@ from item_embed.catalog.store import Catalog
 from item_embed.config import Precision, WhiteningSettings
 from item_embed.hashing import hash64
 from item_embed.model.encoder import ItemModel
-from item_embed.model.encoding import unit_vectors
+from item_embed.model.encoding import vectors_by_sight
 from item_embed.model.precision import choose_precision
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening
@@ -55,7 +55,7 @@ def whitening_facts(
         "rows": len(rows),
         "excluded_rows": excluded_rows,
     }
-    return {"whitened": known | settings.model_dump(include={"power", "dimensions"})}
+    return {"whitened": known | settings.model_dump(include={"power", "late_fusion", "dimensions"})}
 
 
 def whitening_of(
@@ -75,7 +75,7 @@ def whitening_of(
         processor: the one it was trained with.
         catalog: the catalogue; its titles and photos are read, and no label.
         rows: (n,) rows with a photo and a title, from `whitening_rows`.
-        settings: power and dimensions.
+        settings: power, dimensions and late fusion.
         precision: what the encoder multiplies in.
         on_progress: told of rows.
 
@@ -88,7 +88,7 @@ def whitening_of(
         192
     """
     chosen = choose_precision(precision, model.device)
-    found: dict[str, list[NDArray[np.float32]]] = {sight: [] for sight in SIGHTS}
+    found = []
     training = model.training
     model.train(False)
     try:
@@ -96,13 +96,10 @@ def whitening_of(
             part = rows[start : start + _BATCH]
             photos = [None if data is None else decode(data, processor.image_size) for data in catalog.photos(part)]
             titles = [catalog.titles[row] for row in part]
-            for sight in SIGHTS:
-                images = photos if sight != "title" else [None] * len(part)
-                texts = titles if sight != "image" else [None] * len(part)
-                with torch.inference_mode():
-                    found[sight].append(unit_vectors(model, processor, images, texts, chosen).cpu().numpy())
+            with torch.inference_mode():
+                found.append(vectors_by_sight(model, processor, photos, titles, chosen).cpu().numpy())
             on_progress(start + len(part), len(rows))
     finally:
         model.train(training)
-    vectors = {sight: np.concatenate(parts) for sight, parts in found.items()}
-    return fit_whitening(vectors, settings.power, settings.dimensions)
+    vectors = dict(zip(SIGHTS, np.concatenate(found).swapaxes(0, 1), strict=True))
+    return fit_whitening(vectors, settings.power, settings.dimensions, late_fusion=settings.late_fusion)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_seen
@@ -9,7 +10,7 @@ from item_embed.embedding.embedder import Embedder
 from item_embed.errors import ConfigError
 from item_embed.evaluation.learners.choosing import learner, models_of
 from item_embed.evaluation.learners.whitened import POWER, WhitenedVectors
-from item_embed.model.whitening import WHITENING_FILE, fit_whitening
+from item_embed.model.whitening import WHITENING_FILE, Whitening, fit_whitening
 from item_embed.training.whitening import whitening_rows
 from tests.evaluation.learners.made import fit, material, never
 
@@ -41,6 +42,29 @@ def test_what_is_done_beside_it_is_whitened(catalog: Catalog, tmp_path: Path) ->
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     again = learner("whitened:clip").fit(given, tmp_path / "whitened:clip-7", "cpu", never)
     np.testing.assert_array_equal(again.embeds.embed(titles=TITLES[2:]), found.embeds.embed(titles=TITLES[2:]))
+
+
+def test_fused_joins_a_methods_vectors_of_each_side(catalog: Catalog, tmp_path: Path) -> None:
+    given = material(catalog, *SETTINGS)
+    plain = fit(learner("clip"), given, tmp_path / "clip-7").embeds
+    found = learner("fused:clip").fit(given, tmp_path / "fused:clip-7", "cpu", never)
+    assert [path.name for path in (tmp_path / "fused:clip-7").iterdir()] == [WHITENING_FILE]
+    rows = whitening_rows(catalog, given.rows, 4096)
+    assert found.note == f"whitened and fused by {len(rows)} rows"
+    whitening = Whitening.load(tmp_path / "fused:clip-7")
+    assert whitening is not None
+    assert whitening.fuses
+    assert found.embeds.dimension == whitening.dimension == plain.dimension
+    photos: list[bytes | None] = [catalog.photo(0), catalog.photo(1), None]
+    titles = ["Red mug, model 1", None, "Golden lamp, model 3"]
+    vectors = np.zeros((3, 3, plain.dimension), np.float32)
+    for row, (photo, title) in enumerate(zip(photos, titles, strict=True)):
+        for sight, seen in enumerate(((photo, title), (photo, None), (None, title))):
+            if any(seen):
+                vectors[row, sight] = plain.embed([seen[0]], [seen[1]])[0]
+    there = torch.tensor([True, True, False]), torch.tensor([True, False, True])
+    expected = whitening(torch.from_numpy(vectors), *there).numpy()
+    np.testing.assert_allclose(found.embeds.embed(photos, titles), expected, atol=1e-5)
 
 
 def test_otherwise_the_method_is_trained_beside_it(catalog: Catalog, tmp_path: Path) -> None:
@@ -80,6 +104,8 @@ def test_it_is_what_the_method_is() -> None:
         assert whitened.name == f"whitened:{name}"
         assert (whitened.sees, whitened.labels, whitened.trains) == (plain.sees, plain.labels, plain.trains)
     assert models_of("whitened:frozen:a,b") == ["whitened:frozen:a", "whitened:frozen:b"]
+    assert models_of("fused:frozen:a,b") == ["fused:frozen:a", "fused:frozen:b"]
+    assert learner("fused:clip").name == "fused:clip"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +113,8 @@ def test_it_is_what_the_method_is() -> None:
     [
         ("whitened:tfidf", "tfidf has no vectors to whiten"),
         ("whitened:whitened:clip", "would be whitened twice; name whitened:clip"),
+        ("fused:whitened:clip", "would be whitened twice; name whitened:clip"),
+        ("fused:roberta", "roberta sees one side .* nothing to fuse; name whitened:roberta"),
         ("whitened:klip", "no method 'klip'; do you mean clip"),
     ],
 )

@@ -17,7 +17,7 @@ from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.learners.choosing import check_settings, learner, models_of
 from item_embed.evaluation.learners.concatenation import Concatenation
 from item_embed.evaluation.learners.trained import is_done
-from item_embed.evaluation.learners.whitened import PREFIX
+from item_embed.evaluation.learners.whitened import FUSED, PREFIX
 from item_embed.evaluation.measured import Sums, alone, retrieval_sums
 from item_embed.evaluation.measuring import Questions, classified, measure
 from item_embed.evaluation.same_product import Scorer, evaluate_scorer
@@ -198,7 +198,7 @@ def _in_order(missing: Sequence[Job]) -> list[list[Job]]:
 
 def _loads(method: str) -> set[str]:
     """The methods whose folders a method looks into."""
-    within = method.removeprefix(PREFIX)
+    within = method.removeprefix(PREFIX).removeprefix(FUSED)
     return _LOADS.get(within, set()) | ({within} - {method})
 
 

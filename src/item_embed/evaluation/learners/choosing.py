@@ -26,7 +26,7 @@ NAMES = (
     "item-global",
     "item-agreement",
 )
-PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER,…", "whitened:METHOD")
+PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER,…", "whitened:METHOD", "fused:METHOD")
 
 
 def models_of(name: str) -> list[str]:
@@ -37,10 +37,12 @@ def models_of(name: str) -> list[str]:
         (['frozen:runs/0/model', 'frozen:runs/1/model'], ['clip'])
     """
     from item_embed.evaluation.learners.frozen import PREFIX
+    from item_embed.evaluation.learners.whitened import FUSED
     from item_embed.evaluation.learners.whitened import PREFIX as WHITENED
 
-    if name.startswith(WHITENED):
-        return [f"{WHITENED}{model}" for model in models_of(name.removeprefix(WHITENED))]
+    for prefix in (WHITENED, FUSED):
+        if name.startswith(prefix):
+            return [f"{prefix}{model}" for model in models_of(name.removeprefix(prefix))]
     if not name.startswith(PREFIX):
         return [name]
     return [f"{PREFIX}{source}" for source in name.removeprefix(PREFIX).split(",")]
@@ -83,13 +85,8 @@ def learner(name: str) -> "Learner":
         whitened,
     )
 
-    if name.startswith(whitened.PREFIX):
-        method = name.removeprefix(whitened.PREFIX)
-        if method in METHODS:
-            raise ConfigError(f"{method} has no vectors to whiten; name it as it is.")
-        if method.startswith(whitened.PREFIX):
-            raise ConfigError(f"{name!r} would be whitened twice; name {method}.")
-        return whitened.Whitened(learner(method))
+    if name.startswith((whitened.PREFIX, whitened.FUSED)):
+        return _whitened(name)
     if name.startswith(frozen.PREFIX):
         return frozen.Frozen.named(name)
     if name in item.VARIANTS or name.startswith(item.PREFIX):
@@ -111,3 +108,20 @@ def learner(name: str) -> "Learner":
     close = get_close_matches(name, known, n=1)
     meant = f"; do you mean {close[0]}? There are" if close else "; there are"
     raise ConfigError(f"there is no method {name!r}{meant} {', '.join((*known, *PATTERNS))}.")
+
+
+def _whitened(name: str) -> "Learner":
+    from item_embed.evaluation.learners.whitened import FUSED, PREFIX, Whitened
+
+    prefix = FUSED if name.startswith(FUSED) else PREFIX
+    method = name.removeprefix(prefix)
+    if method in METHODS:
+        raise ConfigError(f"{method} has no vectors to whiten; name it as it is.")
+    if method.startswith((PREFIX, FUSED)):
+        raise ConfigError(f"{name!r} would be whitened twice; name {method}.")
+    chosen = Whitened(learner(method), late_fusion=prefix == FUSED)
+    if chosen.late_fusion and chosen.sees != "both":
+        raise ConfigError(
+            f"{method} sees one side of a product alone: there is nothing to fuse; name {PREFIX}{method}."
+        )
+    return chosen

@@ -1,4 +1,5 @@
-"""`whitened:METHOD`: any method, its vectors whitened as `item whiten` does it, so that all are given the same."""
+"""`whitened:METHOD` and `fused:METHOD`: any method, its vectors whitened as `item whiten` does it, the latter with
+`--late-fusion`, so that all methods are given the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from item_embed.progress import OnProgress, silent
 from item_embed.training.whitening import whitening_rows
 from item_embed.wording import number_of
 
-PREFIX = "whitened:"
+PREFIX, FUSED = "whitened:", "fused:"
 POWER, ROWS = 0.75, 4096  # what `item whiten` takes unless it is told otherwise
 
 
@@ -29,14 +30,21 @@ class Whitened:
 
     Attributes:
         method: it.
+        late_fusion: whether its vectors of a product, of the photo alone and of the title alone are joined.
     """
 
     method: Learner
+    late_fusion: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What its name begins with."""
+        return FUSED if self.late_fusion else PREFIX
 
     @property
     def name(self) -> str:
         """As on the command line."""
-        return PREFIX + self.method.name
+        return self.prefix + self.method.name
 
     @property
     def labels(self) -> bool:
@@ -65,31 +73,29 @@ class Whitened:
             ConfigError: when too few rows have a photo and a title.
             ModelError: when all of them have one vector.
         """
-        fitted = self.method.fit(material, folder.with_name(folder.name.removeprefix(PREFIX)), device, on_progress)
+        fitted = self.method.fit(material, folder.with_name(folder.name.removeprefix(self.prefix)), device, on_progress)
         if isinstance(fitted.embeds, Embedder):
             fitted = replace(fitted, embeds=fitted.embeds.unwhitened())
         rows = whitening_rows(material.catalog, material.rows, ROWS)
         whitening = Whitening.load(folder)
         if whitening is None:
-            whitening = fit_whitening(self._vectors(fitted.embeds, material, rows), POWER)
+            vectors = self._vectors(fitted.embeds, material, rows)
+            whitening = fit_whitening(vectors, POWER, late_fusion=self.late_fusion)
             folder.mkdir(parents=True, exist_ok=True)
             whitening.save(folder)
         told = [fitted.note] if fitted.note else []
-        note = "; ".join([*told, f"whitened by {number_of(len(rows), 'row')}"])
+        done = "whitened and fused" if self.late_fusion else "whitened"
+        note = "; ".join([*told, f"{done} by {number_of(len(rows), 'row')}"])
         return replace(fitted, embeds=WhitenedVectors(fitted.embeds, whitening), note=note)
 
     def _vectors(self, embeds: Embeds, material: Material, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         if len(rows) < 2:
             raise ConfigError(f"{self.name}: fewer than two rows to learn from have a photo and a title.")
         photos, titles = material.catalog.photos(rows), [material.catalog.titles[row] for row in rows]
-        nothing = [None] * len(rows)
         if self.sees != "both":
             return dict.fromkeys(SIGHTS, embed_seen(embeds, photos, titles))
-        return {
-            "both": embed_seen(embeds, photos, titles),
-            "image": embed_seen(embeds, photos, nothing),
-            "title": embed_seen(embeds, nothing, titles),
-        }
+        whole = embed_seen(embeds, photos, titles)
+        return dict(zip(SIGHTS, (whole, *_alone(embeds, photos, titles)), strict=True))
 
 
 class WhitenedVectors:
@@ -112,10 +118,22 @@ class WhitenedVectors:
         on_progress: OnProgress = silent,
     ) -> NDArray[np.float32]:
         """Vectors of length 1, or 0 where there is nothing to see, (n, dimension)."""
+        n = len(images if images is not None else titles or ())
+        images, titles = images or [None] * n, titles or [None] * n
         vectors = self._embeds.embed(images, titles, batch_size, on_progress)
-        n = len(vectors)
-        photo = torch.tensor([bool(image) for image in images or [None] * n])
-        title = torch.tensor([seen_title(text) is not None for text in titles or [None] * n])
+        nothing = ~vectors.any(axis=1)
+        if self._whitening.fuses:
+            vectors = np.stack([vectors, *_alone(self._embeds, images, titles)], axis=1)
+        photo = torch.tensor([bool(image) for image in images])
+        title = torch.tensor([seen_title(text) is not None for text in titles])
         whitened: NDArray[np.float32] = self._whitening(torch.from_numpy(vectors), photo, title).numpy()
-        whitened[~vectors.any(axis=1)] = 0
+        whitened[nothing] = 0
         return whitened
+
+
+def _alone(
+    embeds: Embeds, images: Sequence[bytes | None], titles: Sequence[str | None]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vectors (n, D) of the photos alone and of the titles alone, zeros where there is nothing to see."""
+    nothing = [None] * len(images)
+    return embed_seen(embeds, images, nothing), embed_seen(embeds, nothing, titles)
