@@ -34,7 +34,19 @@ def test_a_model_with_shorter_whitened_vectors(shop: Path, tmp_path: Path) -> No
 
 def test_json_prints_one_object(shop: Path, tmp_path: Path) -> None:
     result = _whiten(shop / "run/model", shop / "catalog", "--out", tmp_path / "model", "--rows", "20", "--json")
-    assert json.loads(result.stdout) == {"model": str(tmp_path / "model"), "rows": 20, "power": 0.75, "dimension": 16}
+    told = {"model": str(tmp_path / "model"), "rows": 20, "power": 0.75}
+    assert json.loads(result.stdout) == told | {"late_fusion": False, "dimension": 16}
+
+
+def test_with_late_fusion_there_may_be_three_times_as_many_numbers(shop: Path, tmp_path: Path) -> None:
+    options = ["--late-fusion", "--dimensions", "40"]
+    result = _whiten(shop / "run/model", shop / "catalog", "--out", tmp_path / "model", *options)
+    assert result.exit_code == 0, result.stderr
+    assert "vectors of 40 numbers" in result.stdout
+    result = _whiten(
+        shop / "run/model", shop / "catalog", "--out", tmp_path / "more", "--late-fusion", "--dimensions", "49"
+    )
+    assert "vectors of 48 numbers cannot be kept to 49" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -35,15 +35,15 @@ def command(
         str | None, typer.Option(help="Your own feed instead of the drawn marketplace: a file, a glob or a folder.")
     ] = None,
     products: Annotated[int, typer.Option(min=40, help="Products to draw.")] = 800,
-    steps: Annotated[int, typer.Option(min=10, help="Training steps of 256 pairs.")] = 1300,
+    steps: Annotated[int, typer.Option(min=10, help="Training steps of 384 products.")] = 200,
     seed: Annotated[int, typer.Option(help="Of the marketplace, the splits and the training.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Draw a marketplace, prepare it, pre-train `tiny` on it, embed, index, evaluate, and show a page."""
+    """Draw a marketplace, prepare it, pre-train `search` on it, embed, index, evaluate, and show a page."""
     from item_embed.config import RunConfig
 
     settings = [f"training.seed={seed}", f"training.steps={steps}", f"training.warmup_steps={steps // 10}"]
-    config = RunConfig.load("tiny", settings)
+    config = RunConfig.load("search", settings)
     _clear(out, source)
     drawn = source is None
     if source is None:

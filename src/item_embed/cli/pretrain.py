@@ -25,8 +25,8 @@ def command(
     config: Annotated[
         str | None,
         typer.Option(
-            help="tiny, search, small, base, paper, or a YAML file.",
-            show_default="tiny; the run's own to resume; the model's own with --from",
+            help="search, tiny, small, base, paper, or a YAML file.",
+            show_default="search; the run's own to resume; the model's own with --from",
         ),
     ] = None,
     continue_from: Annotated[
@@ -47,7 +47,7 @@ def command(
     own = out / "config.yaml"
     goes_on = resume and config is None and own.is_file()
     if continue_from is None or goes_on:
-        run_config = RunConfig.load(own if goes_on else config or "tiny", settings or [])
+        run_config = RunConfig.load(own if goes_on else config or "search", settings or [])
     else:
         from item_embed.training.continuing import continued_config
 
