@@ -228,14 +228,17 @@ class WhiteningSettings(_Settings):
         0.0,
         ge=0,
         le=1,
-        description="directions are divided by this power of their spread; 0: vectors are left as they are",
+        description="directions are divided by this power of their spread; 0: they are left as wide as they are",
     )
     late_fusion: bool = Field(
         False,
         description="a vector joins what the encoder gives of a product, of its photo alone and of its title alone",
     )
     dimensions: int | None = Field(
-        None, ge=1, description="numbers of a vector that are kept; by default as many as the encoder gives"
+        None,
+        ge=1,
+        description="numbers of a vector that are kept; by default as many as the encoder gives, or at most 256 of the "
+        "three times as many of late fusion",
     )
     rows: int = Field(4_096, ge=16, description="most rows whose vectors are looked at")
 
@@ -252,17 +255,18 @@ class RunConfig(_Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.whitening.dimensions or 0) > self.model.hidden_size * (3 if self.whitening.late_fusion else 1):
-            times, more = ("three times ", "three vectors have") if self.whitening.late_fusion else ("", "a vector has")
-            raise ValueError(
-                f"whitening.dimensions {self.whitening.dimensions} is more than {times}model.hidden_size, "
-                f"{self.model.hidden_size}: {more} no more numbers"
+        whitening, width = self.whitening, self.model.hidden_size
+        if (whitening.dimensions or 0) > width * (3 if whitening.late_fusion else 1):
+            most = (
+                f"three times model.hidden_size, {3 * width}"
+                if whitening.late_fusion
+                else f"model.hidden_size, {width}"
             )
-        for name in ("late_fusion", "dimensions"):
-            if getattr(self.whitening, name) and not self.whitening.power:
-                raise ValueError(
-                    f"whitening.{name} does nothing while whitening.power is 0: give a power, such as 0.75"
-                )
+            raise ValueError(
+                f"whitening.dimensions {whitening.dimensions} is more than {most}: there are no more numbers"
+            )
+        if whitening.dimensions and not (whitening.power or whitening.late_fusion):
+            raise ValueError("whitening.dimensions does nothing while whitening.power is 0: give a power, such as 0.75")
         if self.warm_start.patch_embedding and self.model.patch_embedding != "linear":
             raise ValueError(
                 "warm_start.patch_embedding gives a linear map of patches: set model.patch_embedding to linear"

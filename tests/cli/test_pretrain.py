@@ -42,6 +42,17 @@ def test_json_prints_one_object(tmp_path: Path, config: Path) -> None:
     assert set(printed["validation"]["losses"]) == {"itm", "mlm", "mim", "gmlm", "gmim"}
 
 
+def test_without_a_configuration_it_is_search(tmp_path: Path) -> None:
+    tiny_catalog(tmp_path / "catalog")
+    small = ("training.steps=1", "training.warmup_steps=0", "training.batch_size=4", "model.hidden_size=48")
+    result = _pretrain(tmp_path / "catalog", "--out", tmp_path / "run", *small)
+    assert result.exit_code == 0, result.stderr
+    expected = RunConfig.load("search", small)
+    assert RunConfig.load(tmp_path / "run/config.yaml") == expected
+    assert expected.objectives.weights.agreement
+    assert "Each joins three" in (tmp_path / "run/model/README.md").read_text()
+
+
 def test_resume_takes_the_runs_own_configuration(tmp_path: Path, config: Path) -> None:
     tiny_catalog(tmp_path / "catalog")
     first = _pretrain(tmp_path / "catalog", "--out", tmp_path / "run", "--config", config, "training.seed=5")

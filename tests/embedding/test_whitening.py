@@ -10,7 +10,7 @@ import torch
 from item_embed.catalog.store import Catalog
 from item_embed.config import WhiteningSettings
 from item_embed.embedding.embedder import Embedder
-from item_embed.embedding.whitening import whiten_model
+from item_embed.embedding.whitening import settings_of, whiten_model
 from item_embed.errors import CatalogError, ModelError
 from item_embed.files import OutputError
 from item_embed.model.encoder import ItemModel
@@ -54,9 +54,13 @@ def test_a_model_beside_it_whose_vectors_alone_differ(catalog: Catalog, embedder
     assert "Vectors are whitened by" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.parametrize("background", ["keep", "drop"])
 def test_late_fusion_joins_what_the_model_gives_of_each_side(
-    catalog: Catalog, embedder: Embedder, tmp_path: Path
+    catalog: Catalog, embedder: Embedder, tmp_path: Path, background: str
 ) -> None:
+    if background == "drop":
+        run = train(catalog, tmp_path / "run", "model.background=drop")
+        embedder = Embedder.from_pretrained(run.model, "cpu")
     settings = WhiteningSettings(power=0.75, late_fusion=True, dimensions=20)
     whiten_model(embedder, catalog, tmp_path / "out", settings)
     assert "Each joins three" in (tmp_path / "out" / "README.md").read_text()
@@ -86,6 +90,19 @@ def test_whitening_again_takes_the_place_of_the_one_before(
 ) -> None:
     whiten_model(embedder, catalog, tmp_path / "one", SETTINGS)
     whiten_model(Embedder.from_pretrained(tmp_path / "one", "cpu"), catalog, tmp_path / "two", SETTINGS)
+    files = [tmp_path / name / WHITENING_FILE for name in ("one", "two")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_what_is_not_named_is_as_the_model_has_it(catalog: Catalog, embedder: Embedder, tmp_path: Path) -> None:
+    assert settings_of(embedder.path) == SETTINGS
+    whiten_model(embedder, catalog, tmp_path / "one", WhiteningSettings(power=0.5, late_fusion=True, dimensions=20))
+    assert settings_of(tmp_path / "one") == WhiteningSettings(power=0.5, late_fusion=True, dimensions=20)
+    other = settings_of(tmp_path / "one", power=0.0, dimensions=30, rows=99)
+    assert other == WhiteningSettings(power=0, late_fusion=True, dimensions=30, rows=99)
+    assert settings_of(tmp_path / "one", late_fusion=False) == WhiteningSettings(power=0.5)  # 20 were of three vectors
+    fused = Embedder.from_pretrained(tmp_path / "one", "cpu")
+    whiten_model(fused, catalog, tmp_path / "two", settings_of(tmp_path / "one"))
     files = [tmp_path / name / WHITENING_FILE for name in ("one", "two")]
     assert files[0].read_bytes() == files[1].read_bytes()
 

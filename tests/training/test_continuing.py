@@ -107,6 +107,15 @@ def test_headings_of_a_file_come_before_those_of_the_models_run_but_for_the_arch
     assert config.training == own.training
 
 
+def test_a_setting_may_mend_what_a_file_asks_of_a_smaller_model(trained: Path, tmp_path: Path) -> None:
+    file = tmp_path / "wide.yaml"
+    file.write_text("whitening: {power: 0.5, late_fusion: true, dimensions: 256}")
+    with pytest.raises(ConfigError, match=r"going on from .*: whitening.dimensions 256 is more than three times"):
+        continued_config(trained, file)
+    mended = continued_config(trained, file, ["whitening.dimensions=20"])
+    assert (mended.whitening.late_fusion, mended.whitening.dimensions) == (True, 20)
+
+
 def test_a_model_that_does_not_tell_its_settings_needs_a_configuration(trained: Path, tmp_path: Path) -> None:
     silent = edited(trained, tmp_path / "silent", "provenance.json", config=None)
     of_another_version = edited(trained, tmp_path / "other", "provenance.json", config={"model": {"wings": 2}})

@@ -59,7 +59,7 @@ def test_it_is_fitted_to_the_vectors_that_embedding_gives(catalog: Catalog, run:
         {sight: embed_catalog(embedder, catalog, sight, rows).vectors for sight in ("both", "image", "title")}, 0.75, 10
     )
     settings = WhiteningSettings(power=0.75, dimensions=10)
-    again = whitening_of(embedder.model, embedder.processor, catalog, rows, settings, precision="fp32")
+    again = whitening_of(embedder.model, embedder.processor, catalog, rows, settings)
     saved = Whitening.load(run / "model")
     assert saved is not None
     for found in (again, saved):
@@ -114,6 +114,21 @@ def test_whitening_leaves_the_weights_and_a_resumed_run_is_whitened_alike(
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def test_fused_without_whitening_the_mean_alone_is_taken_away(catalog: Catalog, tmp_path: Path) -> None:
+    train(catalog, tmp_path / "run", "whitening.late_fusion=true")
+    fused = Embedder.from_pretrained(tmp_path / "run" / "model", "cpu")
+    assert fused.dimension == 48
+    whitening = fused.whitening
+    assert whitening is not None
+    assert whitening.fuses
+    torch.testing.assert_close(whitening.matrix[1].T @ whitening.matrix[1], torch.eye(16), rtol=0, atol=1e-5)
+
+
+def test_search_is_switched_off_and_made_smaller_by_one_setting_each() -> None:
+    for setting in ("whitening.power=0", "whitening.late_fusion=false", "model.hidden_size=48"):
+        assert RunConfig.load("search", [setting]).objectives.weights.agreement == 1
+
+
 def test_too_few_rows_are_told_and_cost_no_run(tmp_path: Path) -> None:
     rows = [replace(row, image=None) if i > 12 else row for i, row in enumerate(tiny_rows())]
     remarks: list[str] = []
@@ -142,13 +157,15 @@ def test_a_model_that_gives_all_one_vector_is_told_and_not_lost(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["whitening.power=0.5", "whitening.dimensions=129"], "dimensions 129 is more than model.hidden_size, 128"),
+        (
+            ["whitening.power=0.5", "whitening.dimensions=129"],
+            "dimensions 129 is more than model.hidden_size, 128: there",
+        ),
         (
             ["whitening.power=0.5", "whitening.late_fusion=true", "whitening.dimensions=385"],
-            "three vectors have no more",
+            "dimensions 385 is more than three times model.hidden_size, 384",
         ),
         (["whitening.dimensions=64"], "dimensions does nothing while whitening.power is 0: give a power"),
-        (["whitening.late_fusion=true"], "late_fusion does nothing while whitening.power is 0: give a power"),
         (["whitening.power=1.5"], "less than or equal to 1"),
         (["dimensions=64"], "do you mean whitening.dimensions"),
     ],

@@ -116,7 +116,7 @@ def _pretrain(catalog: "Catalog", run: Path, config: "RunConfig") -> Path:
 
     keep_few_kernels()
     with progress("3/6 pre-training") as on_progress:
-        summary = pretrain(catalog, run, config, on_progress=on_progress)
+        summary = pretrain(catalog, run, config, on_progress=on_progress, on_remark=say)
     say(f"{number_of(summary.samples, 'sample')} of {number_of(summary.rows, 'row')}; no label was read")
     return summary.model
 
@@ -150,7 +150,7 @@ def _evaluate(catalog: "Catalog", vectors: "NDArray[np.float32]") -> "list[SameP
         say(f"6/6 no evaluation, but neighbours to look at: {error}")
         return []
     ties = tie_keys(catalog.ids)
-    model = evaluate_same_product(vectors, vectors[queries.rows], queries, ties, method="item-embed (tiny)")
+    model = evaluate_same_product(vectors, vectors[queries.rows], queries, ties, method="item-embed (search)")
     say(f"6/6 {number_of(len(queries), 'query', 'queries')} of the test split, beside the simple methods")
     return [model, *evaluate_simple(METHODS, catalog, queries, progress)]
 

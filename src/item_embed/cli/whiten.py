@@ -15,13 +15,29 @@ def command(
     *,
     out: Annotated[Path, typer.Option(help="The new model's folder; it must not exist.")],
     power: Annotated[
-        float, typer.Option(min=0, max=1, help="Each direction is divided by this power of its spread.")
-    ] = 0.75,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Each direction is divided by this power of its spread.",
+            show_default="the model's own, or 0.75",
+        ),
+    ] = None,
     late_fusion: Annotated[
-        bool, typer.Option("--late-fusion", help="Join the vectors of the whole product, of its photo, of its title.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--late-fusion/--one-pass",
+            help="Join the vectors of the whole product, of its photo and of its title, or not.",
+            show_default="as the model does",
+        ),
+    ] = None,
     dimensions: Annotated[
-        int | None, typer.Option(min=1, help="Numbers of a vector to keep; by default as many as the encoder gives.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Numbers of a vector to keep.",
+            show_default="the model's own, or all of one pass, 256 of late fusion",
+        ),
     ] = None,
     rows: Annotated[int, typer.Option(min=16, help="Most rows whose vectors are looked at.")] = 4096,
     exclude_groups: Annotated[
@@ -32,14 +48,13 @@ def command(
 ) -> None:
     """Whiten a model's vectors by the listings of a catalogue: in a minute, nothing is trained."""
     from item_embed.catalog.store import Catalog
-    from item_embed.config import WhiteningSettings
     from item_embed.embedding.embedder import Embedder
-    from item_embed.embedding.whitening import whiten_model
+    from item_embed.embedding.whitening import settings_of, whiten_model
     from item_embed.files import check_output
     from item_embed.model.storage import provenance
 
     check_output(out)
-    settings = WhiteningSettings(power=power, late_fusion=late_fusion, dimensions=dimensions, rows=rows)
+    settings = settings_of(model, power=power, late_fusion=late_fusion, dimensions=dimensions, rows=rows)
     embedder = Embedder.from_pretrained(model, device)
     if exclude_groups is None and (left_out := provenance(model).get("exclude_groups")):
         say(
@@ -50,9 +65,10 @@ def command(
         looked_at = whiten_model(
             embedder, Catalog(catalog), out, settings, exclude_groups=exclude_groups, on_progress=on_progress
         )
-    dimension = dimensions or embedder.model.config.hidden_size
+    dimension = Embedder.from_pretrained(out, device).dimension
     if as_json:
-        told = {"rows": looked_at, "power": power, "late_fusion": late_fusion, "dimension": dimension}
+        known = settings.model_dump(include={"power", "late_fusion"})
+        told = {"rows": looked_at, **known, "dimension": dimension}
         print_json({"model": str(out), **told})
     else:
         print(f"vectors of {dimension} numbers, whitened by {number_of(looked_at, 'row')}")

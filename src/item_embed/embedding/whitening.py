@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from item_embed.catalog.store import Catalog
 from item_embed.config import WhiteningSettings
@@ -14,6 +15,25 @@ from item_embed.model.storage import MODEL_FILES, PROVENANCE_FILE, provenance
 from item_embed.progress import OnProgress, silent
 from item_embed.training.run import training_rows
 from item_embed.training.whitening import FEWEST, whitening_facts, whitening_of, whitening_rows
+
+
+def settings_of(model: Path, **given: Any) -> WhiteningSettings:
+    """The whitening of a model, but for what is given: so that another shop's is like it.
+
+    Args:
+        model: its folder; of one that is not whitened, power 0.75 and one pass.
+        given: fields of `WhiteningSettings`; None is not given.
+
+    Example:
+        >>> settings_of(Path("run/model"), power=0.5)  # doctest: +SKIP
+        WhiteningSettings(power=0.5, late_fusion=True, dimensions=None, rows=4096)
+    """
+    known = {"power": 0.75, **provenance(model).get("whitened", {})}
+    own = {name: known[name] for name in ("power", "late_fusion", "dimensions") if name in known}
+    stated = {name: value for name, value in given.items() if value is not None}
+    if stated.get("late_fusion", own.get("late_fusion", False)) != own.get("late_fusion", False):
+        own.pop("dimensions", None)  # numbers of one kind of vector, not of the other
+    return WhiteningSettings(**own | stated)
 
 
 def whiten_model(
@@ -68,7 +88,6 @@ def whiten_model(
         catalog,
         rows,
         settings,
-        precision=embedder.precision,
         on_progress=on_progress,
     )
     with whole_folder(out) as aside:

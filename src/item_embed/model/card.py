@@ -12,6 +12,7 @@ from typing import Any
 from item_embed.errors import ModelError
 from item_embed.files import whole_file
 from item_embed.model.storage import provenance
+from item_embed.model.whitening import Whitening
 from item_embed.wording import number_of
 
 CARD_FILE = "README.md"
@@ -99,8 +100,9 @@ def model_card(folder: Path) -> str:
     known, model = provenance(folder), json.loads((folder / "config.json").read_text(encoding="utf8"))
     if learner := known.get("learner"):
         raise ModelError(f"{folder} holds {learner}, a baseline of `item compare`, and those have no model card.")
+    whitening = Whitening.load(folder)
     return _CARD.format(
-        dimension=known.get("whitened", {}).get("dimensions") or model["hidden_size"],
+        dimension=model["hidden_size"] if whitening is None else whitening.dimension,
         data=_bullets(_data(known)),
         settings=_bullets(_settings(known, model)),
         training=_bullets(_training(known)),

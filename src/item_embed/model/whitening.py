@@ -34,6 +34,7 @@ WHITENING_FILE = "whitening.safetensors"
 #: What is seen of a product; the first axis of means and matrices, in this order.
 SIGHTS = ("both", "image", "title")
 
+_FUSED = 256  # numbers of a fused vector unless otherwise asked: more find hardly more, and an index holds them all
 _ROUNDING = 1e-6  # numbers of float32 vectors that differ by less are equal
 _NARROWEST = 1e-6  # a direction that has less of the widest one's variance is rounding, too, and is not blown up
 
@@ -143,7 +144,8 @@ def fit_whitening(
     Args:
         vectors: by name of `SIGHTS` those of the same products, (n, D), of length 1.
         power: 0 takes the mean away alone, 1 makes every direction as wide as the others.
-        dimensions: how many numbers are kept, at most D, or 3 D with late fusion; None: D.
+        dimensions: how many numbers are kept, at most D, or 3 D with late fusion; None: D, or with late fusion 256
+            if there are as many.
         late_fusion: a product's vector joins those of all `SIGHTS`, each of length 1, in the directions in which
             these products differ most.
 
@@ -172,7 +174,7 @@ def fit_whitening(
     seen = torch.ones(len(vectors[SIGHTS[0]]), dtype=torch.bool)
     joined = whole(torch.from_numpy(np.stack([vectors[sight] for sight in SIGHTS], axis=1)), seen, seen).numpy()
     _, directions = np.linalg.eigh(np.cov(joined.astype(np.float64), rowvar=False))
-    return Whitening(whole.mean, whole.matrix, _tensor(directions[:, ::-1][:, : dimensions or width]))
+    return Whitening(whole.mean, whole.matrix, _tensor(directions[:, ::-1][:, : dimensions or _FUSED]))
 
 
 def _spread(vectors: NDArray[np.float64], sight: str) -> tuple[NDArray[np.float64], ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -70,10 +71,11 @@ def continued_config(model: Path, config: str | Path | None = None, settings: Se
         )
     stated = set() if given is None else given.model_fields_set
     headings = {name: getattr(given if name in stated else own, name) for name in _HEADINGS}
-    base = RunConfig(model=source.settings, **headings)
+    base = {"model": source.settings, **headings}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yaml"
-        base.save(file)
+        told = {name: settings.model_dump(mode="json") for name, settings in base.items()}
+        file.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf8")  # judged with `settings`, not before
         try:
             continued = RunConfig.load(file, settings)
         except ConfigError as error:

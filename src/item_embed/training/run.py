@@ -308,16 +308,15 @@ def _whitening(
 ) -> tuple[Whitening | None, dict[str, Any]]:
     """What the configuration asks to be done to vectors, and what is told of it; nothing where it cannot be fitted."""
     settings = config.whitening
-    if not settings.power:
+    if not (settings.power or settings.late_fusion):
         return None, {}
     drawn = whitening_rows(catalog, rows, settings.rows, config.training.seed)
     if len(drawn) < FEWEST:
         have = number_of(len(drawn), "row trained on has", "rows trained on have")
         on_remark(f"vectors are not whitened: {have} a photo and a title, and it takes {FEWEST}")
         return None, {}
-    precision = config.training.precision
     try:
-        fitted = whitening_of(model.item, processor, catalog, drawn, settings, precision=precision)
+        fitted = whitening_of(model.item, processor, catalog, drawn, settings)
     except ModelError as error:  # a model that gives all one vector; it is told, and not lost
         on_remark(f"vectors are not whitened: {error}")
         return None, {}

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
-from item_embed.config import Precision, WhiteningSettings
+from item_embed.config import WhiteningSettings
 from item_embed.hashing import hash64
 from item_embed.model.encoder import ItemModel
 from item_embed.model.encoding import vectors_by_sight
-from item_embed.model.precision import choose_precision
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening
 from item_embed.objectives.masking import Stream
@@ -65,10 +64,11 @@ def whitening_of(
     rows: NDArray[np.int64],
     settings: WhiteningSettings,
     *,
-    precision: Precision = "auto",
     on_progress: OnProgress = silent,
 ) -> Whitening:
     """Fit whitening to the vectors of some rows, each seen by photo and title, by the photo alone, and by the title.
+
+    In float32: whitening stretches most where vectors differ least, and there rounding would be taken for spread.
 
     Args:
         model: a trained encoder; it is left as it is, on its device.
@@ -76,7 +76,6 @@ def whitening_of(
         catalog: the catalogue; its titles and photos are read, and no label.
         rows: (n,) rows with a photo and a title, from `whitening_rows`.
         settings: power, dimensions and late fusion.
-        precision: what the encoder multiplies in.
         on_progress: told of rows.
 
     Raises:
@@ -87,7 +86,6 @@ def whitening_of(
         >>> whitening_of(model, processor, catalog, rows, WhiteningSettings(power=0.75)).dimension  # doctest: +SKIP
         192
     """
-    chosen = choose_precision(precision, model.device)
     found = []
     training = model.training
     model.train(False)
@@ -97,7 +95,7 @@ def whitening_of(
             photos = [None if data is None else decode(data, processor.image_size) for data in catalog.photos(part)]
             titles = [catalog.titles[row] for row in part]
             with torch.inference_mode():
-                found.append(vectors_by_sight(model, processor, photos, titles, chosen).cpu().numpy())
+                found.append(vectors_by_sight(model, processor, photos, titles, "fp32").cpu().numpy())
             on_progress(start + len(part), len(rows))
     finally:
         model.train(training)
