@@ -35,7 +35,7 @@ class Embedder:
         device: a torch device; by default a GPU where there is one.
         whitening: of the model's vectors; None: they are h_CLS as it is.
         precision: what the encoder multiplies in. bf16 is faster where the processor has it, and turns a vector by a
-            cosine of about 0.99999; auto: bf16 there. The vectors are float32 in any case.
+            cosine of about 0.99999, a whitened one 0.9999; auto: bf16 there. The vectors are float32 in any case.
 
     Example:
         >>> embedder = Embedder.from_pretrained("run/model")                            # doctest: +SKIP
