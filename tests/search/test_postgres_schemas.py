@@ -1,14 +1,20 @@
-"""Where pgvector and an index's schema lie in PostgreSQL, and who may make them."""
+"""Where pgvector and an index's schema lie in PostgreSQL, who may make them, and two that make them at once."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
+import psycopg
 import pytest
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.vectors import Vectors
 from item_embed.files import OutputError
+from item_embed.search.address import read_address
 from item_embed.search.index import ProductIndex
+from item_embed.search.postgres.database import Database
 from tests.catalogs import Row, write_catalog
 from tests.search.made import add, graph_soon, unit
 from tests.servers import Server
@@ -27,6 +33,14 @@ def load(catalog: Catalog, url: str) -> None:
     ProductIndex.build(Vectors(["first"], QUERY, "model", "m"), catalog, url).close()
     with ProductIndex.open(url) as index:
         assert [hit.id for hit in index.search_hybrid(QUERY, ["first"], 5, "model")[0]] == ["first"]
+
+
+def wait_for_a_lock(server: Server) -> None:
+    """Return when somebody waits for a lock."""
+    end = monotonic() + 30
+    while server.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+        assert monotonic() < end
+        sleep(0.02)
 
 
 def test_dropping_a_schema_that_was_there_before_leaves_pgvector_to_the_others(
@@ -89,3 +103,27 @@ def test_who_may_create_in_a_database_makes_the_schema(server: Server, catalog: 
         f"CREATE EXTENSION vector; CREATE ROLE maker LOGIN; GRANT CREATE ON DATABASE {database} TO maker", database
     )
     load(catalog, server.address("schema=mugs", "maker", database))
+
+
+def test_two_first_loads_at_once_wait_for_each_other(server: Server, catalog: Catalog) -> None:
+    database = server.database()
+    mugs, shoes = (server.address(f"schema={schema}", database=database) for schema in ("mugs", "shoes"))
+    with ThreadPoolExecutor() as threads, closing(Database(read_address(mugs), 30)) as first:
+        with first.transaction(write=True):
+            first.create(8)
+            second = threads.submit(load, catalog, shoes)
+            wait_for_a_lock(server)
+        second.result(timeout=60)
+
+
+def test_what_another_made_meanwhile_is_a_sentence(server: Server, catalog: Catalog) -> None:
+    database = server.database()
+    url = server.address("schema=mugs", database=database)
+    with ThreadPoolExecutor() as threads:
+        with psycopg.connect(server.address("connect_timeout=9", database=database)) as other:
+            other.execute("CREATE EXTENSION vector")
+            waiting = threads.submit(load, catalog, url)
+            wait_for_a_lock(server)
+        with pytest.raises(OutputError, match=r"refuses this change \(duplicate key .* nothing of it .* do it again"):
+            waiting.result(timeout=60)
+    load(catalog, url)

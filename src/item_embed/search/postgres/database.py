@@ -137,6 +137,8 @@ class Database:
         Raises:
             OutputError: when pgvector cannot be made or is too old.
         """
+        # Extensions are the whole database's: of two loads that begin at once one would fail to make it.
+        self.execute(b"SELECT pg_advisory_xact_lock(hashtextextended('item-embed', 0))")
         # IF NOT EXISTS alone would ask for the right to make even a schema that is there.
         if not self._has("pg_extension WHERE extname = %s", "vector"):
             if not self._has("pg_namespace WHERE nspname = %s", _HOME):
@@ -193,7 +195,7 @@ def sentences(address: Address) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        if isinstance(error, errors.SyntaxError | errors.IntegrityError):  # of ours, not of the database's
+        if isinstance(error, errors.SyntaxError):  # of ours, not of the database's
             raise
         # The cause is left out: what libpq says of an address may hold all of it.
         raise _sentence(error, address) from None
@@ -223,6 +225,13 @@ _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], type[ItemError], str], 
         (errors.InsufficientPrivilege,),
         OutputError,
         "{shown} refuses this user ({reason}); ask the database's owner to grant it.",
+    ),
+    (
+        # A constraint of the user's own, or two processes that made the same thing at once.
+        (errors.IntegrityError,),
+        OutputError,
+        "{shown} refuses this change ({reason}), and nothing of it was kept; do it again, and if it is refused again, "
+        "mend what that constraint forbids.",
     ),
     (
         (errors.UndefinedFile, errors.FeatureNotSupported),
