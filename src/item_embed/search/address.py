@@ -1,12 +1,13 @@
 """The address of an index in a PostgreSQL database, taken apart; nothing of it needs a database's library."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from item_embed.errors import VectorError
 
-_SCHEMES = ("postgresql://", "postgres://")
+_SCHEME = re.compile(r"postgres(ql)?:/", re.IGNORECASE)
 _SCHEMA = "item_embed"
 _SECONDS = 30.0
 _PASSWORDS = ("password", "sslpassword")
@@ -35,8 +36,18 @@ class Address:
 
 
 def is_address(path: str | Path) -> bool:
-    """Whether an index is in a database rather than in a folder."""
-    return str(path).startswith(_SCHEMES)
+    """Whether an index is in a database rather than in a folder.
+
+    Raises:
+        VectorError: when it is a URL that lost a slash, as in a `Path`; what it says holds nothing of it.
+    """
+    scheme = _SCHEME.match(str(path))
+    if scheme and not str(path).startswith("/", scheme.end()):
+        raise VectorError(
+            "the URL of the index has one slash where it needs two; give it as a text, not as a Path, that begins with "
+            "postgresql://."
+        )
+    return scheme is not None
 
 
 def read_address(url: str) -> Address:
@@ -58,12 +69,14 @@ def read_address(url: str) -> Address:
         query = {name: value for name, _, value in (part.partition("=") for part in split.query.split("&") if part)}
         schema = unquote(query.pop("schema", _SCHEMA), errors="strict")
         seconds = float(query.pop("statement_timeout", _SECONDS))
+        for host in split.netloc.rpartition("@")[2].split(","):  # libpq takes several
+            _ = urlsplit(f"//{host}").port  # raises when it is no number
         if not schema or "\0" in schema or not 0 <= seconds < 1e6:
             raise ValueError
     except ValueError:
         raise VectorError(
-            "the address of the index cannot be read; write postgresql://user@host/database?schema=name, what is not "
-            "a-z or 0-9 in a password as %XX, and statement_timeout in seconds."
+            "the address of the index cannot be read; write postgresql://user@host:port/database?schema=name, the port "
+            "as a number, what is not a-z or 0-9 in a password as %XX, and statement_timeout in seconds."
         ) from None
     open_query = {name: value for name, value in query.items() if name not in _PASSWORDS}
     return Address(

@@ -46,6 +46,14 @@ CREATE INDEX items_by_word ON items USING gin (words);
 CREATE TABLE photos (id text COLLATE "C" PRIMARY KEY, hash bigint NOT NULL, photo bytea NOT NULL);
 CREATE TABLE keys (name text COLLATE "C" PRIMARY KEY);
 """
+# The index's schema, then pgvector's, which may be any, before what the path has: it may lack both.
+_PATH = """
+set_config('search_path', concat_ws(', ', quote_ident(%s), (
+    SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace AS home ON home.oid = extnamespace
+    WHERE extname = 'vector'
+), nullif(current_setting('search_path'), '')), true)
+"""
+_HOME = "public"  # pgvector's schema where there is none yet; an index's would take it along when it is dropped
 _PGVECTOR = (0, 8)  # the first whose graph goes on looking when a filter leaves too little
 
 
@@ -84,8 +92,8 @@ class Database:
                 lock = max(1, round(1000 * self._timeout))
                 statement = 0 if write else round(1000 * self.address.statement_timeout)
                 connection.execute(
-                    "SELECT set_config('search_path', quote_ident(%s) || ', ' || current_setting('search_path'), true),"
-                    " set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+                    f"SELECT {_PATH}, set_config('lock_timeout', %s, true), "
+                    "set_config('statement_timeout', %s, true)".encode(),
                     [self.address.schema, str(lock), str(statement)],
                 )
                 yield connection
@@ -124,39 +132,61 @@ class Database:
         return {name for (name,) in self.execute(query, [self.address.schema])}
 
     def create(self, dimension: int) -> None:
-        """Make the tables of an index, and its schema if there is none; to be called while it is written."""
-        self.execute(b"CREATE EXTENSION IF NOT EXISTS vector")
-        self.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(self.address.schema)))
+        """Make the tables of an index, and its schema and pgvector if they lack; to be called while it is written.
+
+        Raises:
+            OutputError: when pgvector cannot be made or is too old.
+        """
+        # Extensions are the whole database's: of two loads that begin at once one would fail to make it.
+        self.execute(b"SELECT pg_advisory_xact_lock(hashtextextended('item-embed', 0))")
+        # IF NOT EXISTS alone would ask for the right to make even a schema that is there.
+        if not self._has("pg_extension WHERE extname = %s", "vector"):
+            if not self._has("pg_namespace WHERE nspname = %s", _HOME):
+                raise OutputError(
+                    f"{self.address.shown} has neither pgvector nor a schema {_HOME} for it; run CREATE EXTENSION "
+                    "vector SCHEMA with one of yours."
+                )
+            self.execute(SQL("CREATE EXTENSION IF NOT EXISTS vector SCHEMA {}").format(Identifier(_HOME)))
+        if not self._has("pg_namespace WHERE nspname = %s", self.address.schema):
+            self.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(self.address.schema)))
+        self._meet_pgvector(self._connected())
         for statement in _TABLES.format(dimension=dimension).split(";"):
             if statement.strip():
                 self.execute(statement.encode())
-        self._register()
 
     def drop(self) -> None:
         """Remove the tables of an index; to be called while it is written."""
         self.execute(b"DROP TABLE manifest, items, photos, keys")
 
+    def _has(self, where: str, name: str) -> bool:
+        return self.execute(f"SELECT FROM {where}".encode(), [name]).fetchone() is not None
+
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             # Statements are not kept prepared: the best plan of a search depends on its filter's values.
-            self._connection = psycopg.connect(self.address.connection, autocommit=True, prepare_threshold=None)
-            finalize(self, self._connection.close)  # an index may be let go without being closed
-            if self._connection.execute("SELECT FROM pg_extension WHERE extname = 'vector'").fetchone() is not None:
-                self._register()
+            connection = psycopg.connect(self.address.connection, autocommit=True, prepare_threshold=None)
+            finalize(self, connection.close)  # an index may be let go without being closed
+            with connection.transaction():
+                self._meet_pgvector(connection)
+            self._connection = connection
         return self._connection
 
-    def _register(self) -> None:
-        """Let vectors be read and written through this connection."""
-        assert self._connection is not None
-        (found,) = self._connection.execute(
-            "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
-        ).fetchone() or ("0.0",)
-        if tuple(map(int, found.split(".")[:2])) < _PGVECTOR:
+    def _meet_pgvector(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Put pgvector on the path of a transaction, and let vectors be read and written; nothing if there is none."""
+        connection.execute(f"SELECT {_PATH}".encode(), [self.address.schema])
+        # The cast says which schema this user may not look into; the path would pass over it in silence.
+        found = connection.execute(
+            "SELECT extversion, format('%I.vector', nspname)::regtype "
+            "FROM pg_extension JOIN pg_namespace AS home ON home.oid = extnamespace WHERE extname = 'vector'"
+        ).fetchone()
+        if found is None:
+            return
+        if tuple(map(int, found[0].split(".")[:2])) < _PGVECTOR:
             raise OutputError(
-                f"{self.address.shown} has pgvector {found} and needs {'.'.join(map(str, _PGVECTOR))} or newer; "
+                f"{self.address.shown} has pgvector {found[0]} and needs {'.'.join(map(str, _PGVECTOR))} or newer; "
                 "install it on the server, then ALTER EXTENSION vector UPDATE."
             )
-        register_vector(self._connection)
+        register_vector(connection)
 
 
 @contextmanager
@@ -165,7 +195,7 @@ def sentences(address: Address) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        if isinstance(error, errors.SyntaxError | errors.IntegrityError):  # of ours, not of the database's
+        if isinstance(error, errors.SyntaxError):  # of ours, not of the database's
             raise
         # The cause is left out: what libpq says of an address may hold all of it.
         raise _sentence(error, address) from None
@@ -195,6 +225,13 @@ _SENTENCES: tuple[tuple[tuple[type[psycopg.Error], ...], type[ItemError], str], 
         (errors.InsufficientPrivilege,),
         OutputError,
         "{shown} refuses this user ({reason}); ask the database's owner to grant it.",
+    ),
+    (
+        # A constraint of the user's own, or two processes that made the same thing at once.
+        (errors.IntegrityError,),
+        OutputError,
+        "{shown} refuses this change ({reason}), and nothing of it was kept; do it again, and if it is refused again, "
+        "mend what that constraint forbids.",
     ),
     (
         (errors.UndefinedFile, errors.FeatureNotSupported),
