@@ -40,8 +40,8 @@ tags:
 # Product embedding: {dimension} numbers for a photo and a title
 
 A vector of length 1 for a product, from its photo, its title, or both, learned without labels: the cosine of two
-vectors says how alike two products are. The method is ITEm ([arXiv 2311.02084](https://arxiv.org/abs/2311.02084)), the
-software item-embed.
+vectors says how alike two products are. The encoder is that of ITEm ([arXiv
+2311.02084](https://arxiv.org/abs/2311.02084)), trained by the objectives below; the software is item-embed.
 
 ## Data
 
