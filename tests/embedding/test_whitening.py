@@ -36,12 +36,12 @@ def embedder(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Embe
 
 def test_a_model_beside_it_whose_vectors_alone_differ(catalog: Catalog, embedder: Embedder, tmp_path: Path) -> None:
     before = fingerprint(embedder.path)
-    looked_at = whiten_model(embedder, catalog, tmp_path / "out", SETTINGS)
+    looked_at, dimension = whiten_model(embedder, catalog, tmp_path / "out", SETTINGS)
     assert fingerprint(embedder.path) == before
     assert not (embedder.path / WHITENING_FILE).exists()
     whitened = Embedder.from_pretrained(tmp_path / "out", "cpu")
     assert whitened.fingerprint != before
-    assert whitened.dimension == embedder.dimension
+    assert whitened.dimension == embedder.dimension == dimension
     titles = ["Red mug", "Blue shoe", "Golden lamp"]
     plain, found = (one.embed(titles=titles) for one in (embedder, whitened))
     assert np.abs(plain @ plain.T - found @ found.T).max() > 0.1
@@ -109,8 +109,8 @@ def test_what_is_not_named_is_as_the_model_has_it(catalog: Catalog, embedder: Em
 
 def test_groups_can_be_left_out(catalog: Catalog, embedder: Embedder, tmp_path: Path) -> None:
     pq.write_table(pa.table({"item_id": [catalog.ids[0], catalog.ids[2]]}), tmp_path / "left.parquet")
-    every = whiten_model(embedder, catalog, tmp_path / "one", SETTINGS)
-    some = whiten_model(embedder, catalog, tmp_path / "two", SETTINGS, exclude_groups=tmp_path / "left.parquet")
+    every, _ = whiten_model(embedder, catalog, tmp_path / "one", SETTINGS)
+    some, _ = whiten_model(embedder, catalog, tmp_path / "two", SETTINGS, exclude_groups=tmp_path / "left.parquet")
     groups = {catalog.groups[0], catalog.groups[2]}
     left_out = [row for row in range(32) if catalog.groups[row] in groups]
     told = [json.loads((tmp_path / name / "provenance.json").read_text())["whitened"] for name in ("one", "two")]

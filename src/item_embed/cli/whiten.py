@@ -62,10 +62,9 @@ def command(
             "--exclude-groups leaves them out again"
         )
     with progress("whitening") as on_progress:
-        looked_at = whiten_model(
+        looked_at, dimension = whiten_model(
             embedder, Catalog(catalog), out, settings, exclude_groups=exclude_groups, on_progress=on_progress
         )
-    dimension = Embedder.from_pretrained(out, device).dimension
     if as_json:
         known = settings.model_dump(include={"power", "late_fusion"})
         told = {"rows": looked_at, **known, "dimension": dimension}

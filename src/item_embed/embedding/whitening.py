@@ -44,7 +44,7 @@ def whiten_model(
     *,
     exclude_groups: Path | None = None,
     on_progress: OnProgress = silent,
-) -> int:
+) -> tuple[int, int]:
     """Write a model that differs from another in the whitening of its vectors alone.
 
     Any whitening that the model has is replaced, not added to.
@@ -58,7 +58,7 @@ def whiten_model(
         on_progress: told of rows.
 
     Returns:
-        How many rows it was fitted to.
+        How many rows it was fitted to, and the numbers of a vector.
 
     Raises:
         CatalogError: when too few rows have a photo and a title.
@@ -68,7 +68,7 @@ def whiten_model(
     Example:
         >>> embedder, settings = Embedder.from_pretrained("run/model"), WhiteningSettings(power=0.75)  # doctest: +SKIP
         >>> whiten_model(embedder, Catalog("catalog"), Path("whitened"), settings)                     # doctest: +SKIP
-        4096
+        (4096, 192)
     """
     known = provenance(embedder.path)
     if learner := known.get("learner"):
@@ -100,4 +100,4 @@ def whiten_model(
         text = json.dumps(told, indent=2) + "\n"
         (aside / PROVENANCE_FILE).write_text(text, encoding="utf8")
         (aside / CARD_FILE).write_text(model_card(aside), encoding="utf8")
-    return len(rows)
+    return len(rows), whitening.dimension

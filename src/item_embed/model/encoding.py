@@ -50,12 +50,7 @@ def vectors_by_sight(
 ) -> Tensor:
     """The vectors of some products, of their photos alone and of their titles alone, before any whitening.
 
-    Args:
-        model: the encoder; its device is where all is computed.
-        processor: the one it was trained with.
-        images: B photos, upright and RGB; None where there is none.
-        titles: B titles; None where there is none.
-        precision: what the encoder multiplies in.
+    Photos are scaled and titles cut into tokens once. Arguments are those of `unit_vectors`.
 
     Returns:
         (B, 3, D) float32 of length 1 in the order of `SIGHTS`: each what `unit_vectors` gives of a product shown so. A
