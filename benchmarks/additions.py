@@ -93,15 +93,20 @@ def finish(bench: Bench, run: Run) -> None:
     catalog = Catalog(bench.out / "fashion")
     embedder = Embedder.from_pretrained(bench.out / run.name / "model", "cpu")
     batch = RunConfig.load(bench.config, [*bench.sets[run.switches], *bench.settings]).training.batch_size
-    found = measure(embedder, catalog, bench.relist)
+    found = measure(embedder, catalog, bench.relist, bench.out / run.name)
     write(file, json.dumps({"samples": run.steps * batch, "seconds": took, "found": found}))
 
 
-def measure(embedder: Embedder, catalog: Catalog, relist: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """Hit@1 and recall@10 of each form by both sides, the photo alone, the title alone; the index is seen likewise."""
+def measure(embedder: Embedder, catalog: Catalog, relist: Path, kept: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Hit@1 and recall@10 of each form by both sides, the photo alone, the title alone; the index is seen likewise.
+
+    The encoder's vectors are kept in a folder: another form needs no embedding.
+    """
     queries, ties = given_queries(relist, catalog), tie_keys(catalog.ids)
-    listed = by_sight(embedder, catalog.photo, list(catalog.titles))
-    asked = by_sight(embedder, queries.photo, queries.titles)
+    if not (kept / "asked.npy").exists():
+        np.save(kept / "listed.npy", by_sight(embedder, catalog.photo, list(catalog.titles)))
+        np.save(kept / "asked.npy", by_sight(embedder, queries.photo, queries.titles))
+    listed, asked = np.load(kept / "listed.npy"), np.load(kept / "asked.npy")
     found: dict[str, dict[str, dict[str, float]]] = {}
     for form, whitening in zip(FORMS, whitenings(catalog, relist, listed), strict=True):
         found[form] = {}
