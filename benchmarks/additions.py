@@ -28,7 +28,8 @@ from item_embed.config import RunConfig, WhiteningSettings
 from item_embed.evaluation.queries import given_queries
 from item_embed.evaluation.same_product import evaluate_same_product
 from item_embed.model.encoding import vectors_by_sight
-from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening
+from item_embed.model.whitening import SIGHTS, Fusion, Whitening, fit_frame, fit_whitening
+from item_embed.model.words import Words
 from item_embed.search.exact import tie_keys
 from item_embed.training.optimiser import keep_few_kernels
 from item_embed.training.run import training_rows
@@ -43,7 +44,7 @@ LINES = {
     "agreement": _LINEAR,
     "agreement-convolutional": [],
 }
-FORMS = ("as trained", "whitened", "fused")
+FORMS = ("as trained", "whitened", "fused", "fused, with words")
 _RAW = ["whitening.power=0", "whitening.late_fusion=false"]  # both are applied here, to every line alike
 _FIGURES = ("hit_at_1", "macro_recall_at_10")
 _BATCH = 256
@@ -111,7 +112,8 @@ def measure(embedder: Embedder, catalog: Catalog, relist: Path, kept: Path) -> d
     for form, whitening in zip(FORMS, whitenings(catalog, relist, listed), strict=True):
         found[form] = {}
         for sight in SIGHTS:
-            index, vectors = seen(listed, sight, whitening), seen(asked, sight, whitening)
+            index = seen(listed, list(catalog.titles), sight, whitening)
+            vectors = seen(asked, queries.titles, sight, whitening)
             figures = evaluate_same_product(index, vectors, queries, ties).figures()
             found[form][sight] = {name: figures[name].value for name in _FIGURES}
     return found
@@ -132,22 +134,29 @@ def by_sight(
 
 
 def whitenings(catalog: Catalog, relist: Path, listed: NDArray[np.float32]) -> list[Whitening | None]:
-    """None, whitening and late fusion as `search` has them, fitted to the rows that it fits them to."""
+    """None, whitening, late fusion without words and with: as `search` has them, by the rows that it looks at."""
     rows, _ = training_rows(catalog, relist)
-    drawn = listed[whitening_rows(catalog, rows, WhiteningSettings().rows)]
-    vectors = {sight: drawn[:, number] for number, sight in enumerate(SIGHTS)}
+    drawn = whitening_rows(catalog, rows, WhiteningSettings().rows)
+    vectors = {sight: listed[drawn, number] for number, sight in enumerate(SIGHTS)}
+    titles = [catalog.titles[row] or "" for row in drawn]
     power = RunConfig.load("search", []).whitening.power
-    return [None, fit_whitening(vectors, power), fit_whitening(vectors, power, late_fusion=True)]
+    whole = fit_whitening(vectors, power, titles=titles)
+    fused = fit_whitening(vectors, power)
+    fused.fusion = Fusion(fit_frame(fused, vectors, whole.dimension), Words.of(titles, 0))
+    return [None, fit_whitening(vectors, power), fused, whole]
 
 
-def seen(vectors: NDArray[np.float32], sight: str, whitening: Whitening | None) -> NDArray[np.float32]:
+def seen(
+    vectors: NDArray[np.float32], titles: Sequence[str | None], sight: str, whitening: Whitening | None
+) -> NDArray[np.float32]:
     """Vectors of products of which one of `SIGHTS` is shown, (n, d), from those of all three, (n, 3, D)."""
     whole = vectors[:, SIGHTS.index(sight)]
     if whitening is None:
         return whole
-    photo, title = (torch.full((len(vectors),), sight in ("both", alone)) for alone in SIGHTS[1:])
+    photo = torch.full((len(vectors),), sight in ("both", "image"))
+    shown = titles if sight in ("both", "title") else [None] * len(vectors)
     given = np.stack([whole, vectors[:, 1], vectors[:, 2]], axis=1) if whitening.fuses else whole
-    return whitening(torch.from_numpy(np.ascontiguousarray(given)), photo, title).numpy()
+    return whitening(torch.from_numpy(np.ascontiguousarray(given)), photo, shown).numpy()
 
 
 def print_table(out: Path) -> None:

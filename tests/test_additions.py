@@ -14,7 +14,7 @@ from tests.training.runs import train
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
-from additions import LINES, by_sight, print_table, seen  # noqa: E402
+from additions import FORMS, LINES, by_sight, print_table, seen  # noqa: E402
 
 
 @pytest.mark.parametrize("late_fusion", [False, True])
@@ -30,9 +30,9 @@ def test_a_form_is_what_the_model_with_that_whitening_gives(tmp_path: Path, late
         ("image", embedder.embed(photos)),
         ("title", embedder.embed(titles=titles)),
     ):
-        np.testing.assert_allclose(seen(vectors, sight, embedder.whitening), expected, atol=1e-5)
+        np.testing.assert_allclose(seen(vectors, titles, sight, embedder.whitening), expected, atol=1e-5)
     whole = embedder.unwhitened().embed(photos, titles)
-    np.testing.assert_allclose(seen(vectors, "both", None), whole, atol=1e-5)
+    np.testing.assert_allclose(seen(vectors, titles, "both", None), whole, atol=1e-5)
 
 
 def test_the_last_line_is_search_itself_and_the_first_the_five_tasks() -> None:
@@ -51,13 +51,13 @@ def test_the_table_prints_what_is_there(tmp_path: Path, capsys: pytest.CaptureFi
     for seed, value in enumerate((0.25, 0.5)):
         found = {
             form: {sight: {"hit_at_1": value, "macro_recall_at_10": value / 2} for sight in ("both", "image", "title")}
-            for form in ("as trained", "whitened", "fused")
+            for form in FORMS
         }
         (tmp_path / str(seed)).mkdir()
         (tmp_path / str(seed) / "five.json").write_text(json.dumps({"samples": 1000, "seconds": 90, "found": found}))
     print_table(tmp_path)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 2 + len(FORMS)
     recall = "0.188 (0.125-0.250)"
     figures = f"0.375 (0.250-0.500) | {recall} | {recall} | {recall}"
     assert lines[3] == f"| five | whitened | 1,000 | 1.5 | {figures} | 2 |"

@@ -232,13 +232,14 @@ class WhiteningSettings(_Settings):
     )
     late_fusion: bool = Field(
         False,
-        description="a vector joins what the encoder gives of a product, of its photo alone and of its title alone",
+        description="a vector joins what the encoder gives of a product, of its photo alone and of its title alone, "
+        "and the title's words",
     )
     dimensions: int | None = Field(
         None,
         ge=1,
-        description="numbers of a vector that are kept; by default as many as the encoder gives, or at most 256 of the "
-        "three times as many of late fusion",
+        description="numbers of a vector that are kept; by default as many as the encoder gives, or 256 of late "
+        "fusion, three eighths of which are the words'",
     )
     rows: int = Field(4_096, ge=16, description="most rows whose vectors are looked at")
 
@@ -256,14 +257,10 @@ class RunConfig(_Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         whitening, width = self.whitening, self.model.hidden_size
-        if (whitening.dimensions or 0) > width * (3 if whitening.late_fusion else 1):
-            most = (
-                f"three times model.hidden_size, {3 * width}"
-                if whitening.late_fusion
-                else f"model.hidden_size, {width}"
-            )
+        most = 24 * width // 5 if whitening.late_fusion else width  # of late fusion, three, and three eighths for words
+        if (whitening.dimensions or 0) > most:
             raise ValueError(
-                f"whitening.dimensions {whitening.dimensions} is more than {most}: there are no more numbers"
+                f"whitening.dimensions {whitening.dimensions} is more than the {most} numbers that there are"
             )
         if whitening.dimensions and not (whitening.power or whitening.late_fusion):
             raise ValueError("whitening.dimensions does nothing while whitening.power is 0: give a power, such as 0.75")

@@ -81,8 +81,8 @@ def test_late_fusion_joins_what_the_model_gives_of_each_side(
                 vectors[row, sight] = torch.from_numpy(embedder.embed([shown[0]], [shown[1]])[0])
     whitening = Whitening.load(tmp_path / "out")
     assert whitening is not None
-    seen = (torch.tensor([bool(one) for one in side]) for side in (photos, titles))
-    np.testing.assert_allclose(found, whitening(vectors, *seen).numpy(), atol=1e-5)
+    seen = torch.tensor([bool(photo) for photo in photos])
+    np.testing.assert_allclose(found, whitening(vectors, seen, titles).numpy(), atol=1e-5)
 
 
 def test_whitening_again_takes_the_place_of_the_one_before(

@@ -27,7 +27,7 @@ def command(
         bool | None,
         typer.Option(
             "--late-fusion/--one-pass",
-            help="Join the vectors of the whole product, of its photo and of its title, or not.",
+            help="Join the vectors of the whole product, of its photo, of its title and of the title's words, or not.",
             show_default="as the model does",
         ),
     ] = None,

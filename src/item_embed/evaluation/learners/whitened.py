@@ -30,7 +30,8 @@ class Whitened:
 
     Attributes:
         method: it.
-        late_fusion: whether its vectors of a product, of the photo alone and of the title alone are joined.
+        late_fusion: whether its vectors of a product, of the photo alone and of the title alone are joined with the
+            title's words.
     """
 
     method: Learner
@@ -80,7 +81,8 @@ class Whitened:
         whitening = Whitening.load(folder)
         if whitening is None:
             vectors = self._vectors(fitted.embeds, material, rows)
-            whitening = fit_whitening(vectors, POWER, late_fusion=self.late_fusion)
+            titles = [material.catalog.titles[row] or "" for row in rows] if self.late_fusion else None
+            whitening = fit_whitening(vectors, POWER, titles=titles)
             folder.mkdir(parents=True, exist_ok=True)
             whitening.save(folder)
         told = [fitted.note] if fitted.note else []
@@ -125,8 +127,8 @@ class WhitenedVectors:
         if self._whitening.fuses:
             vectors = np.stack([vectors, *_alone(self._embeds, images, titles)], axis=1)
         photo = torch.tensor([bool(image) for image in images])
-        title = torch.tensor([seen_title(text) is not None for text in titles])
-        whitened: NDArray[np.float32] = self._whitening(torch.from_numpy(vectors), photo, title).numpy()
+        seen = [seen_title(text) for text in titles]
+        whitened: NDArray[np.float32] = self._whitening(torch.from_numpy(vectors), photo, seen).numpy()
         whitened[nothing] = 0
         return whitened
 
