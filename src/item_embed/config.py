@@ -11,6 +11,7 @@ The shipped configurations lie in `configs/`; a name such as `tiny` means `confi
 """
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -317,16 +318,15 @@ def shipped_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-_GROUPS: dict[str, type[BaseModel]] = {
-    "model": ModelSettings,
-    "objectives": ObjectiveSettings,
-    "objectives.weights": ObjectiveWeights,
-    "objectives.agreement": AgreementSettings,
-    "augmentation": AugmentationSettings,
-    "warm_start": WarmStartSettings,
-    "training": TrainingSettings,
-    "whitening": WhiteningSettings,
-}
+def _names(settings: type[BaseModel], before: str = "") -> list[str]:
+    """Every setting, such as `training.steps`, outer ones first."""
+    inner = {name: field.annotation for name, field in settings.model_fields.items()}
+    groups = {name: kind for name, kind in inner.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
+    names = [f"{before}{name}" for name in inner]
+    return [*names, *(one for name, kind in groups.items() for one in _names(kind, f"{before}{name}."))]
+
+
+_NAMES = _names(RunConfig)
 
 
 def _find(source: str | Path) -> Path:
@@ -367,8 +367,8 @@ def _sentence(error: ValidationError) -> str:
     def one(problem: Mapping[str, Any]) -> str:
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            groups = [name for name, group in _GROUPS.items() if where in group.model_fields]
-            return f"there is no setting {where}" + (f"; do you mean {groups[0]}.{where}?" if groups else "")
+            meant = [name for name in _NAMES if name.endswith(f".{where}")] or get_close_matches(where, _NAMES)
+            return f"there is no setting {where}" + (f"; do you mean {meant[0]}?" if meant else "")
         message = problem["msg"].removeprefix("Value error, ")
         given = f" (given: {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""
         return f"{where}: {message}{given}" if where else message
