@@ -9,9 +9,14 @@ from item_embed.catalog.store import Catalog
 from item_embed.cli.evaluating import same_product
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.vectors import write_vectors
+from item_embed.evaluation.embedded import embed_queries
+from item_embed.evaluation.hybrid import evaluate_hybrid
 from item_embed.evaluation.intervals import Figure
+from item_embed.evaluation.queries import given_queries
 from item_embed.evaluation.report import Pictures, Word
 from item_embed.model.configuration import ItemConfig
+from item_embed.search.exact import tie_keys
+from item_embed.search.words import TitleWords
 from tests.catalogs import Row, photo, write_catalog
 from tests.cli.evaluating import refused, run, shown
 from tests.embedders import dummy, replace_embedder
@@ -164,6 +169,27 @@ def test_vectors_save_the_embedding(tmp_path: Path, model: Path, catalog: Catalo
     assert "another model" in refused(model, catalog.path, "--vectors", vectors)
 
 
+def test_hybrid_is_a_row_beside_the_model(model: Path, catalog: Catalog, relistings: Path) -> None:
+    queries = given_queries(relistings, catalog)
+    vectors = embed_catalog(dummy(), catalog).vectors
+    with TitleWords(catalog.ids, catalog.titles) as words:
+        asked = embed_queries(dummy(), queries)
+        expected = evaluate_hybrid(vectors, asked, queries, tie_keys(catalog.ids), words)
+    plain = shown(model, catalog.path, "--queries", relistings, "--baselines", "--by", "kind")
+    found = shown(model, catalog.path, "--queries", relistings, "--baselines", "--by", "kind", "--hybrid")
+    baselines, before = found.pop("baselines"), plain.pop("baselines")
+    assert isinstance(baselines, dict)
+    assert isinstance(before, dict)
+    assert found == plain
+    assert list(baselines) == ["model + BM25", *before]
+    joined = baselines["model + BM25"]
+    assert joined["modalities"] == "both"
+    assert list(joined) == ["modalities", *FIGURES, "by", "model_minus_baseline"]
+    assert joined["map_at_10"] == expected.figures()["map_at_10"].as_json()
+    table = run(model, catalog.path, "--hybrid", "--modalities", "title").stdout
+    assert next(line.split()[:4] for line in table.splitlines() if "BM25" in line) == ["model", "+", "BM25", "title"]
+
+
 def test_the_table_and_the_page(tmp_path: Path, model: Path, catalog: Catalog, relistings: Path) -> None:
     line = {"step": 1, "samples": 8, "split": "train", "losses": {"gmlm": 2.0}}
     (model.parent / "metrics.jsonl").write_text(json.dumps(line) + "\n")
@@ -270,6 +296,9 @@ def test_what_cannot_be_evaluated_is_one_sentence(
         ("simple", ["--batch-size", "256"], "--batch-size has no meaning for a simple method"),
         ("simple", ["--modalities", "title"], "simple sees both"),
         ("tfidf", ["--modalities", "both"], "tfidf sees title"),
+        ("tfidf", ["--hybrid"], "--hybrid has no meaning for a simple method"),
+        ("model", ["--hybrid", "--modalities", "image"], "--hybrid has no meaning for --modalities image"),
+        ("model", ["--task", "dominance", "--hybrid"], "--hybrid has no meaning for --task dominance"),
         ("model", ["--task", "reconstruction", "--device", "cpu"], "--device has no meaning for --task reconstruction"),
         ("model", ["--task", "reconstruction", "--batch-size", "8"], "--batch-size has no meaning"),
         ("model", ["--task", "reconstruction", "--modalities", "both"], "--modalities has no meaning"),

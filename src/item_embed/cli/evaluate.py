@@ -64,6 +64,9 @@ def command(
         Path | None, typer.Option(help="Vectors of this catalogue by `item embed`, with the same --modalities.")
     ] = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Compare with simple methods.")] = False,
+    hybrid: Annotated[
+        bool, typer.Option("--hybrid", help="Also join the model with words, as `item search --hybrid` does.")
+    ] = False,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="For leaf-category: also train the encoder itself; slow.")
     ] = False,
@@ -106,6 +109,7 @@ def command(
         split=split,
         vectors=vectors,
         baselines=baselines,
+        hybrid=hybrid,
         fine_tune=fine_tune,
         sample=sample,
         by=by,

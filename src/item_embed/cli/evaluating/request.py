@@ -22,6 +22,7 @@ OPTIONS = (
     "split",
     "vectors",
     "baselines",
+    "hybrid",
     "fine_tune",
     "sample",
     "by",
@@ -54,6 +55,7 @@ class Request:
     split: Split | None = None
     vectors: Path | None = None
     baselines: bool = False
+    hybrid: bool = False
     fine_tune: bool = False
     sample: int | None = None
     by: str | None = None

@@ -26,6 +26,8 @@ def same_product(request: Request, subject: Subject) -> Outcome:
 
     if subject.is_simple:
         _check_simple(request, METHODS[request.model].modalities)
+    elif request.modalities == "image":
+        request.refuse("--modalities image, which hides the words", "hybrid")
     queries = subject.queries
     if request.by is not None:
         queries = told_apart(queries, subject.catalog, request.by)
@@ -46,7 +48,7 @@ def same_product(request: Request, subject: Subject) -> Outcome:
 def _check_simple(request: Request, seen: Modalities) -> None:
     from item_embed.errors import ConfigError
 
-    request.refuse("a simple method", "vectors", "device", "batch_size")
+    request.refuse("a simple method", "vectors", "device", "batch_size", "hybrid")
     if request.modalities not in (None, seen):
         raise ConfigError(
             f"{request.model} sees {seen}, whatever --modalities says; leave it out, or choose another method."
@@ -66,17 +68,18 @@ def _model(request: Request, subject: Subject, queries: "QuerySet") -> "list[Sam
     from item_embed.evaluation.run import evaluate_model, evaluate_simple
 
     seen = request.modalities or "both"
-    result = evaluate_model(
+    results = evaluate_model(
         subject.embedder,
         subject.catalog,
         queries,
         seen,
+        hybrid=request.hybrid,
         vectors=subject.vectors(seen),
         batch_size=subject.batch_size,
         stage=progress,
     )
     fitting = [name for name, method in METHODS.items() if seen in ("both", method.modalities)]
-    return [result, *(evaluate_simple(fitting, subject.catalog, queries, progress) if request.baselines else [])]
+    return [*results, *(evaluate_simple(fitting, subject.catalog, queries, progress) if request.baselines else [])]
 
 
 def _ahead(request: Request, results: "list[SameProductResult]") -> str:
@@ -88,7 +91,10 @@ def _ahead(request: Request, results: "list[SameProductResult]") -> str:
 
 
 def _as_json(
-    request: Request, results: "list[SameProductResult]", variants: "Variants | None", remarks: tuple[str, ...]
+    request: Request,
+    results: "list[SameProductResult]",
+    variants: "Variants | None",
+    remarks: tuple[str, ...],
 ) -> dict[str, Any]:
     from item_embed.evaluation.same_product import as_json
 
