@@ -67,6 +67,12 @@ def command(
     hybrid: Annotated[
         bool, typer.Option("--hybrid", help="Also join the model with words, as `item search --hybrid` does.")
     ] = False,
+    mask_shared_words: Annotated[
+        bool,
+        typer.Option(
+            "--mask-shared-words", help="Take the words out of titles that all listings of a product have in common."
+        ),
+    ] = False,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="For leaf-category: also train the encoder itself; slow.")
     ] = False,
@@ -110,6 +116,7 @@ def command(
         vectors=vectors,
         baselines=baselines,
         hybrid=hybrid,
+        mask_shared_words=mask_shared_words,
         fine_tune=fine_tune,
         sample=sample,
         by=by,

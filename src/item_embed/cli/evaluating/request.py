@@ -23,6 +23,7 @@ OPTIONS = (
     "vectors",
     "baselines",
     "hybrid",
+    "mask_shared_words",
     "fine_tune",
     "sample",
     "by",
@@ -56,6 +57,7 @@ class Request:
     vectors: Path | None = None
     baselines: bool = False
     hybrid: bool = False
+    mask_shared_words: bool = False
     fine_tune: bool = False
     sample: int | None = None
     by: str | None = None
