@@ -64,6 +64,15 @@ def command(
         Path | None, typer.Option(help="Vectors of this catalogue by `item embed`, with the same --modalities.")
     ] = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Compare with simple methods.")] = False,
+    hybrid: Annotated[
+        bool, typer.Option("--hybrid", help="Also join the model with words, as `item search --hybrid` does.")
+    ] = False,
+    mask_shared_words: Annotated[
+        bool,
+        typer.Option(
+            "--mask-shared-words", help="Take the words out of titles that all listings of a product have in common."
+        ),
+    ] = False,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="For leaf-category: also train the encoder itself; slow.")
     ] = False,
@@ -106,6 +115,8 @@ def command(
         split=split,
         vectors=vectors,
         baselines=baselines,
+        hybrid=hybrid,
+        mask_shared_words=mask_shared_words,
         fine_tune=fine_tune,
         sample=sample,
         by=by,

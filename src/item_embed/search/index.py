@@ -20,11 +20,9 @@ from item_embed.search.address import is_address
 from item_embed.search.backend import Neighbours, Truth
 from item_embed.search.embedded import build_folder, open_folder
 from item_embed.search.feed import CatalogFeed
-from item_embed.search.fusion import reciprocal_ranks
+from item_embed.search.fusion import DEPTH, best_by_both
 from item_embed.search.items import Changes, Hit, Item
 from item_embed.search.records import records_of
-
-_DEPTH = 100  # places of each ranking that a hybrid search joins, at least
 
 
 class ProductIndex:
@@ -300,15 +298,13 @@ class ProductIndex:
         if len(titles) != len(queries):
             raise VectorError(f"{len(titles)} titles cannot go with {len(queries)} queries; give one for each.")
         with self._in_step():
-            depth = min(max(k, _DEPTH), max(1, len(self._nearest)))
+            depth = min(max(k, DEPTH), max(1, len(self._nearest)))
             condition = self._store.condition(where) if where is not None else None
             found = self._nearest.search(queries, depth, condition).rows
             scores = []
             for title, rows in zip(titles, found, strict=True):
                 words = self._store.rows_by_title(title, depth, condition)
-                fused = reciprocal_ranks([rows[rows >= 0].tolist(), words.tolist()])
-                best = sorted(fused, key=fused.__getitem__, reverse=True)[:k]  # stable: equal ones as they were met
-                scores.append({row: fused[row] for row in best})
+                scores.append(best_by_both(rows[rows >= 0].tolist(), words.tolist(), k))
             return self._hits(scores)
 
     def item(self, key: str) -> Item | None:

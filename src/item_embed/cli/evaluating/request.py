@@ -22,6 +22,8 @@ OPTIONS = (
     "split",
     "vectors",
     "baselines",
+    "hybrid",
+    "mask_shared_words",
     "fine_tune",
     "sample",
     "by",
@@ -54,6 +56,8 @@ class Request:
     split: Split | None = None
     vectors: Path | None = None
     baselines: bool = False
+    hybrid: bool = False
+    mask_shared_words: bool = False
     fine_tune: bool = False
     sample: int | None = None
     by: str | None = None
