@@ -6,7 +6,8 @@
 All are encoders of the size of `search`, trained on fashion without the groups of the frozen relistings, each as many
 steps as fit into the minutes of one thread; how long a step takes is measured first, the lines taking turns. Whitening
 and late fusion train nothing: of every model the vectors of whole products, of photos and of titles are made once, and
-are measured as they are, whitened, and fused. What exists is not made again, so the script can be stopped and started.
+are measured as they are, whitened, fused, and fused with words. What exists is not made again, so the script can be
+stopped and started; other minutes want another --out.
 """
 
 import argparse
@@ -48,6 +49,7 @@ FORMS = ("as trained", "whitened", "fused", "fused, with words")
 _RAW = ["whitening.power=0", "whitening.late_fusion=false"]  # both are applied here, to every line alike
 _FIGURES = ("hit_at_1", "macro_recall_at_10")
 _BATCH = 256
+FOUND = "found.json"  # of a run
 
 
 def main() -> None:
@@ -88,8 +90,8 @@ def run_missing(arguments: argparse.Namespace) -> None:
 
 def finish(bench: Bench, run: Run) -> None:
     """Train a line, and measure its vectors in every form."""
-    took, file = bench.pretrain(run), bench.out / f"{run.switches}.json"
-    if file.exists():
+    took, file = bench.pretrain(run), bench.out / run.name / FOUND
+    if file.exists() and read(file)["found"].keys() == set(FORMS):
         return
     catalog = Catalog(bench.out / "fashion")
     embedder = Embedder.from_pretrained(bench.out / run.name / "model", "cpu")
@@ -104,19 +106,26 @@ def measure(embedder: Embedder, catalog: Catalog, relist: Path, kept: Path) -> d
     The encoder's vectors are kept in a folder: another form needs no embedding.
     """
     queries, ties = given_queries(relist, catalog), tie_keys(catalog.ids)
-    if not (kept / "asked.npy").exists():
-        np.save(kept / "listed.npy", by_sight(embedder, catalog.photo, list(catalog.titles)))
-        np.save(kept / "asked.npy", by_sight(embedder, queries.photo, queries.titles))
-    listed, asked = np.load(kept / "listed.npy"), np.load(kept / "asked.npy")
+    listed = _once(kept / "listed.npy", lambda: by_sight(embedder, catalog.photo, list(catalog.titles)))
+    asked = _once(kept / "asked.npy", lambda: by_sight(embedder, queries.photo, queries.titles))
     found: dict[str, dict[str, dict[str, float]]] = {}
     for form, whitening in zip(FORMS, whitenings(catalog, relist, listed), strict=True):
         found[form] = {}
         for sight in SIGHTS:
-            index = seen(listed, list(catalog.titles), sight, whitening)
-            vectors = seen(asked, queries.titles, sight, whitening)
+            index = seen(listed, catalog.has_photo, list(catalog.titles), sight, whitening)
+            vectors = seen(asked, queries.has_photo, queries.titles, sight, whitening)
             figures = evaluate_same_product(index, vectors, queries, ties).figures()
             found[form][sight] = {name: figures[name].value for name in _FIGURES}
     return found
+
+
+def _once(file: Path, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """What a file holds, made before where it is not there."""
+    if not file.exists():
+        aside = file.with_suffix(".partial.npy")
+        np.save(aside, make())
+        aside.rename(file)
+    return np.asarray(np.load(file))
 
 
 def by_sight(
@@ -138,7 +147,7 @@ def whitenings(catalog: Catalog, relist: Path, listed: NDArray[np.float32]) -> l
     rows, _ = training_rows(catalog, relist)
     drawn = whitening_rows(catalog, rows, WhiteningSettings().rows)
     vectors = {sight: listed[drawn, number] for number, sight in enumerate(SIGHTS)}
-    titles = [catalog.titles[row] or "" for row in drawn]
+    titles = [catalog.titles[row] for row in drawn]
     power = RunConfig.load("search", []).whitening.power
     whole = fit_whitening(vectors, power, titles=titles)
     fused = fit_whitening(vectors, power)
@@ -147,13 +156,17 @@ def whitenings(catalog: Catalog, relist: Path, listed: NDArray[np.float32]) -> l
 
 
 def seen(
-    vectors: NDArray[np.float32], titles: Sequence[str | None], sight: str, whitening: Whitening | None
+    vectors: NDArray[np.float32],
+    has_photo: NDArray[np.bool_],
+    titles: Sequence[str | None],
+    sight: str,
+    whitening: Whitening | None,
 ) -> NDArray[np.float32]:
     """Vectors of products of which one of `SIGHTS` is shown, (n, d), from those of all three, (n, 3, D)."""
     whole = vectors[:, SIGHTS.index(sight)]
     if whitening is None:
         return whole
-    photo = torch.full((len(vectors),), sight in ("both", "image"))
+    photo = torch.from_numpy(has_photo & (sight in ("both", "image")))
     shown = titles if sight in ("both", "title") else [None] * len(vectors)
     given = np.stack([whole, vectors[:, 1], vectors[:, 2]], axis=1) if whitening.fuses else whole
     return whitening(torch.from_numpy(np.ascontiguousarray(given)), photo, shown).numpy()
@@ -164,7 +177,7 @@ def print_table(out: Path) -> None:
     columns = ["line", "form", "samples", "CPU minutes", "hit@1", "recall@10", "photos", "titles", "seeds"]
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     for name in LINES:
-        runs = [read(file) for file in sorted(out.glob(f"*/{name}.json"))]
+        runs = [read(file) for file in sorted(out.glob(f"*/{name}-[0-9]*/{FOUND}"))]
         for form in FORMS if runs else ():
             wanted = [("both", "hit_at_1"), *((sight, "macro_recall_at_10") for sight in SIGHTS)]
             figures = [_spread([run["found"][form][sight][figure] for run in runs]) for sight, figure in wanted]

@@ -24,15 +24,16 @@ def test_a_form_is_what_the_model_with_that_whitening_gives(tmp_path: Path, late
     run = train(catalog, tmp_path / "run", "whitening.power=0.75", f"whitening.late_fusion={str(late_fusion).lower()}")
     embedder = Embedder.from_pretrained(run.model, "cpu")
     photos, titles = [catalog.photo(row) for row in rows], [catalog.titles[row] for row in rows]
+    there = np.ones(len(rows), np.bool_)
     vectors = by_sight(embedder, photos.__getitem__, titles)
     for sight, expected in (
         ("both", embedder.embed(photos, titles)),
         ("image", embedder.embed(photos)),
         ("title", embedder.embed(titles=titles)),
     ):
-        np.testing.assert_allclose(seen(vectors, titles, sight, embedder.whitening), expected, atol=1e-5)
+        np.testing.assert_allclose(seen(vectors, there, titles, sight, embedder.whitening), expected, atol=1e-5)
     whole = embedder.unwhitened().embed(photos, titles)
-    np.testing.assert_allclose(seen(vectors, titles, "both", None), whole, atol=1e-5)
+    np.testing.assert_allclose(seen(vectors, there, titles, "both", None), whole, atol=1e-5)
 
 
 def test_the_last_line_is_search_itself_and_the_first_the_five_tasks() -> None:
@@ -53,8 +54,10 @@ def test_the_table_prints_what_is_there(tmp_path: Path, capsys: pytest.CaptureFi
             form: {sight: {"hit_at_1": value, "macro_recall_at_10": value / 2} for sight in ("both", "image", "title")}
             for form in FORMS
         }
-        (tmp_path / str(seed)).mkdir()
-        (tmp_path / str(seed) / "five.json").write_text(json.dumps({"samples": 1000, "seconds": 90, "found": found}))
+        (tmp_path / str(seed) / "five-10").mkdir(parents=True)
+        (tmp_path / str(seed) / "five-10" / "found.json").write_text(
+            json.dumps({"samples": 1000, "seconds": 90, "found": found})
+        )
     print_table(tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + len(FORMS)

@@ -239,8 +239,8 @@ class WhiteningSettings(_Settings):
     dimensions: int | None = Field(
         None,
         ge=1,
-        description="numbers of a vector that are kept; by default as many as the encoder gives, or 256 of late "
-        "fusion, three eighths of which are the words'",
+        description="numbers of a vector that are kept; by default as many as the encoder gives, or at most 256 "
+        "of late fusion, three eighths of which are the words'",
     )
     rows: int = Field(4_096, ge=16, description="most rows whose vectors are looked at")
 
@@ -367,7 +367,9 @@ def _sentence(error: ValidationError) -> str:
     def one(problem: Mapping[str, Any]) -> str:
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            meant = [name for name in _NAMES if name.endswith(f".{where}")] or get_close_matches(where, _NAMES)
+            last = f".{where.rpartition('.')[2]}"
+            others = [name for name in _NAMES if not where.startswith(name)]  # a group that it is in, is not meant
+            meant = [name for name in others if name.endswith(last)] or get_close_matches(where, others, cutoff=0.85)
             return f"there is no setting {where}" + (f"; do you mean {meant[0]}?" if meant else "")
         message = problem["msg"].removeprefix("Value error, ")
         given = f" (given: {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""

@@ -61,6 +61,8 @@ def test_what_all_listings_share_goes_and_what_one_lacks_stays(tmp_path: Path) -
         (["mug", "mugs"], ["mug", "mugs"]),
         (["3.5 mm-jack", "jack; 3 mm"], ["5", None]),
         (["a-b-c x", "b y"], ["a--c x", "y"]),
+        (["हिन्दी किताब लाल", "हरी किताब हिन्दी"], ["लाल", "हरी"]),  # vowels are marks
+        (["कमल काला", "काम कीमत"], ["कमल काला", "काम कीमत"]),
     ],
 )
 def test_words(tmp_path: Path, titles: list[str | None], left: list[str | None]) -> None:

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from sklearn.covariance import ledoit_wolf
 
 from item_embed.errors import ModelError
@@ -172,6 +173,19 @@ def test_more_numbers_than_there_are_is_one_sentence() -> None:
         fit_whitening(drawn(), 1, dimensions=29, titles=TITLES)
 
 
+def test_late_fusion_wants_a_title_for_each_product() -> None:
+    with pytest.raises(ValueError, match="0 titles of 300 products"):
+        fit_whitening(drawn(), 1, titles=[])
+
+
+def test_a_fusion_of_an_earlier_version_is_told_with_its_mend(tmp_path: Path) -> None:
+    fit_whitening(drawn(), 0.75, titles=TITLES).save(tmp_path)
+    kept = load_file(tmp_path / WHITENING_FILE)
+    save_file({name: kept[name] for name in ("mean", "matrix", "frame")}, tmp_path / WHITENING_FILE)
+    with pytest.raises(ModelError, match="as an earlier version did; remove it, and have `item whiten` make another"):
+        Whitening.load(tmp_path)
+
+
 @given(st.integers(1, 400))
 def test_no_more_numbers_than_three_vectors_and_their_share_of_words(width: int) -> None:
     most = most_fused(width)
@@ -181,13 +195,15 @@ def test_no_more_numbers_than_three_vectors_and_their_share_of_words(width: int)
 @pytest.mark.parametrize("late_fusion", [False, True])
 def test_kept_in_a_models_folder(tmp_path: Path, *, late_fusion: bool) -> None:
     assert Whitening.load(tmp_path) is None
-    whitening = fit_whitening(drawn(), 0.75, dimensions=4, titles=TITLES if late_fusion else None)
+    whitening = fit_whitening(
+        drawn(), 0.75, dimensions=28 if late_fusion else 4, titles=TITLES if late_fusion else None
+    )
     whitening.save(tmp_path)
     again = Whitening.load(tmp_path)
     assert again is not None
     assert torch.equal(again.mean, whitening.mean)
     assert torch.equal(again.matrix, whitening.matrix)
-    assert (again.fuses, again.dimension) == (late_fusion, 4)
+    assert (again.fuses, again.dimension) == (late_fusion, 28 if late_fusion else 4)
     if late_fusion:
         np.testing.assert_array_equal(fused(again, drawn()), fused(whitening, drawn()))
     (tmp_path / WHITENING_FILE).write_bytes(b"half of a")

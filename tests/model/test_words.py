@@ -48,6 +48,7 @@ def test_titles_without_words_are_zeros_and_none_is_lost() -> None:
 
 
 def test_words_are_parted_as_bert_does() -> None:
+    assert words_of("\N{FULLWIDTH LATIN CAPITAL LETTER X}L Straße") == words_of("xl STRASSE") == ["xl", "strasse"]
     assert words_of("Café-Mug, mug 3000! 東京シャツ") == ["cafe", "mug", "3000", "東", "京", "シャツ"]
 
 

@@ -140,7 +140,7 @@ class Embedder:
         encode = vectors_by_sight if self.whitening is not None and self.whitening.fuses else unit_vectors
         vectors = encode(self.model, self.processor, images, titles, self.precision)
         if self.whitening is not None:
-            photo = torch.tensor([image is not None for image in images], device=self.device)
+            photo = torch.tensor([image is not None for image in images], dtype=torch.bool, device=self.device)
             vectors = self.whitening(vectors, photo, titles)
         whole: NDArray[np.float32] = vectors.cpu().numpy()
         return whole

@@ -9,14 +9,12 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from item_embed.catalog.store import Catalog
 from item_embed.evaluation.queries import QuerySet
 from item_embed.wording import number_of
-
-_WORD = re.compile(r"[^\W_]+")
-_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def mask_shared_words(catalog: Catalog, queries: QuerySet) -> MaskedWords:
 
     A product's listings are its rows in the catalogue and, where queries are second listings of rows, those too: with
     one row and one query, the words that both have. Those without a title do not count; with fewer than two titles
-    nothing is taken out. Words are runs of letters and digits; capitals do not tell them apart.
+    nothing is taken out. Words are runs of letters, their marks and digits; capitals do not tell them apart.
 
     Args:
         catalog: the N rows.
@@ -106,14 +104,27 @@ def _without(title: str, shared: AbstractSet[str]) -> str | None:
         return title
     parts = []
     for part in _composed(title).split():
-        left = _WORD.sub(lambda word: "" if word.group().casefold() in shared else word.group(), part)
-        parts.append(part if left == part else _EDGES.sub("", left))
+        left = _word().sub(lambda word: "" if word.group().casefold() in shared else word.group(), part)
+        parts.append(part if left == part else _between_words(left))
     left = " ".join(filter(None, parts))
-    return left if _WORD.search(left) else None
+    return left if _word().search(left) else None
+
+
+def _between_words(text: str) -> str:
+    """From the first word to the last."""
+    words = list(_word().finditer(text))
+    return text[words[0].start() : words[-1].end()] if words else ""
 
 
 def _words(title: str) -> list[str]:
-    return _WORD.findall(_composed(title))
+    return _word().findall(_composed(title))
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """Letters and digits with the marks that stand on them: in Hindi or Tamil vowels are marks, and no `\\w`."""
+    marks = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code)).startswith("M"))
+    return re.compile(rf"(?:[^\W_]|[{marks}])+")
 
 
 def _composed(title: str) -> str:

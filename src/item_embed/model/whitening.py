@@ -154,6 +154,11 @@ class Whitening:
             with safe_open(file, framework="pt") as opened:
                 fusion = None
                 if "frame" in opened.keys():  # noqa: SIM118, no mapping
+                    if "words_of" not in opened.keys():  # noqa: SIM118
+                        raise ModelError(
+                            f"{file} joins vectors as an earlier version did; remove it, and have `item whiten` make "
+                            "another."
+                        )
                     titles, width = opened.get_tensor("words_of").tolist()
                     words = Words(opened.get_tensor("words").numpy(), titles, width)
                     fusion = Fusion(opened.get_tensor("frame"), words)
@@ -167,7 +172,7 @@ def fit_whitening(
     power: float,
     dimensions: int | None = None,
     *,
-    titles: Sequence[str] | None = None,
+    titles: Sequence[str | None] | None = None,
 ) -> Whitening:
     """Whitening of some products' vectors.
 
@@ -185,6 +190,7 @@ def fit_whitening(
 
     Raises:
         ModelError: when all products have one vector, or there are fewer numbers than are to be kept.
+        ValueError: when there is not one title for each product.
 
     Example:
         >>> vectors = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
@@ -193,6 +199,8 @@ def fit_whitening(
     """
     width = vectors[SIGHTS[0]].shape[1]
     late_fusion = titles is not None
+    if titles is not None and len(titles) != len(vectors[SIGHTS[0]]):
+        raise ValueError(f"{len(titles)} titles of {len(vectors[SIGHTS[0]])} products")
     most = most_fused(width) if late_fusion else width
     if dimensions is not None and not 1 <= dimensions <= most:
         raise ModelError(f"vectors of {most} numbers cannot be kept to {dimensions}; ask for 1 to {most}.")

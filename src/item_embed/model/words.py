@@ -6,6 +6,7 @@ drawn by its hash, weighted by how rare it is, and a title is their sum. Dot pro
 vectors up to noise (Achlioptas, Database-friendly random projections, 2003).
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -63,7 +64,7 @@ class Words:
 
 
 def words_of(title: str | None) -> list[str]:
-    """The different words of a title as BERT parts them, in order: lower case, accents folded, no punctuation.
+    """The different words of a title as BERT parts them, in order: capitals, accents and widths folded, no punctuation.
 
     Example:
         >>> words_of("Café-Mug, mug 3000!")
@@ -71,7 +72,8 @@ def words_of(title: str | None) -> list[str]:
     """
     if not title:
         return []
-    parts = _PARTS.pre_tokenize_str(_NORMALIZER.normalize_str(title))
+    folded = unicodedata.normalize("NFKC", title).casefold()
+    parts = _PARTS.pre_tokenize_str(_NORMALIZER.normalize_str(folded))
     return list(dict.fromkeys(word for word, _ in parts if any(letter.isalnum() for letter in word)))
 
 

@@ -100,5 +100,5 @@ def whitening_of(
     finally:
         model.train(training)
     vectors = dict(zip(SIGHTS, np.concatenate(found).swapaxes(0, 1), strict=True))
-    titles = [catalog.titles[row] or "" for row in rows] if settings.late_fusion else None
+    titles = [catalog.titles[row] for row in rows] if settings.late_fusion else None
     return fit_whitening(vectors, settings.power, settings.dimensions, titles=titles)

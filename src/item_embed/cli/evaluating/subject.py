@@ -84,6 +84,8 @@ class Subject:
 
     def under(self, masked: "MaskedWords") -> "Subject":
         """The same, asked under titles of which words are masked; what is loaded stays, what is embedded does not."""
+        if not self.is_simple:
+            _ = self.embedder  # loaded before the copy is made, so that both have it
         other = copy(self)
         other.catalog, other.queries, other._vectors = masked.catalog, masked.queries, {}
         return other

@@ -81,7 +81,7 @@ class Whitened:
         whitening = Whitening.load(folder)
         if whitening is None:
             vectors = self._vectors(fitted.embeds, material, rows)
-            titles = [material.catalog.titles[row] or "" for row in rows] if self.late_fusion else None
+            titles = [material.catalog.titles[row] for row in rows] if self.late_fusion else None
             whitening = fit_whitening(vectors, POWER, titles=titles)
             folder.mkdir(parents=True, exist_ok=True)
             whitening.save(folder)
@@ -126,7 +126,7 @@ class WhitenedVectors:
         nothing = ~vectors.any(axis=1)
         if self._whitening.fuses:
             vectors = np.stack([vectors, *_alone(self._embeds, images, titles)], axis=1)
-        photo = torch.tensor([bool(image) for image in images])
+        photo = torch.tensor([bool(image) for image in images], dtype=torch.bool)
         seen = [seen_title(text) for text in titles]
         whitened: NDArray[np.float32] = self._whitening(torch.from_numpy(vectors), photo, seen).numpy()
         whitened[nothing] = 0
