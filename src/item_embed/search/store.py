@@ -19,7 +19,7 @@ from item_embed.search.conditions import Condition
 from item_embed.search.facts import facts
 from item_embed.search.filter_sql import condition
 from item_embed.search.items import Changes, IndexManifest, Item
-from item_embed.search.records import Record, json_text, vector_bytes
+from item_embed.search.records import Record, Seen, json_text, vector_bytes
 
 _PART = 4096  # rows read or asked for at once
 
@@ -171,6 +171,13 @@ class Store:
     def ids(self) -> list[str]:
         """The ids of all products."""
         return [key for (key,) in self._connection.execute("SELECT id FROM items")]
+
+    def seen(self, ids: Sequence[str]) -> dict[str, Seen]:
+        """The vectors of products with what they were made of, by id; those that are not there are left out."""
+        found = self._of(
+            "id", ids, "id, title, hash, vector", "items JOIN vectors USING (row) LEFT JOIN photos USING (row)"
+        )
+        return {key: Seen(title, photo, np.frombuffer(vector, "<f4")) for key, title, photo, vector in found}
 
     def scan(self, block: int, dimension: int) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield ids and vectors (b, d) by row, all of one state, through a connection of its own."""
