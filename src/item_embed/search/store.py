@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Store:
         name: the index as the user named it.
     """
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, name: Path) -> None:
+    def __init__(self, folder: Path, connection: database.Connection, name: Path) -> None:
         self.folder = folder
         self.name = name
         self._connection = connection
@@ -55,9 +55,17 @@ class Store:
         """Close the file."""
         self._connection.close()
 
-    def reading(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def reading(self) -> Iterator[None]:
         """See one state throughout, whatever others write meanwhile."""
-        return database.transaction(self._connection, self.name, write=False)
+        if database.is_outdated(self._connection, self.folder):
+            self._connection.close()
+            self._connection = database.connect(self.folder, 0)  # to read: there is nothing to wait for
+        with (
+            database.undisturbed(self._connection, self.folder, self.name),
+            database.transaction(self._connection, self.name, write=False),
+        ):
+            yield
 
     def writing(self) -> AbstractContextManager[None]:
         """Change all or nothing; when it ends without an error, all is on the disk."""
@@ -181,7 +189,11 @@ class Store:
 
     def scan(self, block: int, dimension: int) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield ids and vectors (b, d) by row, all of one state, through a connection of its own."""
-        with database.sentences(self.name), closing(database.connect(self.folder, 0)) as connection:
+        with (
+            database.sentences(self.name),
+            closing(database.connect(self.folder, 0)) as connection,
+            database.undisturbed(connection, self.folder, self.name),
+        ):
             cursor = connection.execute("SELECT id, vector FROM vectors JOIN items USING (row) ORDER BY row")
             while part := cursor.fetchmany(block):
                 ids, blobs = zip(*part, strict=True)
