@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
-from item_embed.embedding.vectors import Vectors
+from item_embed.embedding.vectors import Vectors, check_vectors
 from item_embed.errors import VectorError
 from item_embed.progress import OnProgress
 from item_embed.search.backend import Truth
@@ -30,10 +30,11 @@ class CatalogFeed:
         partial: whether rows may lack a vector: those of which `unseen` found that the index holds it.
 
     Raises:
-        VectorError: when the ids of vectors and catalogue differ.
+        VectorError: when the ids of vectors and catalogue differ, or a vector is not finite or not of length 1 or 0.
     """
 
     def __init__(self, vectors: Vectors, catalog: Catalog, *, partial: bool = False) -> None:
+        check_vectors(vectors.vectors, vectors.ids, "what is to be indexed", "check the model")
         self._vectors = vectors.vectors
         self._catalog = catalog
         self._place = _places(vectors, catalog, partial=partial)

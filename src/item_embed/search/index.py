@@ -5,6 +5,7 @@ They are in one folder (`embedded.py`) or in a PostgreSQL database (`postgres/`)
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -95,7 +96,7 @@ class ProductIndex:
             The new index, open.
 
         Raises:
-            VectorError: when the ids of vectors and catalogue differ.
+            VectorError: when the ids of vectors and catalogue differ, or a vector is not finite.
             OutputError: when `out` exists or cannot be written.
         """
         if is_address(out):
@@ -123,7 +124,8 @@ class ProductIndex:
             How many products were added, changed and removed, and how many are as they were.
 
         Raises:
-            VectorError: when the vectors come from another model, or their ids and the catalogue's differ.
+            VectorError: when the vectors come from another model, have another dimension or are not finite, or their
+                ids and the catalogue's differ.
             OutputError: when another process writes, or the disk is full.
 
         Example:
@@ -366,7 +368,7 @@ class ProductIndex:
                 f"the vectors were made with --modalities {vectors.modalities}, those of {self.path} with "
                 f"{self.modalities}; embed with {self.modalities}, or build another index."
             )
-        return CatalogFeed(vectors, catalog)
+        return CatalogFeed(replace(vectors, vectors=self._matrix(vectors.vectors, "vectors")), catalog)
 
     def _hits(self, scores: list[dict[int, float]]) -> list[list[Hit]]:
         """What is shown of the rows that each query found, in their order."""
