@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -37,24 +36,23 @@ from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.vectors import Vectors, read_vectors, write_vectors
-from item_embed.evaluation.duplicates.quality import Quality, cluster_quality
+from item_embed.evaluation.duplicates.quality import cluster_quality
 from item_embed.evaluation.learners.hashes import perceptual_hash
 from item_embed.progress import OnProgress, Stages, silent
 from item_embed.search.duplicates.clusters import cluster
 from item_embed.search.duplicates.graph import build_graph
-from item_embed.search.duplicates.judged import Judged, RowPairs, pairs_of_listings, units_of
 from item_embed.search.duplicates.neighbours import Pairs, united
 from item_embed.search.duplicates.nodes import cluster_listings
 from item_embed.search.duplicates.run import find_duplicates
 from item_embed.search.duplicates.settings import NEIGHBOURS, Settings
 from item_embed.search.duplicates.snapshot import open_vectors, take_snapshot
-from item_embed.search.duplicates.threshold import Curve, precision_curve
 from item_embed.search.exact import tie_keys, top_k
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
 
 _WEIGHTS = (1.0, 0.8, 0.6, 0.4, 0.2)  # of TF-IDF; the rest is the hash's
 _FLOOR, _SIMPLE_FLOOR = 0.5, 0.3  # whitened vectors have lower cosines than others, sums lower ones still
+_TRIED = 40  # thresholds, before the lowest that is good is closed in on
 _BLOCK = 256  # rows of the simple method scored at once
 _FIGURES = ("pair_precision", "pair_recall", "pair_f1", "b_cubed_precision", "b_cubed_recall", "b_cubed_f1")
 
@@ -177,109 +175,113 @@ def compare(
     )
     print("| method | wanted | threshold |", " | ".join(name.replace("_", " ") for name in _FIGURES), "|")
     print("|" + "---|" * (3 + len(_FIGURES)))
-    for name, precision, threshold, quality in chain(
-        _by_model(Held(vectors.ids, vectors.vectors), catalog.ids, products, precisions, floor),
-        _by_simple(catalog, products, precisions, weights),
-    ):
-        figures = [
-            quality.figures[figure].text() if quality and figure in quality.figures else "" for figure in _FIGURES
-        ]
-        shown = "not reached" if threshold is None else f"{threshold:.4f}"
-        print("|", " | ".join([name, f"{precision:g}", shown, *figures]), "|", flush=True)
+    model = [_by_model(Held(vectors.ids, vectors.vectors), catalog.ids, products, floor)]
+    for name, methods in (("model", model), ("TF-IDF + hash", _by_simple(catalog, products, weights))):
+        for precision in precisions:
+            print("|", " | ".join(_cells(name, methods, precision)), "|", flush=True)
 
 
-_Row = tuple[str, float, float | None, Quality | None]
+def _cells(name: str, methods: list["Method"], precision: float) -> list[str]:
+    """The figures of the one that finds most at a precision."""
+    places = {method.name: (method, place) for method in methods if (place := method.lowest(precision)) is not None}
+    if not places:
+        return [name, f"{precision:g}", "not reached", *[""] * len(_FIGURES)]
+    method, place = max(places.values(), key=lambda one: one[0].counts(one[1])[0])
+    quality = cluster_quality(method.clusters(place), method.products)
+    assert quality is not None
+    figures = [quality.figures[figure].text() if figure in quality.figures else "" for figure in _FIGURES]
+    return [method.name, f"{precision:g}", f"{method.thresholds[place]:.4f}", *figures]
 
 
-def _by_model(
-    held: Held, ids: list[str], products: NDArray[np.int64], precisions: list[float], floor: float
-) -> Iterator[_Row]:
+class Method:
+    """Clusters by threshold, against the true products.
+
+    Args:
+        name: of the method.
+        scores: of its near pairs.
+        cluster: gives the cluster of each listing, (N,), at a threshold.
+        products: (N,) the product of each listing, or -1.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        scores: NDArray[np.float32],
+        cluster: Callable[[float], NDArray[np.int64]],
+        products: NDArray[np.int64],
+    ) -> None:
+        self.name = name
+        self.products = products
+        self.thresholds = np.unique(np.append(scores, np.float32(1)))[::-1]
+        self._cluster = cluster
+        self._counts: dict[int, tuple[int, int]] = {}
+
+    def clusters(self, place: int) -> NDArray[np.int64]:
+        """The cluster of each listing at one of the thresholds."""
+        return self._cluster(float(self.thresholds[place]))
+
+    def counts(self, place: int) -> tuple[int, int]:
+        """Of the pairs of known products that its clusters join, how many are right, and how many there are."""
+        if place not in self._counts:
+            known = self.products >= 0
+            both = np.stack([self.clusters(place)[known], self.products[known]], axis=1)
+            joined = np.unique(both[:, 0], return_counts=True)[1]
+            right = np.unique(both, axis=0, return_counts=True)[1]
+            self._counts[place] = int((right * (right - 1)).sum() // 2), int((joined * (joined - 1)).sum() // 2)
+        return self._counts[place]
+
+    def lowest(self, precision: float) -> int | None:
+        """The lowest threshold of some dozens that are tried whose clusters have the precision; None if none has."""
+        tried = np.unique(np.geomspace(1, len(self.thresholds), _TRIED).astype(np.int64) - 1).tolist()
+        best, failed = -1, len(self.thresholds)
+        for place in tried:
+            right, joined = self.counts(place)
+            if joined and right >= precision * joined:
+                best, failed = place, len(self.thresholds)
+            elif joined:
+                failed = min(failed, place)
+                if right < precision / 2 * joined:  # more pairs will not mend that
+                    break
+        while best >= 0 and failed - best > 1:
+            place = (best + failed) // 2
+            right, joined = self.counts(place)
+            best, failed = (place, failed) if right >= precision * joined else (best, place)
+        return best if best >= 0 else None
+
+
+def _by_model(held: Held, ids: list[str], products: NDArray[np.int64], floor: float) -> Method:
     index = cast("ProductIndex", held)
     snapshot = take_snapshot(index)
-    place = {key: row for row, key in enumerate(ids)}
-    known = products[[place[key] for key in snapshot.ids]]
     with tempfile.TemporaryDirectory() as folder:
         vectors = np.array(open_vectors(index, snapshot, Path(folder) / "vectors.npy"))
         graph, _ = build_graph(snapshot, vectors, Path(folder) / "blocks", neighbours=NEIGHBOURS, floor=floor)
-    curve = _curve(pairs_of_listings(graph, known >= 0), known)
+    place = {key: row for row, key in enumerate(ids)}
+    known = products[[place[key] for key in snapshot.ids]]
 
     def near(nodes: NDArray[np.int64]) -> NDArray[np.float32]:
         return np.asarray(np.clip(vectors[nodes] @ vectors[nodes].T, -1, 1), np.float32)
 
-    for precision in precisions:
-        yield (
-            "model",
-            precision,
-            *_lowest(curve, precision, lambda at: cluster_listings(snapshot, graph.pairs, near, at)[0], known),
-        )
+    def clusters(threshold: float) -> NDArray[np.int64]:
+        return cluster_listings(snapshot, graph.pairs, near, threshold)[0]
+
+    return Method("model", graph.pairs.cosine, clusters, known)
 
 
-def _by_simple(
-    catalog: Catalog, products: NDArray[np.int64], precisions: list[float], weights: Sequence[float]
-) -> Iterator[_Row]:
+def _by_simple(catalog: Catalog, products: NDArray[np.int64], weights: Sequence[float]) -> list[Method]:
     simple = Simple.of(catalog)
-    pairs = simple.pairs(catalog.ids, weights)
-    curves = {
-        weight: _curve(RowPairs(found.first, found.second, found.cosine), products) for weight, found in pairs.items()
-    }
-    for precision in precisions:
-        weight = max(weights, key=lambda weight: _right(curves[weight], precision))
-        yield (
-            f"{weight:g} TF-IDF + {1 - weight:.1g} hash",
-            precision,
-            *_lowest(curves[weight], precision, partial(_clusters, simple, pairs[weight], weight), products),
+
+    def clusters(pairs: Pairs, weight: float, threshold: float) -> NDArray[np.int64]:
+        return cluster(pairs, len(catalog), threshold, partial(simple.near, weight=weight)).labels
+
+    return [
+        Method(
+            f"{weight:g} TF-IDF + {1 - weight:.1g} hash" if weight < 1 else "TF-IDF alone",
+            pairs.cosine,
+            partial(clusters, pairs, weight),
+            products,
         )
-
-
-def _clusters(simple: Simple, pairs: Pairs, weight: float, threshold: float) -> NDArray[np.int64]:
-    return cluster(pairs, len(simple.hashes), threshold, partial(simple.near, weight=weight)).labels
-
-
-def _curve(pairs: RowPairs, products: NDArray[np.int64]) -> Curve:
-    known = pairs.subset((products[pairs.first] >= 0) & (products[pairs.second] >= 0))
-    same = products[known.first] == products[known.second]
-    return precision_curve(Judged(known, same, np.ones(len(known)), units_of(known, products), ""))
-
-
-def _lowest(
-    curve: Curve, wanted: float, clusters: Callable[[float], NDArray[np.int64]], products: NDArray[np.int64]
-) -> tuple[float | None, Quality | None]:
-    """The lowest threshold whose clusters have the precision, of some dozens that are tried, and their figures."""
-    places = [int(place) - 1 for place in np.unique(np.geomspace(1, len(curve), 40).astype(np.int64))]
-    best, failed = -1, len(curve)
-    for place in places:
-        precision = _precision(clusters(float(curve.threshold[place])), products)
-        if precision >= wanted:
-            best, failed = place, len(curve)
-        else:
-            failed = min(failed, place)
-        if precision < wanted / 2:  # more pairs will not mend that
-            break
-    while best >= 0 and failed - best > 1:
-        place = (best + failed) // 2
-        enough = _precision(clusters(float(curve.threshold[place])), products) >= wanted
-        best, failed = (place, failed) if enough else (best, place)
-    if best < 0:
-        return None, None
-    threshold = float(curve.threshold[best])
-    return threshold, cluster_quality(clusters(threshold), products)
-
-
-def _precision(clusters: NDArray[np.int64], products: NDArray[np.int64]) -> float:
-    """Of the pairs of known products that clusters join, the share that is right; 1 of none."""
-    known = products >= 0
-    both = np.stack([clusters[known], products[known]], axis=1)
-    joined, right = (
-        (sizes * (sizes - 1)).sum()
-        for sizes in (np.unique(both[:, 0], return_counts=True)[1], np.unique(both, axis=0, return_counts=True)[1])
-    )
-    return float(right / joined) if joined else 1.0
-
-
-def _right(curve: Curve, precision: float) -> float:
-    """How many right pairs there are at that threshold."""
-    enough = np.flatnonzero(curve.precision >= precision)
-    return float(curve.precision[enough[-1]] * curve.answers[enough[-1]]) if len(enough) else 0.0
+        for weight, pairs in simple.pairs(catalog.ids, weights).items()
+    ]
 
 
 class Made(Held):
@@ -301,17 +303,18 @@ class Made(Held):
             again = generator.choice(rows, int(rows * changed), replace=False)
             self.vectors[again] = np.roll(self.vectors[again], 1, axis=1)
 
-    def items(self, ids: Sequence[str]) -> dict[str, Item]:
+    def items_without_photos(self, ids: Sequence[str]) -> dict[str, tuple[Item, bool]]:
         """As an index does."""
-        return {key: Item(key, "a title", None, f"p{self.products[int(key[3:])]}") for key in ids}
+        return {key: (Item(key, "a title", None, f"p{self.products[int(key[3:])]}"), False) for key in ids}
 
 
 def measure_speed(out: Path, sizes: list[int], dimension: int) -> None:
     """Print the table of sizes."""
     out.mkdir(parents=True, exist_ok=True)
     settings = Settings(threshold=0.9)
-    print("| rows | seconds | CPU seconds | of them neighbours | peak MB | pairs found | B-cubed F1 | 1 % changed, s |")
-    print("|---|---|---|---|---|---|---|---|")
+    heads = ["rows", "seconds", "CPU seconds", "of them neighbours", "peak MB", "pairs found", "pair precision"]
+    heads += ["pair recall", "B-cubed F1", "1 % changed, CPU s"]
+    print("|", " | ".join(heads), "|\n|" + "---|" * len(heads))
     for rows in sizes:
         with tempfile.TemporaryDirectory(dir=out) as folder:
             made = Made(rows, dimension)
@@ -322,17 +325,21 @@ def measure_speed(out: Path, sizes: list[int], dimension: int) -> None:
             )
             seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
             labels = _labels(Path(folder) / "found")
-            quality = cluster_quality(labels, made.products) if rows <= 100_000 else None
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+            quality = cluster_quality(labels, made.products)
+            assert quality is not None
             later = cast("ProductIndex", Made(rows, dimension, changed=0.01))
-            began = time.perf_counter()
+            began = time.process_time()
             find_duplicates(later, Path(folder) / "found", settings)
-            updated = time.perf_counter() - began
+            updated = time.process_time() - began
         recall = totals["recall_of_pairs"]["at_threshold"]
         columns = [f"{rows:,}", f"{seconds:.0f}", f"{cpu:.0f}", f"{stages['searching neighbours']:.0f}"]
         columns += [f"{memory:,.0f}"]
         columns += [f"{recall['found']:,} of {recall['of']:,}"]
-        columns += [quality.figures["b_cubed_f1"].text() if quality else "", f"{updated:.0f}"]
+        columns += [
+            f"{quality.figures[figure].value:.4f}" for figure in ("pair_precision", "pair_recall", "b_cubed_f1")
+        ]
+        columns += [f"{updated:.0f}"]
         print("|", " | ".join(columns), "|", flush=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from math import isqrt
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -64,6 +64,10 @@ class Peer:
     def update(self) -> None:
         """Change one product in a hundred by comparing all, where it can."""
 
+    def cpu(self) -> float:
+        """Seconds of a processor that it has taken so far, here and in a server."""
+        return process_time()
+
 
 class Ours(Peer):
     """`ProductIndex` in a folder."""
@@ -109,6 +113,14 @@ class OursInPostgres(Ours):
     def place(self) -> str | Path:
         """A schema of the server's."""
         return f"{self.server}&schema=ours_{len(self.bench.vectors)}"
+
+    def cpu(self) -> float:
+        """Here and in the server."""
+        from item_embed.search.postgres.store import PostgresStore
+
+        store = self.index._store
+        assert isinstance(store, PostgresStore)
+        return process_time() + _of_server(store.database._connection)
 
     def disk(self) -> int:
         """Of all tables and what belongs to them."""
@@ -243,6 +255,10 @@ class Pgvector(Peer):
         found = [[row for (row,) in self.connection.execute(query, [one]).fetchall()] for one in queries]
         return np.array([[*rows, *[-1] * (K - len(rows))] for rows in found])
 
+    def cpu(self) -> float:
+        """Here and in the server."""
+        return process_time() + _of_server(self.connection)
+
     def disk(self) -> int:
         """The table with its indexes."""
         return _of_tables(self.server, f"tablename = '{self._table}'")
@@ -300,18 +316,21 @@ class Asked:
         self.peer.open()
         return {"shares": self.peer.shares, "breadths": self.peer.breadths}
 
-    def singles(self, share: str, breadth: int, start: int, stop: int) -> list[float]:
-        """Ask some queries one by one: the seconds of each, as many as half a second allows."""
+    def singles(self, share: str, breadth: int, start: int, stop: int) -> tuple[list[float], float]:
+        """Ask some queries one by one: the seconds of each, as many as half a second allows, and of CPU in all."""
         taken: list[float] = []
+        before = self.peer.cpu()
         for query in self.bench.queries[start:stop, None]:
             taken.append(_seconds(lambda query=query: self.peer.search(query, share, breadth)))  # type: ignore[misc]
             if sum(taken) > SECONDS:
                 break
-        return taken
+        return taken, self.peer.cpu() - before
 
-    def batch(self, share: str, breadth: int) -> float:
-        """Ask many queries at once: how many a second."""
-        return min(self.peer.at_once, len(self.bench.queries)) / _seconds(lambda: self.found(share, breadth))
+    def batch(self, share: str, breadth: int) -> tuple[float, float]:
+        """Ask many queries at once: how many a second, and the seconds of CPU of each."""
+        count, before = min(self.peer.at_once, len(self.bench.queries)), self.peer.cpu()
+        rate = count / _seconds(lambda: self.found(share, breadth))
+        return rate, (self.peer.cpu() - before) / count
 
     def found(self, share: str, breadth: int) -> Found:
         """What is found for as many queries."""
@@ -335,6 +354,11 @@ def _threads() -> int:
     import faiss
 
     return int(faiss.omp_get_max_threads())
+
+
+def _of_server(connection: Any) -> float:
+    spent = psutil.Process(connection.info.backend_pid).cpu_times()
+    return float(spent.user + spent.system)
 
 
 def _of_tables(server: str, where: str) -> int:
