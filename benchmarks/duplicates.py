@@ -34,10 +34,8 @@ from item_embed.catalog.drawing.showing import choose
 from item_embed.catalog.preparing import prepare
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_catalog
-from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.vectors import Vectors, read_vectors, write_vectors
 from item_embed.evaluation.duplicates.quality import cluster_quality
-from item_embed.evaluation.learners.hashes import perceptual_hash
 from item_embed.progress import OnProgress, Stages, silent
 from item_embed.search.duplicates.clusters import cluster
 from item_embed.search.duplicates.graph import build_graph
@@ -67,6 +65,8 @@ class Simple:
     @classmethod
     def of(cls, catalog: Catalog) -> "Simple":
         """Of the titles and photos of a catalogue."""
+        from item_embed.evaluation.learners.hashes import perceptual_hash  # brings torch, whose memory is no vector's
+
         titles = [title or "" for title in catalog.titles]
         hashes = np.zeros((len(catalog), 64), np.float32)
         for row, photo in enumerate(catalog.iter_photos()):
@@ -157,6 +157,8 @@ def run_quality(given: argparse.Namespace) -> None:
 def _embedded(model: Path, catalog: Catalog, file: Path | None) -> Vectors:
     if file is not None and file.exists():
         return read_vectors(file)
+    from item_embed.embedding.embedder import Embedder
+
     vectors = embed_catalog(Embedder.from_pretrained(model), catalog)
     if file is not None:
         write_vectors(file, vectors)

@@ -87,8 +87,9 @@ def measure(bench: Bench, names: list[str]) -> dict[str, dict[str, Any]]:
                 rows[name][share] = _at_breadth(bench, worker, share, rows[name]["breadths"], wanted.get(share, 1))
                 wanted.setdefault(share, rows[name][share]["recall"])
         _in_turns(bench, workers, rows)
-        for name, worker in workers.items():
+        for name, worker in reversed(workers.items()):  # an update needs memory: the peers have left by then
             rows[name] |= worker.ask("close")
+            worker.stop()
     return rows
 
 
@@ -134,10 +135,17 @@ class Worker:
     def ask(self, what: str, *arguments: Any) -> Any:
         """What the process answers; its error is raised here."""
         self._connection.send((what, arguments))
-        answer = self._connection.recv()
+        try:
+            answer = self._connection.recv()
+        except EOFError:
+            raise RuntimeError(f"the process that was asked to {what} was killed; is there enough memory?") from None
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def stop(self) -> None:
+        """Let the process end."""
+        self._connection.close()
 
 
 @contextmanager
