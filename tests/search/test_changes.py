@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -308,7 +309,11 @@ def test_what_another_changed_while_a_model_embedded_is_not_lost(tmp_path: Path,
 
     class Slow(DummyEmbedder):
         def embed(self, *arguments: Any, **options: Any) -> NDArray[np.float32]:
-            other.upsert([Item("id 2", "changed meanwhile")], np.eye(1, 16, dtype=np.float32), "dummy")
+            query = np.eye(1, 16, dtype=np.float32)
+            other.upsert([Item("id 2", "changed meanwhile")], query, "dummy")
+            with ThreadPoolExecutor(1) as threads:  # by the very object that is being updated
+                (hits,) = threads.submit(index.search, query, 1, "dummy").result(timeout=60)
+            assert ids(hits) == ["id 2"]
             return super().embed(*arguments, **options)
 
     tonight = write_catalog(tmp_path / "tonight", [*rows(4), Row("new", "jug")])

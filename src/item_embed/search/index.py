@@ -133,8 +133,8 @@ class ProductIndex:
             Changes(added=12, changed=308, unchanged=43744, removed=9)
         """
         self._check_model(vectors.fingerprint, "the vectors come")
+        feed = self._feed(vectors, catalog, on_progress)
         with self._lock:
-            feed = self._feed(vectors, catalog, on_progress)
             with self._store.writing():
                 changes = feed.into(self._store, on_progress)
             self.manifest = feed.manifest
@@ -357,9 +357,9 @@ class ProductIndex:
             yield
 
     def _feed(self, vectors: "Vectors | Embedder", catalog: Catalog, on_progress: OnProgress) -> CatalogFeed:
-        """What the index is to hold; a model embeds what it lacks, before others have to wait."""
+        """What the index is to hold; a model embeds what it lacks, while others may search and write."""
         if not isinstance(vectors, Vectors):
-            with self._store.reading():
+            with self._lock, self._store.reading():
                 rows = unseen(catalog, self._store)
             embedded = embed_catalog(vectors, catalog, self.modalities, rows, on_progress=on_progress)
             return CatalogFeed(embedded, catalog, partial=True)
