@@ -199,7 +199,7 @@ def test_shared_words_are_masked_for_every_method(tmp_path: Path, model: Path, c
         ],
     )
     options = ("--hybrid", "--baselines", "--split", "test")
-    found = shown(model, catalog.path, *options, "--mask-shared-words")
+    found = shown(model, catalog.path, *options, "--mask-shared-words", "all")
     expected = shown(model, masked.path, *options)
     assert found.pop("masked_words") == {
         "titles": 12,
@@ -215,12 +215,12 @@ def test_shared_words_are_masked_for_every_method(tmp_path: Path, model: Path, c
     assert found == expected
     assert found["baselines"] != shown(model, catalog.path, *options)["baselines"]
     page = tmp_path / "page.html"
-    result = run(model, catalog.path, "--mask-shared-words", "--html", page)
+    result = run(model, catalog.path, "--mask-shared-words", "all", "--html", page)
     assert result.exit_code == 0, result.output
     assert "Shared words are masked" in result.stderr
     assert "Shared words are masked" in (html := page.read_text(encoding="utf8"))
     assert "listing 0" not in html
-    alone = shown("simple", catalog.path, "--split", "test", "--mask-shared-words")
+    alone = shown("simple", catalog.path, "--split", "test", "--mask-shared-words", "all")
     baselines = found["baselines"]
     assert isinstance(baselines, dict)
     assert alone["macro_recall_at_10"] == baselines["simple"]["macro_recall_at_10"]
@@ -229,7 +229,7 @@ def test_shared_words_are_masked_for_every_method(tmp_path: Path, model: Path, c
 def test_words_that_a_query_shares_with_its_row_are_masked(model: Path, catalog: Catalog, tmp_path: Path) -> None:
     asked = [query("a0", title="a listing", image=photo(COLOURS[1]))]
     queries = write_queries(tmp_path / "asked.parquet", asked)
-    found = shown(model, catalog.path, "--queries", queries, "--mask-shared-words")["masked_words"]
+    found = shown(model, catalog.path, "--queries", queries, "--mask-shared-words", "all")["masked_words"]
     # of a's "listing N of a" and "a listing" both words go; the other products' "listing N of X" lose three
     assert found == {"titles": 13, "changed": 13, "words_before": 50 / 13, "words_left": 15 / 13, "emptied": 1}
 
@@ -259,13 +259,13 @@ def test_the_card_gets_the_table_and_a_later_one_of_the_same_takes_its_place(
     assert result.stderr.splitlines()[-1] == f"card: {model / 'README.md'}"
     shown(model, catalog.path, "--card", "--queries", relistings, "--modalities", "image", "--baselines")
     shown(model, catalog.path, "--card", "--split", "all", "--baselines")
-    shown(model, catalog.path, "--card", "--split", "all", "--mask-shared-words")
+    shown(model, catalog.path, "--card", "--split", "all", "--mask-shared-words", "all")
     card = (model / "README.md").read_text(encoding="utf8")
     where = f"same-product on catalog ({catalog.fingerprint[:12]})"
     assert [line for line in card.splitlines() if line.startswith("### ")] == [
         f"### {where} --split all",
         f"### {where} --queries queries.parquet --modalities image",
-        f"### {where} --split all --mask-shared-words",
+        f"### {where} --split all --mask-shared-words all",
     ]
     first, second, third = card.split("\n### ")[1:]
     assert "Shared words are masked: 12 of 12 titles lost" in third
@@ -344,12 +344,28 @@ def test_what_cannot_be_evaluated_is_one_sentence(
         ("simple", ["--modalities", "title"], "simple sees both"),
         ("tfidf", ["--modalities", "both"], "tfidf sees title"),
         ("tfidf", ["--hybrid"], "--hybrid has no meaning for a simple method"),
-        ("colours", ["--mask-shared-words"], "--mask-shared-words has no meaning for colours, which sees no words"),
+        (
+            "colours",
+            ["--mask-shared-words", "all"],
+            "--mask-shared-words has no meaning for colours, which sees no words",
+        ),
         ("model", ["--hybrid", "--modalities", "image"], "--hybrid has no meaning for --modalities image"),
-        ("model", ["--mask-shared-words", "--modalities", "image"], "--mask-shared-words has no meaning for --modal"),
-        ("model", ["--mask-shared-words", "--vectors", "v.parquet"], "--vectors are of whole titles and --mask-shared"),
+        (
+            "model",
+            ["--mask-shared-words", "all", "--modalities", "image"],
+            "--mask-shared-words has no meaning for --modal",
+        ),
+        (
+            "model",
+            ["--mask-shared-words", "all", "--vectors", "v.parquet"],
+            "--vectors are of whole titles and --mask-shared",
+        ),
         ("model", ["--task", "dominance", "--hybrid"], "--hybrid has no meaning for --task dominance"),
-        ("model", ["--task", "robustness", "--mask-shared-words"], "--mask-shared-words has no meaning for --task rob"),
+        (
+            "model",
+            ["--task", "robustness", "--mask-shared-words", "all"],
+            "--mask-shared-words has no meaning for --task rob",
+        ),
         ("model", ["--task", "reconstruction", "--device", "cpu"], "--device has no meaning for --task reconstruction"),
         ("model", ["--task", "reconstruction", "--batch-size", "8"], "--batch-size has no meaning"),
         ("model", ["--task", "reconstruction", "--modalities", "both"], "--modalities has no meaning"),

@@ -182,7 +182,7 @@ def test_all_tasks_in_one_call(tmp_path: Path, model: Path, catalog: Catalog, mo
 
 
 def test_of_all_tasks_same_product_alone_masks_words_and_joins_them(model: Path, catalog: Catalog) -> None:
-    options = ("--split", "test", "--hybrid", "--mask-shared-words")
+    options = ("--split", "test", "--hybrid", "--mask-shared-words", "all")
     found = shown(model, catalog.path, "--task", "all", "--sample", 4, *options)["tasks"]
     plain = shown(model, catalog.path, "--task", "all", "--sample", 4, "--split", "test")["tasks"]
     assert isinstance(found, dict)

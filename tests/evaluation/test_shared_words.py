@@ -69,6 +69,14 @@ def test_words(tmp_path: Path, titles: list[str | None], left: list[str | None])
     assert masked_titles(tmp_path / "c", {"p": titles}) == left
 
 
+def test_names_are_the_shared_words_that_no_other_product_has(tmp_path: Path) -> None:
+    titles: dict[str, list[str | None]] = {"p": ["Teton Hoodie red", "Hoodie TETON blue"], "q": ["Chaz hoodie", "Chaz"]}
+    catalog = write_catalog(tmp_path / "c", rows({**titles, "": ["a red cup"]}))
+    masked = {which: mask_shared_words(catalog, catalog_queries(catalog), which) for which in ("names", "all")}
+    assert masked["names"].catalog.titles == ["Hoodie red", "Hoodie blue", "hoodie", None, "a red cup"]
+    assert masked["all"].catalog.titles == ["red", "blue", "hoodie", None, "a red cup"]
+
+
 def test_queries_are_rows_under_the_same_titles(tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path / "c", rows({"p": ["red mug", "blue mug"], "q": ["a cup", "a cup"], "r": ["x"]}))
     queries = catalog_queries(catalog, "test")

@@ -9,7 +9,7 @@ import typer
 from item_embed.cli.console import check_page, print_json
 from item_embed.cli.evaluating.card import write_card
 from item_embed.cli.evaluating.outcome import Outcome, tell, write_page
-from item_embed.cli.evaluating.request import Request, Split
+from item_embed.cli.evaluating.request import Request, SharedWords, Split
 from item_embed.cli.evaluating.subject import Subject
 from item_embed.cli.evaluating.tasks import run_all, run_one
 from item_embed.embedding.seen import Modalities
@@ -68,11 +68,12 @@ def command(
         bool, typer.Option("--hybrid", help="Also join the model with words, as `item search --hybrid` does.")
     ] = False,
     mask_shared_words: Annotated[
-        bool,
+        SharedWords | None,
         typer.Option(
-            "--mask-shared-words", help="Take the words out of titles that all listings of a product have in common."
+            help="Take the words out of titles that all listings of a product have in common: those that no other "
+            "product has (names), or all."
         ),
-    ] = False,
+    ] = None,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="For leaf-category: also train the encoder itself; slow.")
     ] = False,

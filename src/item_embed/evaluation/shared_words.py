@@ -6,11 +6,11 @@ the photo cannot be seen there. Here the shared words are taken out, in the inde
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from item_embed.catalog.store import Catalog
 from item_embed.evaluation.queries import QuerySet
@@ -45,7 +45,7 @@ class MaskedWords:
         return {name: getattr(self, name) for name in names}
 
 
-def mask_shared_words(catalog: Catalog, queries: QuerySet) -> MaskedWords:
+def mask_shared_words(catalog: Catalog, queries: QuerySet, which: Literal["names", "all"] = "all") -> MaskedWords:
     """Take out of the titles of a product's listings the words that all of them have.
 
     A product's listings are its rows in the catalogue and, where queries are second listings of rows, those too: with
@@ -55,6 +55,8 @@ def mask_shared_words(catalog: Catalog, queries: QuerySet) -> MaskedWords:
     Args:
         catalog: the N rows.
         queries: the Q queries.
+        which: `names`, those of them that the titles of no other product have, such as the name of a model; or `all`,
+            which also takes the kind of thing, such as "mug".
 
     Example:
         >>> masked = mask_shared_words(catalog, catalog_queries(catalog))  # doctest: +SKIP
@@ -66,6 +68,8 @@ def mask_shared_words(catalog: Catalog, queries: QuerySet) -> MaskedWords:
         titles += queries.titles
         products += queries.listings[queries.rows].tolist()
     shared = _shared(titles, products)
+    if which == "names":
+        shared = _names(shared, titles, products)
     pairs = zip(titles, products, strict=True)
     masked = [title and _without(title, shared.get(product, frozenset())) for title, product in pairs]
     rows = masked[: len(catalog)]
@@ -96,6 +100,17 @@ def _shared(titles: Sequence[str | None], products: Sequence[int]) -> dict[int, 
         else:
             first[product] = words
     return several
+
+
+def _names(
+    shared: Mapping[int, AbstractSet[str]], titles: Sequence[str | None], products: Sequence[int]
+) -> dict[int, set[str]]:
+    """Of a product's shared words those that the titles of no other have."""
+    having: dict[str, set[int]] = {}
+    for title, product in zip(titles, products, strict=True):
+        for word in _words(title or ""):
+            having.setdefault(word.casefold(), set()).add(product)
+    return {product: {word for word in words if having[word] == {product}} for product, words in shared.items()}
 
 
 def _without(title: str, shared: AbstractSet[str]) -> str | None:

@@ -41,6 +41,13 @@ class Split(StrEnum):
     TEST = "test"
 
 
+class SharedWords(StrEnum):
+    """Which of the words that all listings of a product have are masked."""
+
+    NAMES = "names"
+    ALL = "all"
+
+
 @dataclass(frozen=True)
 class Request:
     """The options; None, or False, where one was not given."""
@@ -57,7 +64,7 @@ class Request:
     vectors: Path | None = None
     baselines: bool = False
     hybrid: bool = False
-    mask_shared_words: bool = False
+    mask_shared_words: SharedWords | None = None
     fine_tune: bool = False
     sample: int | None = None
     by: str | None = None

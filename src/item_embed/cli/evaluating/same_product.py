@@ -73,7 +73,7 @@ def _masked(request: Request, subject: Subject) -> "MaskedWords | None":
             "--vectors are of whole titles and --mask-shared-words takes words out of them; leave --vectors out, and "
             "the catalogue is embedded again."
         )
-    return mask_shared_words(subject.catalog, subject.queries)
+    return mask_shared_words(subject.catalog, subject.queries, request.mask_shared_words.value)
 
 
 def _simple(request: Request, subject: Subject, queries: "QuerySet") -> "list[SameProductResult]":
