@@ -6,10 +6,12 @@ import pytest
 
 from item_embed.errors import ConfigError
 from item_embed.evaluation.calibration import confidence_bins
-from item_embed.evaluation.classification import figures
+from item_embed.evaluation.classification import figures, judge
 from item_embed.evaluation.classifiers import linear_probe, nearest_neighbours
 from item_embed.evaluation.leaf_category import LeafCategoryResult, as_json, evaluate_leaf_category
 from item_embed.evaluation.leaves import LeafTask
+from item_embed.evaluation.self_training import self_trained
+from item_embed.evaluation.tables import learning_curve_table
 
 LEAVES = ("A > X", "A > Y", "B > X", "B > Y")
 
@@ -44,6 +46,25 @@ def test_a_second_run_is_the_same(results: list[LeafCategoryResult]) -> None:
     [again] = evaluate_leaf_category(task, {"linear_probe": linear_probe(features)}, per_leaf=(1,))
     assert again.figures() == results[0].figures()
     assert again.learning_curve()[1] == results[0].learning_curve()[1]
+
+
+def test_a_curve_with_self_training_beside() -> None:
+    task, features = made()
+    methods = {"linear_probe": linear_probe(features), "knn": nearest_neighbours(features)}
+    probe, knn = evaluate_leaf_category(task, methods, per_leaf=(5, 1), self_train=["linear_probe"])
+    assert knn.self_trained == knn.learning_curve(self_trained=True) == {}
+    assert list(probe.self_trained) == list(probe.curve) == [1, 5]
+    assert [judged.training_rows for judged in probe.self_trained.values()] == [4, 20]  # that were labelled
+    taught = judge(self_trained(methods["linear_probe"])(task, task.drawn(5)), task, 20)
+    assert probe.learning_curve(self_trained=True)[5] == figures(taught) != figures(probe.curve[5])
+    found = as_json([probe, knn])["methods"]
+    accuracy = found["linear_probe"]["per_leaf_self_trained"]["5"]["accuracy"]
+    assert accuracy == figures(taught)["accuracy"].as_json()
+    assert "per_leaf_self_trained" not in found["knn"]
+    table = learning_curve_table([probe, knn])
+    assert [row[0] for row in table.rows] == ["linear_probe", "linear_probe, self-trained", "knn"]
+    assert table.rows[1][1:] == [*(one["accuracy"].text() for one in map(figures, probe.self_trained.values())), ""]
+    assert "their labels are not" in (table.note or "")
 
 
 def top_levels(result: LeafCategoryResult) -> list[str]:

@@ -4,8 +4,8 @@ Classifiers learn from the labelled rows of the train split, all or a few of eac
 validation split, and figures are of the test split. Groups are never parted.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from item_embed.evaluation.classification import Judged, figures, judge
 from item_embed.evaluation.classifiers import Classifier
 from item_embed.evaluation.intervals import Figure, ratios
 from item_embed.evaluation.leaves import LeafTask
+from item_embed.evaluation.self_training import self_trained
 from item_embed.progress import Stages, silent_stages
 
 _ROWS_OF_BIN = 20  # at least, of a reliability plot
@@ -51,20 +52,23 @@ class LeafCategoryResult:
         task: the leaves, and which rows taught, chose and judged.
         judged: what it said of the test rows, having learnt from all training rows.
         curve: the same, having learnt from so many rows of each leaf.
+        self_trained: the curve once more, where it also learnt from what it says itself of rows without a label.
     """
 
     method: str
     task: LeafTask
     judged: Judged
     curve: dict[int, Judged]
+    self_trained: dict[int, Judged] = field(default_factory=dict)
 
     def figures(self, seed: int = 0, *, minus: "LeafCategoryResult | None" = None) -> dict[str, Figure]:
         """`classification.figures`, or how far they lie above another method's on the same rows."""
         return figures(self.judged, minus=None if minus is None else minus.judged, seed=seed)
 
-    def learning_curve(self, seed: int = 0) -> dict[int, dict[str, Figure]]:
-        """The figures after so many rows of each leaf, fewest first."""
-        return {count: figures(judged, seed=seed) for count, judged in self.curve.items()}
+    def learning_curve(self, seed: int = 0, *, self_trained: bool = False) -> dict[int, dict[str, Figure]]:
+        """The figures after so many rows of each leaf, fewest first, without or with self-training."""
+        curve = self.self_trained if self_trained else self.curve
+        return {count: figures(judged, seed=seed) for count, judged in curve.items()}
 
     def accuracy_by(self, values: Sequence[str], seed: int = 0) -> dict[str, tuple[int, Figure]]:
         """For each of the values that test rows have, (T,): how many rows have it, and their accuracy."""
@@ -122,6 +126,8 @@ def evaluate_leaf_category(
     per_leaf: Sequence[int] = PER_LEAF,
     seed: int = 0,
     stage: Stages = silent_stages,
+    *,
+    self_train: Collection[str] = (),
 ) -> list[LeafCategoryResult]:
     """Train and judge methods on the same rows.
 
@@ -131,6 +137,7 @@ def evaluate_leaf_category(
         per_leaf: how many rows of each leaf the learning curve learns from; all is always measured.
         seed: of the learning curve's draws.
         stage: told of the progress of each method.
+        self_train: names of methods whose learning curve is also measured with self-training.
 
     Returns:
         A result for each method, in their order.
@@ -147,17 +154,20 @@ def evaluate_leaf_category(
     """
     if any(count < 1 for count in per_leaf):
         raise ConfigError(f"a learning curve needs at least one row of each leaf, not {min(per_leaf)}.")
-    draws: dict[int | None, NDArray[np.int64]] = {count: task.drawn(count, seed) for count in sorted(set(per_leaf))}
-    draws[None] = task.train
+    draws = {count: task.drawn(count, seed) for count in sorted(set(per_leaf))}
     results = []
     for name, classify in methods.items():
-        judged = {}
+        taught = self_trained(classify)
+        lessons = [(classify, rows) for rows in (*draws.values(), task.train)]
+        lessons += [(taught, rows) for rows in draws.values() if name in self_train]
+        judged = []
         with stage(f"classifying by {name}") as on_progress:
-            for done, (count, rows) in enumerate(draws.items(), 1):
-                judged[count] = judge(classify(task, rows), task, len(rows))
-                on_progress(done, len(draws))
-        curve = {count: one for count, one in judged.items() if count is not None}
-        results.append(LeafCategoryResult(name, task, judged[None], curve))
+            for done, (learn, rows) in enumerate(lessons, 1):
+                judged.append(judge(learn(task, rows), task, len(rows)))
+                on_progress(done, len(lessons))
+        few, whole, again = judged[: len(draws)], judged[len(draws)], judged[len(draws) + 1 :]
+        curves = (dict(zip(draws, curve, strict=False)) for curve in (few, again))
+        results.append(LeafCategoryResult(name, task, whole, *curves))
     return results
 
 
@@ -202,9 +212,9 @@ def as_json(
 
 def _method(result: LeafCategoryResult, by: tuple[str, Sequence[str]] | None, seed: int) -> dict[str, Any]:
     object_ = _judged(result.judged, result.figures(seed))
-    object_["per_leaf"] = {
-        str(count): _judged(result.curve[count], found) for count, found in result.learning_curve(seed).items()
-    }
+    object_["per_leaf"] = _curve(result.curve, seed)
+    if result.self_trained:
+        object_["per_leaf_self_trained"] = _curve(result.self_trained, seed)
     object_["confusions"] = [
         {"truth": one.truth, "predicted": one.predicted, "count": one.count, "of": one.of}
         for one in result.confusions()
@@ -218,6 +228,10 @@ def _method(result: LeafCategoryResult, by: tuple[str, Sequence[str]] | None, se
             }
         }
     return object_
+
+
+def _curve(curve: dict[int, Judged], seed: int) -> dict[str, Any]:
+    return {str(count): _judged(judged, figures(judged, seed=seed)) for count, judged in curve.items()}
 
 
 def _judged(judged: Judged, found: dict[str, Figure]) -> dict[str, Any]:

@@ -223,6 +223,8 @@ def _learning(results: Sequence[LeafCategoryResult], seed: int) -> str:
         curve = result.learning_curve(seed)
         accuracies = [*(curve[count]["accuracy"] for count in counts), result.figures(seed)["accuracy"]]
         series.append(Series(result.method, [*counts, whole], accuracies))
+        if taught := result.learning_curve(seed, self_trained=True):
+            series.append(Series(f"{result.method}, self-trained", counts, [taught[one]["accuracy"] for one in counts]))
     ticks: dict[float, str] = {count: f"{count}" for count in counts}
     return curve_plot(
         "Accuracy by labelled rows",

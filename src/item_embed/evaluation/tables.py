@@ -36,6 +36,9 @@ def leaf_category_table(results: Sequence[LeafCategoryResult], seed: int = 0) ->
     )
 
 
+_SELF_TRAINED = " Self-trained: the titles and photos of the other training rows are seen, their labels are not."
+
+
 def learning_curve_table(results: Sequence[LeafCategoryResult], seed: int = 0) -> Table:
     """Accuracy after some rows of each leaf, and after all."""
     counts = list(results[0].curve)
@@ -44,11 +47,14 @@ def learning_curve_table(results: Sequence[LeafCategoryResult], seed: int = 0) -
         curve = result.learning_curve(seed)
         accuracies = [curve[count]["accuracy"].text() for count in counts]
         rows.append([result.method, *accuracies, result.figures(seed)["accuracy"].text()])
+        if taught := result.learning_curve(seed, self_trained=True):
+            rows.append([f"{result.method}, self-trained", *(taught[count]["accuracy"].text() for count in counts), ""])
     return Table(
         title="Leaf category: accuracy by labelled rows of each leaf",
         columns=["method", *(str(count) for count in counts), "all"],
         rows=rows,
-        note="The same rows for every method, drawn once; settings are still chosen on all validation rows.",
+        note="The same rows for every method, drawn once; settings are still chosen on all validation rows."
+        + (_SELF_TRAINED if any(result.self_trained for result in results) else ""),
     )
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from item_embed.evaluation.report import Section, Table
 
 
+_SELF_TRAINED = ("linear probe", "tfidf")  # the quick ones
+
+
 def leaf_category(request: Request, subject: Subject) -> Outcome:
     """Train classifiers on the vectors of labelled rows and judge them."""
     from item_embed.evaluation.columns import joined, values_of
@@ -24,7 +27,8 @@ def leaf_category(request: Request, subject: Subject) -> Outcome:
     task = leaf_task(subject.catalog)
     by = None if request.by is None else (request.by, joined(values_of(subject.catalog, request.by, task.test)))
     subject.say(*task.remarks)
-    results = evaluate_leaf_category(task, _classifiers(request, subject), seed=request.seed, stage=progress)
+    methods = _classifiers(request, subject)
+    results = evaluate_leaf_category(task, methods, seed=request.seed, stage=progress, self_train=_SELF_TRAINED)
     accuracy = results[0].figures(request.seed)["accuracy"].text()
     return Outcome(
         summary=f"{number_of(len(task.test), 'test row')}, {len(task.leaves):,} leaves to tell apart: "
