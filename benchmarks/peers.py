@@ -19,6 +19,7 @@ from item_embed.search.index import ProductIndex
 from item_embed.search.snapshot import BUILD_BREADTH, NEIGHBOURS
 
 SECONDS = 0.5  # that a method may be asked one by one in a turn
+_SPARE = 16  # rows that halves find beside those wanted, since the order is made anew
 _FEW = 200  # queries at once where SQL asks them one by one
 BREADTHS = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
 
@@ -251,8 +252,9 @@ class Pgvector(Peer):
         self.connection.execute(self.setting.format(breadth=breadth))
         where = "" if share == "all" else f"WHERE n < {SHARES[share]}"
         order = f"(vector::halfvec({self.dimension})) <#> %s::halfvec({self.dimension})"
-        query = f"SELECT row FROM {self._table} {where} ORDER BY {order} LIMIT {K}"
-        found = [[row for (row,) in self.connection.execute(query, [one]).fetchall()] for one in queries]
+        best = f"SELECT row, vector FROM {self._table} {where} ORDER BY {order} LIMIT {K + _SPARE}"
+        query = f"SELECT row FROM ({best}) AS best ORDER BY vector <#> %s LIMIT {K}"
+        found = [[row for (row,) in self.connection.execute(query, [one, one]).fetchall()] for one in queries]
         return np.array([[*rows, *[-1] * (K - len(rows))] for rows in found])
 
     def cpu(self) -> float:
