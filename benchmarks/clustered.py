@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from item_embed.files import whole_file
+
 K = 10
 QUERIES = 1000
 CLUSTER = 50
@@ -40,7 +42,8 @@ class Bench:
             tenths = {
                 name: _tenths(drawn.queries, drawn.vectors[drawn.passing(share)]) for name, share in SHARES.items()
             }
-            np.savez(folder / "tenths.npz", allow_pickle=False, **tenths)
+            with whole_file(folder / "tenths.npz") as aside, aside.open("wb") as file:
+                np.savez(file, allow_pickle=False, **tenths)
         return cls.read(folder)
 
     @classmethod

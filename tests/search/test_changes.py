@@ -215,6 +215,21 @@ def test_words_and_vectors_together(index: ProductIndex) -> None:
         index.search_hybrid(north, ["a", "b"], 1, "model")
 
 
+def test_an_index_that_another_model_built_again_is_refused_to_who_has_it_open(index: ProductIndex) -> None:
+    query = np.eye(1, 8, dtype=np.float32)
+    with ProductIndex.open(index.path) as other, other._store.writing():
+        other._store.write_manifest(index.manifest.model_copy(update={"fingerprint": "another"}))
+    for act in (
+        lambda: index.search(query, 1, "model"),
+        lambda: index.search_hybrid(query, ["first"], 1, "model"),
+        lambda: index.upsert([Item("a")], query, "model"),
+        lambda: index.delete(["first"]),
+    ):
+        with pytest.raises(VectorError, match=r"was built again by another model .*; open it again"):
+            act()
+    assert ids(ProductIndex.open(index.path).search(query, 9, "another")[0]) == ["first"]
+
+
 # Tonight's catalogue
 
 

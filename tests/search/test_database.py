@@ -4,18 +4,22 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
 from item_embed.files import OutputError
 from item_embed.search import database
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
 from item_embed.search.snapshot import GraphBuilder
+from item_embed.search.store import Part, Store
+from tests.catalogs import Row, write_catalog
 from tests.search.made import add, embedded, folder_of, graph_soon, one_product, unit
 
 QUERY = np.eye(1, 8, dtype=np.float32)
@@ -115,6 +119,21 @@ def test_a_graph_that_cannot_be_written_takes_nothing_away(
     add(index, QUERY, "next")  # and the next change tries again
     assert len(list(folder_of(index).glob("snapshot-*"))) == 1
     assert len(everything(index)) == 22
+
+
+def test_building_does_not_promise_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph_soon(monkeypatch)
+    rows = [Row(f"{n}", "mug") for n in range(20)]
+    catalog = write_catalog(tmp_path / "catalog", rows)
+    vectors = Vectors(catalog.ids, unit(np.random.default_rng(0), len(rows)), "model", "run/model")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(GraphBuilder, "save", fail)
+    with pytest.raises(OutputError, match=r"index cannot be written \(.*space.*\), and nothing of it was kept"):
+        ProductIndex.build(vectors, catalog, tmp_path / "index")
+    assert not (tmp_path / "index").exists()
 
 
 def test_what_a_killed_process_left_of_a_graph_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +263,34 @@ def test_what_changes_while_it_is_read_is_refused_to_who_may_only_read(
     (folder_of(index) / database.FILE).unlink()
     with pytest.raises(VectorError, match="is not an index"):
         everything(reader)
+
+
+@pytest.mark.parametrize("error", [None, KeyError(7), sqlite3.DatabaseError("malformed")])
+def test_what_was_read_of_two_states_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    index = one_product(tmp_path)
+    index.close()
+    with monkeypatch.context() as patch:
+        only_readable(patch)
+        reader = ProductIndex.open(index.path)
+    with ProductIndex.open(index.path) as writer:
+        add(writer, unit(np.random.default_rng(0), 20))
+    only_readable(monkeypatch)
+    vectors_after = Store.vectors_after
+
+    def torn(store: Store, row: int, dimension: int) -> Iterator[Part]:
+        ((rows, ties, vectors),) = vectors_after(store, row, dimension)
+        yield rows[10:], ties[10:], vectors[10:]
+        os.utime(folder_of(index) / database.FILE, (1, 1))  # as another process leaves it behind
+        if error is not None:
+            raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "vectors_after", torn)
+        with pytest.raises(OutputError, match="was changed by another process while it was read; ask again"):
+            everything(reader)
+    assert len(everything(reader)) == 21
 
 
 def test_a_log_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

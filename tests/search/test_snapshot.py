@@ -1,6 +1,8 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -63,6 +65,52 @@ def test_nearly_all_is_found_with_exact_scores_in_exact_order(
     rng = np.random.default_rng(1)
     among = None if share is None else np.sort(rng.permutation(ROWS)[: int(share * COUNT)])
     assert recall(graph, vectors, 10, among) > 0.99
+
+
+def test_a_graph_is_asked_as_broadly_as_it_needs(
+    vectors: NDArray[np.float32], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = GraphBuilder(16)
+    builder.add(ROWS, TIES, vectors)
+    enough = builder.breadth()
+    monkeypatch.setattr(snapshot, "_BREADTHS", (1, 2, enough, 512))
+    assert builder.breadth() == enough > 2  # with fewer candidates it finds less
+    monkeypatch.setattr(snapshot, "_WANTED", 1.1)
+    assert builder.breadth() == 512
+    monkeypatch.setattr(snapshot, "_BREADTHS", (77,))
+    builder.save(tmp_path)
+    asked: list[int] = []
+    by_graph = Snapshot._by_graph
+
+    def noted(self: Snapshot, queries: Any, k: int, among: Any, breadth: int) -> Any:
+        asked.append(breadth)
+        return by_graph(self, queries, k, among, breadth)
+
+    monkeypatch.setattr(Snapshot, "_by_graph", noted)
+    monkeypatch.setattr(snapshot, "_COST", 0)
+    graph = Snapshot(tmp_path)
+    graph.search(vectors[:1], 10)
+    graph.search(vectors[:1], 50)
+    graph.search(vectors[:1], 10, graph.places(ROWS[::2]))
+    file = str(tmp_path / "graph.faiss")
+    unmeasured = faiss.read_index(file)
+    unmeasured.hnsw.efSearch = faiss.IndexHNSWFlat(1, 2).hnsw.efSearch  # as in graphs that were made before
+    faiss.write_index(unmeasured, file)
+    Snapshot(tmp_path).search(vectors[:1], 10)
+    assert asked == [77, 100, 256, 128]
+
+
+def test_a_graph_is_not_asked_for_the_neighbours_of_nothing(vectors: NDArray[np.float32]) -> None:
+    """Products of which the model saw nothing have the vector zero, and what is near them is a matter of chance."""
+    builder, empty = GraphBuilder(16), GraphBuilder(16)
+    mixed = vectors.copy()
+    mixed[::2] = 0
+    builder.add(ROWS, TIES, mixed)
+    assert (np.linalg.norm(snapshot._like(mixed), axis=1) > 0.99).all()
+    assert ((snapshot._like(mixed) @ mixed.T).max(axis=1) > 0.7).all()
+    assert builder.breadth() in snapshot._BREADTHS
+    empty.add(ROWS[:20], TIES[:20], np.zeros((20, 16), np.float32))
+    assert empty.breadth() == snapshot._BREADTHS[0]
 
 
 def test_few_rows_are_searched_exactly(

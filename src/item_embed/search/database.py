@@ -130,7 +130,7 @@ def undisturbed(connection: Connection, folder: Path, shown: Path) -> Iterator[N
     """
     try:
         yield
-    except (ItemError, sqlite3.DatabaseError):
+    except Exception:  # of two states in one anything may come
         if not is_outdated(connection, folder):
             raise
     if is_outdated(connection, folder):

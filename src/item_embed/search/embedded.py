@@ -7,7 +7,7 @@ INDEX/snapshot-N/     of a large index only: the graph that makes its search fas
 from contextlib import closing
 from pathlib import Path
 
-from item_embed.files import check_output, whole_folder
+from item_embed.files import OutputError, check_output, whole_folder
 from item_embed.progress import OnProgress
 from item_embed.search import database
 from item_embed.search.feed import CatalogFeed
@@ -43,4 +43,10 @@ def build_folder(feed: CatalogFeed, out: Path, on_progress: OnProgress) -> None:
         with store.writing():
             store.write_manifest(feed.manifest)
             feed.into(store, on_progress)
-        NearestRows(store, feed.manifest.dimension).fold(on_progress)
+        try:
+            NearestRows(store, feed.manifest.dimension).fold(on_progress)
+        except OutputError as error:  # says that all products are there, and they go with the rest
+            raise OutputError(
+                f"{out} cannot be written ({error.__cause__}), and nothing of it was kept; free some space and build "
+                "it again."
+            ) from error

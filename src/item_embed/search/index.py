@@ -133,7 +133,7 @@ class ProductIndex:
         self._check_model(vectors.fingerprint, "the vectors come")
         feed = self._feed(vectors, catalog, on_progress)
         with self._lock:
-            with self._store.writing():
+            with self._writing():
                 changes = feed.into(self._store, on_progress)
             self.manifest = feed.manifest
             self._nearest.fold(on_progress)
@@ -164,7 +164,7 @@ class ProductIndex:
         records = records_of(items, self._matrix(vectors, "vectors"))
         photos = [item.photo for item in items]
         with self._lock:
-            with self._store.writing():
+            with self._writing():
                 changes = self._store.put(records, lambda places: [photos[place] for place in places])
             self._nearest.fold()
         return changes
@@ -182,7 +182,7 @@ class ProductIndex:
             OutputError: when another process writes, or the disk is full.
         """
         with self._lock:
-            with self._store.writing():
+            with self._writing():
                 changes = self._store.remove(list(dict.fromkeys(ids)))
             self._nearest.fold()
         return changes
@@ -266,8 +266,8 @@ class ProductIndex:
             The hits of each query, best first.
 
         Raises:
-            VectorError: when the queries come from another model, have another dimension or are not finite, or k is
-                below 1.
+            VectorError: when the queries come from another model, have another dimension or are not finite, k is below
+                1, or another model has built the index again since it was opened.
             FilterError: when the filter cannot be read, or names a field that no product has ever had.
         """
         queries = self._check_query(queries, k, fingerprint)
@@ -349,8 +349,25 @@ class ProductIndex:
     def _in_step(self) -> Iterator[None]:
         """See one state of the store, and have in memory what belongs to it."""
         with self._lock, self._store.reading():
+            self._check_same()
             self._nearest.catch_up()
             yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._store.writing():
+            self._check_same()
+            yield
+
+    def _check_same(self) -> None:
+        """Refuse an index that was put in this one's place: its vectors do not compare with what was opened."""
+        now, then = self._store.manifest(), self.manifest
+        if (now.fingerprint, now.dimension, now.modalities) != (then.fingerprint, then.dimension, then.modalities):
+            raise VectorError(
+                f"{self.path} was built again by another model ({now.fingerprint[:12]}, {now.model}) since it was "
+                "opened; open it again."
+            )
+        self.manifest = now
 
     def _feed(self, vectors: "Vectors | Embedder", catalog: Catalog, on_progress: OnProgress) -> CatalogFeed:
         """What the index is to hold; a model embeds what it lacks, while others may search and write."""

@@ -59,10 +59,11 @@ class NearestRows:
     def catch_up(self) -> None:
         """Read what has changed since the last time; to be called while the store is read."""
         state = self._store.state()
-        if state.snapshot != self._state.snapshot or state.floor > self._state.removed:
+        known = self._state
+        if (state.snapshot, state.opened) != (known.snapshot, known.opened) or state.floor > known.removed:
             self._begin(state)
-        elif state.version != self._state.version:
-            self._drop(self._store.removed_after(self._state.removed))
+        elif state.version != known.version:
+            self._drop(self._store.removed_after(known.removed))
         else:
             return
         self._passed.clear()

@@ -1,6 +1,6 @@
 """A snapshot of an index's vectors as an HNSW graph (Malkov and Yashunin, 2018) of faiss: derived, never the truth.
 
-FOLDER/graph.faiss    the graph and the vectors, memory-mapped when opened
+FOLDER/graph.faiss    the graph, how broadly it is to be asked, and the vectors, memory-mapped when opened
 FOLDER/rows.npy       (n,) int64, the row of every vector in ascending order
 FOLDER/ties.npy       (n,) uint64, the keys that order equal scores
 """
@@ -18,7 +18,12 @@ from item_embed.search.held import Nearest, places_of
 #: Neighbours of a vector in the graph, M of the paper, and candidates kept while it is made, efConstruction.
 NEIGHBOURS, BUILD_BREADTH = 32, 128
 
-_BREADTH = 128  # efSearch: candidates that a query keeps
+_BREADTH = 128  # efSearch, candidates that a query keeps: under a filter, and in graphs that do not say
+_UNSAID = 16  # faiss's own, which a graph has that was written before it was measured
+_BREADTHS = (32, 48, 64, 96, 128, 192, 256)  # that a graph is tried with, until it finds
+_WANTED = 0.999  # of the nearest: products that were left out of a graph then find .99 or more, being harder to find
+_ASKED, _NEAREST = 256, 10  # queries that it is tried by, and how many nearest
+_NOISE = 0.5  # by which these differ from vectors of the graph: a cosine of .89
 _SPARE = 16  # candidates scored anew beside the k, so that faiss's rounding does not decide
 _COST = 16  # vectors scored for each candidate that is kept: half of a vector's 32 neighbours were seen before
 
@@ -40,6 +45,8 @@ class Snapshot:
         if not len(self._rows) == len(self._ties) == self._graph.ntotal:
             raise ValueError(f"the files of {folder} disagree")
         self._vectors = _stored(self._graph)
+        said = int(self._graph.hnsw.efSearch)
+        self._breadth = _BREADTH if said == _UNSAID else said
         self._live = np.ones(len(self._rows), np.bool_)
         self.dead = 0
 
@@ -78,6 +85,8 @@ class Snapshot:
         if count <= k or count**2 < len(self._rows) * breadth * _COST:
             found, scores = self._exactly(queries, k, among)
         else:
+            if among is None:  # under a filter, way is lost among those that may not be found
+                breadth = max(self._breadth, 2 * k)
             found, scores = self._by_graph(queries, k, among, breadth * len(self._rows) // count)
         return Nearest.of(found, scores, self._rows, self._ties)
 
@@ -147,18 +156,43 @@ class GraphBuilder:
         self._ties.append(ties)
         self._graph.add(np.ascontiguousarray(vectors))
 
+    def breadth(self) -> int:
+        """The least efSearch by which queries that are like the vectors find .999 of their ten nearest, or the most."""
+        vectors, ties = _stored(self._graph), np.concatenate(self._ties)
+        queries = _like(vectors)
+        k = min(_NEAREST, len(vectors))
+        _, nearest = exact.search(queries, vectors, k, ties)
+        for breadth in _BREADTHS:
+            parameters = faiss.SearchParametersHNSW(efSearch=breadth)
+            _, candidates = self._graph.search(queries, k + _SPARE, params=parameters)
+            _, found = exact.rank(queries, vectors, candidates, k, ties)
+            if (found >= nearest[:, -1:]).sum() >= _WANTED * found.size:  # a tie with the last counts
+                return breadth
+        return _BREADTHS[-1]
+
     def save(self, folder: Path) -> None:
-        """Write the snapshot's files into a folder.
+        """Write the snapshot's files into a folder, after measuring how broadly the graph is to be asked.
 
         Raises:
             OSError: when the file system refuses.
         """
         np.save(folder / "rows.npy", np.concatenate(self._rows))
         np.save(folder / "ties.npy", np.concatenate(self._ties))
+        self._graph.hnsw.efSearch = self.breadth()
         try:
             faiss.write_index(self._graph, str(folder / "graph.faiss"))
         except RuntimeError as error:  # faiss's word for every failure of a file
             raise OSError(f"faiss cannot write it: {error}") from None
+
+
+def _like(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Unit vectors (q, d) near some of the vectors, drawn; of the vector zero, which is near nothing, none."""
+    rng = np.random.default_rng(0)
+    drawn = vectors[rng.choice(len(vectors), min(_ASKED, len(vectors)), replace=False)]
+    drawn = drawn[drawn.any(axis=1)]
+    noise = rng.standard_normal(drawn.shape)
+    near = drawn + _NOISE * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    return np.asarray(near / np.linalg.norm(near, axis=1, keepdims=True), np.float32)
 
 
 def _stored(graph: Any) -> NDArray[np.float32]:

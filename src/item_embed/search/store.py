@@ -29,12 +29,16 @@ Part = tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class State:
-    """What tells a reader whether it is in step; `removed` is the last number of that table."""
+    """What tells a reader whether it is in step; `removed` is the last number of that table.
+
+    `opened` counts how often the file was opened anew, since what was read before may be of two states.
+    """
 
     version: int
     snapshot: str | None
     floor: int
     removed: int
+    opened: int = 0
 
 
 class Store:
@@ -50,6 +54,7 @@ class Store:
         self.folder = folder
         self.name = name
         self._connection = connection
+        self._opened = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -61,6 +66,7 @@ class Store:
         if database.is_outdated(self._connection, self.folder):
             self._connection.close()
             self._connection = database.connect(self.folder, 0)  # to read: there is nothing to wait for
+            self._opened += 1
         with (
             database.undisturbed(self._connection, self.folder, self.name),
             database.transaction(self._connection, self.name, write=False),
@@ -85,7 +91,8 @@ class Store:
         """Whether anything has changed."""
         last = "(SELECT coalesce(max(number), 0) FROM removed)"
         query = f"SELECT version, snapshot, floor, max(floor, {last}) FROM state"
-        return State(*self._connection.execute(query).fetchone())
+        version, snapshot, floor, removed = self._connection.execute(query).fetchone()
+        return State(version, snapshot, floor, removed, self._opened)
 
     def vectors_after(self, row: int, dimension: int) -> Iterator[Part]:
         """Yield the rows above one, in ascending order, with their ties and vectors (n, d)."""

@@ -100,6 +100,25 @@ def test_the_threshold_comes_from_labels_pairs_or_answers(index: ProductIndex, t
         assert given["duplicates"] >= 70  # some are farther apart than any pair that was judged
 
 
+def test_what_is_right_below_the_floor_does_not_count(tmp_path: Path) -> None:
+    """Of 15 pairs above the floor 10 are right: no threshold has .8, although of all 315 answers .98 are yes."""
+    generator = np.random.default_rng(0)
+    cosine = np.repeat([0.95, 0.5], [15, 300])[:, None]
+    one, other = np.linalg.qr(generator.standard_normal((315, 64, 2)))[0].transpose(2, 0, 1)
+    vectors = np.stack([one, cosine * one + np.sqrt(1 - cosine**2) * other], axis=1).reshape(-1, 64)
+    index = make_index(tmp_path, vectors.astype(np.float32))
+    answers = [f"id {2 * pair},id {2 * pair + 1},{'no' if pair < 5 else 'yes'}\n" for pair in range(315)]
+    file = tmp_path / "answers.csv"
+    file.write_text("id,other_id,same\n" + "".join(answers))
+    with pytest.raises(ConfigError, match=r"by 15 pairs above --floor .*: the surest is"):
+        find_duplicates(index, tmp_path / "out", Settings(answers=file, precision=0.8))
+    lower = Settings(answers=file, precision=0.8, floor=0.4)
+    assert find_duplicates(index, tmp_path / "out", lower)["threshold"] < 0.51
+    file.write_text("id,other_id,same\n" + "".join(answers[20:]))
+    with pytest.raises(ConfigError, match=r"no judged pair has a cosine of 0\.8 or more"):
+        find_duplicates(index, tmp_path / "out", Settings(answers=file, precision=0.8))
+
+
 def test_a_threshold_that_cannot_be_chosen_keeps_the_neighbours(
     index: ProductIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,11 +155,8 @@ def _curves(found: Found) -> list[str]:
     assert found.fitted is not None
     fitted, floor = found.fitted, found.settings.floor
     curve = fitted.curve
-    shown = np.flatnonzero(curve.threshold >= floor)
-    shown = shown[np.unique(np.linspace(0, len(shown) - 1, min(_POINTS, len(shown))).astype(np.int64))][::-1]
+    shown = np.unique(np.linspace(0, len(curve) - 1, min(_POINTS, len(curve))).astype(np.int64))[::-1]
     points = [curve.point(int(place)) for place in shown]
-    if not points:
-        return []
     figures = [Figure(point.precision, point.low, point.high) for point in points]
     level = Figure(found.settings.precision, None, None)
     precision = curve_plot(

@@ -73,6 +73,11 @@ class Judged:
     unit: NDArray[np.int64]
     told: str
 
+    def subset(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Judged":
+        """Some of the pairs, by a mask or by their numbers."""
+        pairs, same, weight, unit = self.pairs.subset(chosen), self.same[chosen], self.weight[chosen], self.unit[chosen]
+        return Judged(pairs, same, weight, unit, self.told)
+
 
 def pairs_of_listings(graph: Graph, preferred: NDArray[np.bool_] | None = None) -> RowPairs:
     """The near pairs of a graph as pairs of listings: of each pair of vectors one, and each copy of a vector with one.

@@ -201,12 +201,14 @@ class _Work:
             judged = labelled(self.graph, self.listings, settings.labels, values)
         if judged is None:
             return None
-        if not len(judged.pairs):
+        near = judged.subset(judged.pairs.cosine >= np.float32(settings.floor))
+        if not len(near.pairs):
             raise ConfigError(
                 f"no judged pair has a cosine of {settings.floor:g} or more and may be joined; lower --floor, or judge "
                 "other pairs."
             )
-        return Fitted(judged, precision_curve(judged), fit_probability(judged), calibration_error(judged))
+        # Below the floor nothing is joined: what is right there must not make up for what is wrong above.
+        return Fitted(judged, precision_curve(near), fit_probability(judged), calibration_error(judged))
 
     def threshold(self, fitted: Fitted | None) -> float:
         """The one that is given, or chosen; not below the floor, under which no pairs are known."""

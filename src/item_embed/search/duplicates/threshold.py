@@ -153,8 +153,7 @@ def calibration_error(judged: Judged) -> float | None:
     probability = np.empty(len(judged.same))
     cosine = judged.pairs.cosine
     for rest, fold in GroupKFold(_FOLDS).split(cosine, judged.same, judged.unit):
-        part = Judged(judged.pairs.subset(rest), judged.same[rest], judged.weight[rest], judged.unit[rest], "")
-        probability[fold] = fit_probability(part)(cosine[fold])
+        probability[fold] = fit_probability(judged.subset(rest))(cosine[fold])
     order = np.argsort(probability, kind="stable")
     weight = judged.weight[order]
     middle = (weight.cumsum() - weight / 2) / weight.sum()

@@ -74,13 +74,14 @@ class PostgresNeighbours:
             where: what must hold of a product; by default any may be found.
         """
         breadth = min(max(_BREADTH, 2 * k), _MOST_BREADTH)
-        by_graph = self._has_graph and (where is None or self._is_wide(where, breadth))
+        few = None if where is None else self._few(where, breadth)
+        by_graph = self._has_graph and few is None
         if by_graph:
             settings = "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', %s, true)"
             self._store.database.execute(settings.encode(), [str(breadth), "relaxed_order"])  # ordered anew here
         # A graph stops when it has as many as it is asked for. With a filter, let as many pass as it sees without.
         wanted = 0 if not by_graph else max(k + _SPARE, 0 if where is None else breadth)
-        found = [self._one(query, k, where or _ALL, wanted) for query in queries]
+        found = [self._one(query, k, few or where or _ALL, wanted) for query in queries]
         shape = (len(queries), k)
         return Nearest(*(np.array(part).reshape(shape) for part in zip(*found, strict=True))) if found else _none(k)
 
@@ -103,11 +104,16 @@ class PostgresNeighbours:
                 self._store.database.execute(b"UPDATE manifest SET graph = true")
         on_progress(self._products, self._products)
 
-    def _is_wide(self, where: Condition, breadth: int) -> bool:
-        most = isqrt(self._products * breadth * _COST)
-        query = f"SELECT count(*) FROM (SELECT FROM items WHERE {where.sql} LIMIT %s) AS passing"
-        found = self._store.database.execute(query.encode(), [*where.bound, most]).fetchone()
-        return found == (most,)
+    def _few(self, where: Condition, breadth: int) -> Condition | None:
+        """The products for which a condition holds, by number, so that it is asked once for all queries.
+
+        None where they are so many that the graph costs less.
+        """
+        most = isqrt(self._products * breadth * _COST) if self._has_graph else self._products + 1
+        numbers = f"SELECT array_agg(number) FROM (SELECT number FROM items WHERE {where.sql} LIMIT %s) AS passing"
+        (passing,) = self._store.database.execute(numbers.encode(), [*where.bound, most]).fetchone() or (None,)
+        passing = passing or []
+        return Condition("number = ANY(%s)", (passing,)) if len(passing) < most else None
 
     def _one(
         self, query: NDArray[np.float32], k: int, where: Condition, wanted: int
