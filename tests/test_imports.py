@@ -29,6 +29,7 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "tensorboard"}
 LIGHT = ("item_embed.catalog", "item_embed.search", "item_embed.evaluation.metrics")
+EMBEDDER = "item_embed.embedding.embedder"
 
 
 def modules() -> dict[str, Path]:
@@ -138,6 +139,11 @@ def test_light_rooms_load_nothing_heavy() -> None:
     code = f"import sys\nfor n in {names!r}: __import__(n)\nprint(*({HEAVY!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("module", [EMBEDDER, "item_embed.model.folder", "item_embed.model.arrays"])
+def test_what_an_exported_model_needs_loads_no_torch(module: str) -> None:
+    assert not loaded(module) & {*HEAVY - {"tokenizers"}, "sklearn", "pyarrow", "pydantic"}
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if room(f"{name}.") == "cli"))

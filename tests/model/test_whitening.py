@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
 from item_embed.errors import ModelError
-from item_embed.model.whitening import SIGHTS, WHITENING_FILE, Whitening, fit_whitening
+from item_embed.model.folder import WHITENING_FILE
+from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening
 
 Vectors = dict[str, NDArray[np.float32]]
 

@@ -28,8 +28,7 @@ from torch import Tensor
 
 from item_embed.errors import ModelError
 from item_embed.files import whole_file
-
-WHITENING_FILE = "whitening.safetensors"
+from item_embed.model.folder import WHITENING_FILE
 
 #: What is seen of a product; the first axis of means and matrices, in this order.
 SIGHTS = ("both", "image", "title")
