@@ -10,6 +10,7 @@ from PIL import Image
 
 from item_embed.catalog.photos.images import PhotoError, decode, upright_rgb
 from item_embed.embedding.backend import Backend
+from item_embed.embedding.exported import is_exported
 from item_embed.embedding.seen import seen_title
 from item_embed.errors import ModelError
 from item_embed.progress import OnProgress, silent
@@ -40,17 +41,23 @@ class Embedder:
     def from_pretrained(
         cls, path: str | Path, device: str | None = None, precision: "Precision" = "fp32"
     ) -> "Embedder":
-        """Load a model folder, `RUN/model` of `item pretrain`.
+        """Load a model folder, `RUN/model` of `item pretrain`, or what `item export` made of one.
 
         Args:
             path: the folder.
-            device: a torch device such as `cpu` or `cuda:1`; by default a GPU where there is one.
-            precision: what the encoder multiplies in: `fp32`, `bf16`, or `auto`, which is bf16 where that is fast.
+            device: a torch device such as `cpu` or `cuda:1`; by default a GPU where there is one. An exported model
+                runs on the CPU.
+            precision: what the encoder multiplies in: `fp32`, `bf16`, or `auto`, which is bf16 where that is fast. An
+                exported model multiplies in what it was exported for.
 
         Raises:
             ModelError: when a file is missing or damaged, or there is no such device.
         """
-        from item_embed.embedding.torch_backend import TorchBackend
+        if is_exported(Path(path)):
+            from item_embed.embedding.onnx_backend import OnnxBackend
+
+            return cls(OnnxBackend.from_pretrained(path, device, precision))
+        from item_embed.embedding.torch_backend import TorchBackend  # brings torch
 
         return cls(TorchBackend.from_pretrained(path, device, precision))
 
@@ -115,11 +122,23 @@ class Embedder:
             opened = [_open(photo, start + i, self.image_size) for i, photo in enumerate(photos[start:end])]
             seen = [_title(text, start + i) for i, text in enumerate(texts[start:end])]
             for i, (photo, title) in enumerate(zip(opened, seen, strict=True)):
-                if photo is None and title is None:
-                    raise ModelError(f"product {start + i} has neither a photo nor a title; give at least one.")
+                self._check(start + i, photo is not None, title is not None)
             vectors[start:end] = self.backend.encode(opened, seen)
             on_progress(end, n)
         return vectors
+
+    def _check(self, product: int, photo: bool, title: bool) -> None:
+        """Refuse a product that has nothing, or what the model cannot read."""
+        if not photo and not title:
+            raise ModelError(f"product {product} has neither a photo nor a title; give at least one.")
+        for sight, there in (("image", photo), ("title", title)):
+            if there and sight not in self.backend.sees:
+                names = {"image": "photo", "title": "title"}
+                (other,) = self.backend.sees
+                raise ModelError(
+                    f"product {product} has a {names[sight]}, and the model {self.path} was exported to read "
+                    f"{names[other]}s alone; embed with --modalities {other}, or export it with --modalities both."
+                )
 
 
 def _count(images: Sequence[ImageInput] | None, titles: Sequence[str | None] | None) -> int:

@@ -11,6 +11,7 @@ TOKENIZER_FILE = "tokenizer.json"
 PROCESSOR_FILE = "processor_config.json"
 WHITENING_FILE = "whitening.safetensors"
 PROVENANCE_FILE = "provenance.json"
+EXPORT_FILE = "export.json"  # of a model that was exported, which has no weights of torch's
 MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, PROCESSOR_FILE)
 
 

@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemPreTrainedModel
-from item_embed.model.folder import CONFIG_FILE, MODEL_FILES
+from item_embed.model.folder import CONFIG_FILE, EXPORT_FILE, MODEL_FILES
 
 Model = TypeVar("Model", bound=ItemPreTrainedModel)
 
@@ -26,6 +26,11 @@ def load_model(folder: Path, kind: type[Model]) -> Model:
         >>> load_model(Path("run/model"), ItemModel)  # doctest: +SKIP
     """
     missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+    if (folder / EXPORT_FILE).is_file():
+        raise ModelError(
+            f"{folder} holds an exported model, which can embed and nothing else; give the model folder that it was "
+            "made from."
+        )
     if missing:
         raise ModelError(f"{folder} is no model folder: {missing[0]} is missing; give RUN/model of `item pretrain`.")
     try:
