@@ -29,7 +29,7 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "tensorboard"}
 LIGHT = ("item_embed.catalog", "item_embed.search", "item_embed.evaluation.metrics")
-EMBEDDER = "item_embed.embedding.embedder"
+EXPORTED = ("embedding.embedder", "embedding.onnx_backend", "model.folder", "model.arrays")
 
 
 def modules() -> dict[str, Path]:
@@ -141,9 +141,15 @@ def test_light_rooms_load_nothing_heavy() -> None:
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("module", [EMBEDDER, "item_embed.model.folder", "item_embed.model.arrays"])
+@pytest.mark.parametrize("module", EXPORTED)
 def test_what_an_exported_model_needs_loads_no_torch(module: str) -> None:
-    assert not loaded(module) & {*HEAVY - {"tokenizers"}, "sklearn", "pyarrow", "pydantic"}
+    assert not loaded(f"item_embed.{module}") & {*HEAVY - {"tokenizers"}, "sklearn", "pyarrow", "pydantic"}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_onnx_is_imported_in_its_room_alone(module: str) -> None:
+    packages = {name.split(".")[0] for name in imports(module)}
+    assert "onnx" not in packages or module.startswith("item_embed.embedding.export")
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if room(f"{name}.") == "cli"))
