@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.export import export_model
-from item_embed.embedding.onnx_backend import OnnxBackend
+from item_embed.embedding.onnx_backend import OnnxBackend, _together
 from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ModelError
 from item_embed.search.index import ProductIndex
@@ -119,12 +121,29 @@ def test_what_it_does_not_read_is_refused(model: TorchBackend, tmp_path: Path) -
     np.testing.assert_allclose(titles.embed(titles=["Red mug"]), Embedder(model).embed(titles=["Red mug"]), atol=1e-5)
 
 
+@given(st.lists(st.tuples(st.integers(2, 40), st.sampled_from([0, 0, 20, 20, 20, 57, 196])), max_size=120))
+def test_products_of_similar_length_go_together(lengths: list[tuple[int, int]]) -> None:
+    tokens, patches = np.array([*lengths, (2, 0)], np.int64)[:-1].T
+    groups = list(_together(tokens, patches))
+    assert sorted(row for rows in groups for row in rows) == list(range(len(lengths)))
+    for rows in groups:
+        assert 1 <= len(rows) <= 32
+        assert patches[rows].max() <= 1.25 * patches[rows].min() + 4
+        if len(set(patches[rows])) == 1:
+            assert (np.diff(tokens[rows]) >= 0).all()
+
+
+def test_a_group_is_as_large_as_may_be() -> None:
+    groups = [len(rows) for rows in _together(np.full(70, 5), np.repeat([0, 20], 35))]
+    assert groups == [32, 3, 32, 3]
+
+
 def test_the_number_of_threads_is_the_one_that_torch_heeds(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    for given in ("3", "", "3,2", None):
+    for threads in ("3", "", "3,2", None):
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-        if given is not None:
-            monkeypatch.setenv("OMP_NUM_THREADS", given)
+        if threads is not None:
+            monkeypatch.setenv("OMP_NUM_THREADS", threads)
         backend = OnnxBackend.from_pretrained(exported)
         seen.append(backend._session.get_session_options().intra_op_num_threads)
     assert seen == [3, 0, 0, 0]

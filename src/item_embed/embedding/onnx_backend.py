@@ -1,7 +1,7 @@
 """`OnnxBackend`: an exported model run by ONNX Runtime, without torch."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ from item_embed.model.tokenizer import PAD
 if TYPE_CHECKING:
     from item_embed.config import Precision
 
-# Products that go through the encoder together: of similar length, so that little is padding, and no more of them than
-# stay in the processor's cache. 8 to 64 are about as fast, 256 a quarter slower.
-_TOGETHER = 32
+# Products that go through the encoder together are so many at most, or they would not stay in the processor's cache
+# (8 to 64 are about as fast, 256 a quarter slower). All are padded to the longest: so no photo keeps more than so many
+# times the patches of another, and a few.
+_TOGETHER, _TIMES, _FEW = 32, 1.25, 4
 _ERRORS_ONLY = 3  # of ONNX Runtime's own log
 
 
@@ -95,11 +96,9 @@ class OnnxBackend:
         ids = self._processor.tokenize(titles).ids
         photos = [None if image is None else self._processor.pixels(image) for image in images]
         kept = [self._kept(pixels) for pixels in photos]
-        tokens, patches = (ids != PAD).sum(axis=1), [len(numbers) for numbers in kept]
+        tokens, patches = (ids != PAD).sum(axis=1), np.array([len(numbers) for numbers in kept], np.int64)
         vectors = np.empty((len(ids), self.dimension), np.float32)
-        order = np.lexsort((tokens, patches))
-        for start in range(0, len(order), _TOGETHER):
-            rows = order[start : start + _TOGETHER]
+        for rows in _together(tokens, patches):
             inputs = {"input_ids": ids[rows, : tokens[rows].max()]} if "title" in self.sees else {}
             if "image" in self.sees:
                 inputs |= self._photos([photos[row] for row in rows], [kept[row] for row in rows])
@@ -130,6 +129,22 @@ class OnnxBackend:
         """Patches of a photo."""
         height, width = self.image_size
         return (height // self.patch_size) * (width // self.patch_size)
+
+
+def _together(tokens: NDArray[np.int64], patches: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Products by number, in groups of similar length.
+
+    Args:
+        tokens: of each product's title, (B,).
+        patches: of its photo, (B,).
+    """
+    order = np.lexsort((tokens, patches))
+    start = 0
+    while start < len(order):
+        rows = order[start : start + _TOGETHER]
+        rows = rows[patches[rows] <= patches[rows[0]] * _TIMES + _FEW]  # the first ones, since they are sorted
+        yield rows
+        start += len(rows)
 
 
 def _session(file: Path) -> Any:
