@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ SWITCHES = {name.removesuffix("=drop"): switches for name, switches in LONG_SWIT
 FIGURES = ("hit_at_1", "macro_recall_at_10", "map_at_10")
 MODALITIES = ("both", "image", "title")
 _WARM_UP, _ROUNDS = 4, 24  # steps of each set that decode the photos, and that are timed
-_ONE_CORE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}  # of every process
+ONE_CORE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}  # of every process
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,10 @@ def main() -> None:
         return
     if arguments.data is None:
         parser.error("--data is needed for anything but --table")
-    os.environ.update(_ONE_CORE)
+    os.environ.update(ONE_CORE)
     keep_few_kernels()  # as `item pretrain` does
-    bench = Bench(arguments.out, arguments.data / "fashion_relist.parquet", arguments.seed, arguments.settings)
+    relist = arguments.data / "fashion_relist.parquet"
+    bench = Bench(arguments.out, relist, arguments.seed, arguments.settings, "tiny", SWITCHES)
     bench.prepare(arguments.data / "fashion.parquet")
     with ThreadPoolExecutor(arguments.jobs) as pool:
         list(pool.map(bench.finish, plan(bench.seconds_per_step(), minutes)))
@@ -94,44 +96,55 @@ def plan(seconds: dict[str, float], minutes: list[float]) -> list[Run]:
 
 @dataclass(frozen=True)
 class Bench:
-    """Runs commands of the package with one thread each, and keeps what they took and said."""
+    """Runs commands of the package with one thread each, and keeps what they took and said.
+
+    Attributes:
+        out: the folder of all runs.
+        relist: the frozen relistings, whose groups are not trained on.
+        seed: of every run.
+        settings: of every run.
+        config: the preset that they change.
+        sets: the settings of each kind of run, by the name that `Run.switches` has.
+    """
 
     out: Path
     relist: Path
     seed: int
     settings: list[str]
+    config: str
+    sets: Mapping[str, Sequence[str]]
 
     def prepare(self, feed: Path) -> None:
         """The catalogue, in a folder whose runs all have the same seed and settings."""
-        RunConfig.load("tiny", self.settings)  # a mistake in them is not kept
+        RunConfig.load(self.config, self.settings)  # a mistake in them is not kept
         self.out.mkdir(parents=True, exist_ok=True)
         file, wanted = self.out / "settings.json", {"seed": self.seed, "settings": self.settings}
-        if file.exists() and (begun := _read(file)) != wanted:
+        if file.exists() and (begun := read(file)) != wanted:
             sys.exit(f"{self.out} was begun with {json.dumps(begun)}: go on with those, or choose another --out.")
-        _write(file, json.dumps(wanted))
+        write(file, json.dumps(wanted))
         if not (self.out / "fashion").exists():
             self._item("prepare", str(feed), "--out", str(self.out / "fashion"), "--group-column", "split_group")
 
     def seconds_per_step(self) -> dict[str, float]:
-        """CPU seconds of a step with each set of switches, its batch included."""
+        """CPU seconds of a step with each set, its batch included."""
         file = self.out / "seconds_per_step.json"
         if not file.exists():
             torch.set_num_threads(1)
-            contestants = {name: self._contestant(name) for name in SWITCHES}
-            taken: dict[str, list[float]] = {name: [] for name in SWITCHES}
+            contestants = {name: self._contestant(name) for name in self.sets}
+            taken: dict[str, list[float]] = {name: [] for name in self.sets}
             for number in range(_WARM_UP + _ROUNDS):
                 for name, contestant in contestants.items():
                     began = time.process_time()
                     contestant.step(contestant.ready(number))
                     if number >= _WARM_UP:
                         taken[name].append(time.process_time() - began)
-            _write(file, json.dumps({name: statistics.median(times) for name, times in taken.items()}))
-        return _read(file)
+            write(file, json.dumps({name: statistics.median(times) for name, times in taken.items()}))
+        return read(file)
 
     def _contestant(self, name: str) -> Contestant:
         """Trains with these switches on so few rows that it has decoded their photos when it is warm."""
         whole = ["training.accumulation=1"]  # a batch in parts takes about as long
-        config = RunConfig.load("tiny", [*SWITCHES[name], *self.settings, *whole])
+        config = RunConfig.load(self.config, [*self.sets[name], *self.settings, *whole])
         catalog = Catalog(self.out / "fashion")
         rows = catalog.rows("train")[: _WARM_UP * config.training.batch_size]
         tokenizer = train_tokenizer(filter(None, catalog.titles), config.model.vocab_size)
@@ -143,7 +156,7 @@ class Bench:
 
     def finish(self, run: Run) -> None:
         """Pre-train and evaluate."""
-        self._pretrain(run)
+        self.pretrain(run)
         for modalities in MODALITIES:
             file = self.out / run.name / f"{modalities}.json"
             if not file.exists():
@@ -151,9 +164,9 @@ class Bench:
                 said, _ = self._item(
                     "evaluate", str(self.out / run.name / "model"), str(self.out / "fashion"), *options
                 )
-                _write(file, said)
+                write(file, said)
 
-    def _pretrain(self, run: Run) -> float:
+    def pretrain(self, run: Run) -> float:
         """Train; the CPU seconds that it took."""
         folder = self.out / run.name
         took = folder / "seconds.json"
@@ -162,10 +175,10 @@ class Bench:
                 sys.exit(f"{folder} is half a run: remove it.")
             steps = [f"training.steps={run.steps}", f"training.warmup_steps={min(200, run.steps // 4)}"]
             quiet = ["training.validate_every=1000000", "training.checkpoint_every=1000000"]
-            options = ["--out", str(folder), "--config", "tiny", "--exclude-groups", str(self.relist)]
-            chosen = [*SWITCHES[run.switches], *self.settings, *steps, *quiet, f"training.seed={self.seed}"]
+            options = ["--out", str(folder), "--config", self.config, "--exclude-groups", str(self.relist)]
+            chosen = [*self.sets[run.switches], *self.settings, *steps, *quiet, f"training.seed={self.seed}"]
             _, seconds = self._item("pretrain", str(self.out / "fashion"), *options, *chosen)
-            _write(took, json.dumps(seconds))
+            write(took, json.dumps(seconds))
         return float(json.loads(took.read_text(encoding="utf8")))
 
     def _item(self, *arguments: str) -> tuple[str, float]:
@@ -197,7 +210,7 @@ def print_table(out: Path, minutes: list[float]) -> None:
     """What came out of the runs so far."""
     if not (out / "seconds_per_step.json").exists():
         sys.exit(f"{out} has no seconds_per_step.json: nothing was measured there yet.")
-    seconds = _read(out / "seconds_per_step.json")
+    seconds = read(out / "seconds_per_step.json")
     print("| switch | CPU ms per step |\n|---|---|")
     for name, each in seconds.items():
         print(f"| {name} | {each * 1e3:.0f} |")
@@ -214,16 +227,18 @@ def figures(run: Path) -> list[str]:
     """The cells of what was evaluated of a run."""
     wanted = [(MODALITIES[0], name) for name in FIGURES] + [(alone, "macro_recall_at_10") for alone in MODALITIES[1:]]
     files = [(run / f"{modalities}.json", name) for modalities, name in wanted]
-    return [_interval(_read(file)[name]) if file.exists() else "missing" for file, name in files]
+    return [_interval(read(file)[name]) if file.exists() else "missing" for file, name in files]
 
 
-def _write(file: Path, text: str) -> None:
+def write(file: Path, text: str) -> None:
+    """Write a file whole."""
     aside = file.with_suffix(".partial")
     aside.write_text(text, encoding="utf8")
     aside.rename(file)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """The object that a JSON file holds."""
     return dict(json.loads(file.read_text(encoding="utf8")))
 
 

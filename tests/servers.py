@@ -25,8 +25,9 @@ class Server:
     and open folders to everybody.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, options: str = _QUICK) -> None:
         self.folder = folder
+        self._options = options
         self._numbers = count()
         # PostgreSQL does not run as root.
         self._user: dict[str, Any] = {"user": "nobody"} if os.geteuid() == 0 else {}
@@ -62,7 +63,7 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         log = str(self.folder / "log")
-        self.run("pg_ctl", "-w", "-l", log, "-o", f"-k {self.folder} -h '' {_QUICK}", "start")
+        self.run("pg_ctl", "-w", "-l", log, "-o", f"-k {self.folder} -h '' {self._options}", "start")
 
     def stop(self) -> None:
         """Stop it at once."""
@@ -70,13 +71,13 @@ class Server:
 
 
 @contextmanager
-def postgres() -> Iterator[Server]:
-    """Start a server; it and its data are gone at the end."""
+def postgres(options: str = _QUICK) -> Iterator[Server]:
+    """Start a server with some options; it and its data are gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="pg"))  # short: the path of a socket has at most a hundred letters
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "nobody")
-        server = Server(folder)
+        server = Server(folder, options)
         server.run("initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
         server.start()
         try:

@@ -227,7 +227,7 @@ def test_windows_fed_by_the_loader_are_longer_than_what_its_workers_hold_ready(w
 
 def test_a_folder_of_minutes_keeps_its_seed_and_settings(tmp_path: Path) -> None:
     (tmp_path / "fashion").mkdir()  # as if prepared, by a version that kept no settings
-    first = Bench(tmp_path, tmp_path / "relist.parquet", 0, ["training.batch_size=128"])
+    first = Bench(tmp_path, tmp_path / "relist.parquet", 0, ["training.batch_size=128"], "tiny", {})
     for _ in range(2):
         first.prepare(tmp_path / "fashion.parquet")
     for other in (replace(first, seed=1), replace(first, settings=[])):

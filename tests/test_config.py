@@ -234,6 +234,10 @@ def test_every_setting_in_the_shipped_files_is_one_that_exists() -> None:
         ("steps=5", "there is no setting steps; do you mean training.steps?"),
         ("mlm=0", "there is no setting mlm; do you mean objectives.weights.mlm?"),
         ("saturation=0.2", "there is no setting saturation; do you mean augmentation.saturation?"),
+        ("objectives.mlm=0", "there is no setting objectives.mlm; do you mean objectives.weights.mlm?"),
+        ("training.lr=1", "there is no setting training.lr."),
+        ("training.stpes=5", "there is no setting training.stpes; do you mean training.steps?"),
+        ("objectives.weight.mlm=0", "there is no setting objectives.weight; do you mean objectives.weights?"),
         ("training.betas=[1.5, 0.9]", "training.betas.0"),
     ],
 )

@@ -11,6 +11,7 @@ The shipped configurations lie in `configs/`; a name such as `tiny` means `confi
 """
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -232,13 +233,14 @@ class WhiteningSettings(_Settings):
     )
     late_fusion: bool = Field(
         False,
-        description="a vector joins what the encoder gives of a product, of its photo alone and of its title alone",
+        description="a vector joins what the encoder gives of a product, of its photo alone and of its title alone, "
+        "and the title's words",
     )
     dimensions: int | None = Field(
         None,
         ge=1,
-        description="numbers of a vector that are kept; by default as many as the encoder gives, or at most 256 of the "
-        "three times as many of late fusion",
+        description="numbers of a vector that are kept; by default as many as the encoder gives, or at most 256 "
+        "of late fusion, three eighths of which are the words'",
     )
     rows: int = Field(4_096, ge=16, description="most rows whose vectors are looked at")
 
@@ -256,14 +258,10 @@ class RunConfig(_Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         whitening, width = self.whitening, self.model.hidden_size
-        if (whitening.dimensions or 0) > width * (3 if whitening.late_fusion else 1):
-            most = (
-                f"three times model.hidden_size, {3 * width}"
-                if whitening.late_fusion
-                else f"model.hidden_size, {width}"
-            )
+        most = 24 * width // 5 if whitening.late_fusion else width  # of late fusion, three, and three eighths for words
+        if (whitening.dimensions or 0) > most:
             raise ValueError(
-                f"whitening.dimensions {whitening.dimensions} is more than {most}: there are no more numbers"
+                f"whitening.dimensions {whitening.dimensions} is more than the {most} numbers that there are"
             )
         if whitening.dimensions and not (whitening.power or whitening.late_fusion):
             raise ValueError("whitening.dimensions does nothing while whitening.power is 0: give a power, such as 0.75")
@@ -320,16 +318,15 @@ def shipped_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-_GROUPS: dict[str, type[BaseModel]] = {
-    "model": ModelSettings,
-    "objectives": ObjectiveSettings,
-    "objectives.weights": ObjectiveWeights,
-    "objectives.agreement": AgreementSettings,
-    "augmentation": AugmentationSettings,
-    "warm_start": WarmStartSettings,
-    "training": TrainingSettings,
-    "whitening": WhiteningSettings,
-}
+def _names(settings: type[BaseModel], before: str = "") -> list[str]:
+    """Every setting, such as `training.steps`, outer ones first."""
+    inner = {name: field.annotation for name, field in settings.model_fields.items()}
+    groups = {name: kind for name, kind in inner.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
+    names = [f"{before}{name}" for name in inner]
+    return [*names, *(one for name, kind in groups.items() for one in _names(kind, f"{before}{name}."))]
+
+
+_NAMES = _names(RunConfig)
 
 
 def _find(source: str | Path) -> Path:
@@ -370,8 +367,10 @@ def _sentence(error: ValidationError) -> str:
     def one(problem: Mapping[str, Any]) -> str:
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            groups = [name for name, group in _GROUPS.items() if where in group.model_fields]
-            return f"there is no setting {where}" + (f"; do you mean {groups[0]}.{where}?" if groups else "")
+            last = f".{where.rpartition('.')[2]}"
+            others = [name for name in _NAMES if not where.startswith(name)]  # a group that it is in, is not meant
+            meant = [name for name in others if name.endswith(last)] or get_close_matches(where, others, cutoff=0.85)
+            return f"there is no setting {where}" + (f"; do you mean {meant[0]}?" if meant else "")
         message = problem["msg"].removeprefix("Value error, ")
         given = f" (given: {problem['input']!r})" if where and not isinstance(problem["input"], dict) else ""
         return f"{where}: {message}{given}" if where else message

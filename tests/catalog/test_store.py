@@ -46,6 +46,18 @@ def test_rows_of_a_split(catalog: Catalog) -> None:
         catalog.rows("dev")
 
 
+def test_other_titles_change_nothing_else(catalog: Catalog) -> None:
+    titles = ["shirt", None, None, "mug", "Blue cup"]
+    other = catalog.with_titles(titles)
+    assert other.titles == titles
+    assert catalog.titles[0] == "Red shirt"
+    assert other.titles.present.tolist() == [True, False, False, True, True]
+    assert (other.ids, other.fingerprint) == (catalog.ids, catalog.fingerprint)
+    assert [other.photo(row) for row in range(5)] == [row.image for row in _ROWS]
+    with pytest.raises(ValueError, match="2 titles are not one for each of 5 rows"):
+        catalog.with_titles(["a", "b"])
+
+
 @pytest.mark.parametrize("cache", [0, 1 << 20])
 def test_photos_in_any_order_with_and_without_a_cache(catalog: Catalog, cache: int) -> None:
     opened = Catalog(catalog.path, photo_cache_bytes=cache)

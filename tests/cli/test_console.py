@@ -64,5 +64,7 @@ def test_durations(seconds: float, text: str) -> None:
 def test_rates_count_from_the_first_report() -> None:
     pace = console._Pace()
     assert pace.rate(1900, 0.0) == ""  # resumed: what was done before is not this run's pace
+    assert pace.rate(1901, 4.0) == "4.0 s each"
+    assert pace.rate(1901, 90.0) == "1:30 each"
     assert pace.rate(1905, 2.0) == "2.5/s"
     assert pace.rate(11_900, 4.0) == "2,500/s"

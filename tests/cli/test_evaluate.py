@@ -9,9 +9,14 @@ from item_embed.catalog.store import Catalog
 from item_embed.cli.evaluating import same_product
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.vectors import write_vectors
+from item_embed.evaluation.embedded import embed_queries
+from item_embed.evaluation.hybrid import evaluate_hybrid
 from item_embed.evaluation.intervals import Figure
+from item_embed.evaluation.queries import given_queries
 from item_embed.evaluation.report import Pictures, Word
 from item_embed.model.configuration import ItemConfig
+from item_embed.search.exact import tie_keys
+from item_embed.search.words import TitleWords
 from tests.catalogs import Row, photo, write_catalog
 from tests.cli.evaluating import refused, run, shown
 from tests.embedders import dummy, replace_embedder
@@ -164,6 +169,71 @@ def test_vectors_save_the_embedding(tmp_path: Path, model: Path, catalog: Catalo
     assert "another model" in refused(model, catalog.path, "--vectors", vectors)
 
 
+def test_hybrid_is_a_row_beside_the_model(model: Path, catalog: Catalog, relistings: Path) -> None:
+    queries = given_queries(relistings, catalog)
+    vectors = embed_catalog(dummy(), catalog).vectors
+    with TitleWords(catalog.ids, catalog.titles) as words:
+        asked = embed_queries(dummy(), queries)
+        expected = evaluate_hybrid(vectors, asked, queries, tie_keys(catalog.ids), words)
+    plain = shown(model, catalog.path, "--queries", relistings, "--baselines", "--by", "kind")
+    found = shown(model, catalog.path, "--queries", relistings, "--baselines", "--by", "kind", "--hybrid")
+    baselines, before = found.pop("baselines"), plain.pop("baselines")
+    assert isinstance(baselines, dict)
+    assert isinstance(before, dict)
+    assert found == plain
+    assert list(baselines) == ["model + BM25", *before]
+    joined = baselines["model + BM25"]
+    assert joined["modalities"] == "both"
+    assert list(joined) == ["modalities", *FIGURES, "by", "model_minus_baseline"]
+    assert joined["map_at_10"] == expected.figures()["map_at_10"].as_json()
+    table = run(model, catalog.path, "--hybrid", "--modalities", "title").stdout
+    assert next(line.split()[:4] for line in table.splitlines() if "BM25" in line) == ["model", "+", "BM25", "title"]
+
+
+def test_shared_words_are_masked_for_every_method(tmp_path: Path, model: Path, catalog: Catalog) -> None:
+    masked = write_catalog(
+        tmp_path / "masked",
+        [
+            Row(key, key[1], catalog.photo(row), product_id=key[0], split=str(catalog.splits[row]))
+            for row, key in enumerate(catalog.ids)
+        ],
+    )
+    options = ("--hybrid", "--baselines", "--split", "test")
+    found = shown(model, catalog.path, *options, "--mask-shared-words", "all")
+    expected = shown(model, masked.path, *options)
+    assert found.pop("masked_words") == {
+        "titles": 12,
+        "changed": 12,
+        "words_before": 4.0,
+        "words_left": 1.0,
+        "emptied": 0,
+    }
+    remarks = found.pop("remarks")
+    assert isinstance(remarks, list)
+    assert remarks[:-1] == expected.pop("remarks")
+    assert remarks[-1].startswith("Shared words are masked: 12 of 12 titles lost")
+    assert found == expected
+    assert found["baselines"] != shown(model, catalog.path, *options)["baselines"]
+    page = tmp_path / "page.html"
+    result = run(model, catalog.path, "--mask-shared-words", "all", "--html", page)
+    assert result.exit_code == 0, result.output
+    assert "Shared words are masked" in result.stderr
+    assert "Shared words are masked" in (html := page.read_text(encoding="utf8"))
+    assert "listing 0" not in html
+    alone = shown("simple", catalog.path, "--split", "test", "--mask-shared-words", "all")
+    baselines = found["baselines"]
+    assert isinstance(baselines, dict)
+    assert alone["macro_recall_at_10"] == baselines["simple"]["macro_recall_at_10"]
+
+
+def test_words_that_a_query_shares_with_its_row_are_masked(model: Path, catalog: Catalog, tmp_path: Path) -> None:
+    asked = [query("a0", title="a listing", image=photo(COLOURS[1]))]
+    queries = write_queries(tmp_path / "asked.parquet", asked)
+    found = shown(model, catalog.path, "--queries", queries, "--mask-shared-words", "all")["masked_words"]
+    # of a's "listing N of a" and "a listing" both words go; the other products' "listing N of X" lose three
+    assert found == {"titles": 13, "changed": 13, "words_before": 50 / 13, "words_left": 15 / 13, "emptied": 1}
+
+
 def test_the_table_and_the_page(tmp_path: Path, model: Path, catalog: Catalog, relistings: Path) -> None:
     line = {"step": 1, "samples": 8, "split": "train", "losses": {"gmlm": 2.0}}
     (model.parent / "metrics.jsonl").write_text(json.dumps(line) + "\n")
@@ -189,13 +259,16 @@ def test_the_card_gets_the_table_and_a_later_one_of_the_same_takes_its_place(
     assert result.stderr.splitlines()[-1] == f"card: {model / 'README.md'}"
     shown(model, catalog.path, "--card", "--queries", relistings, "--modalities", "image", "--baselines")
     shown(model, catalog.path, "--card", "--split", "all", "--baselines")
+    shown(model, catalog.path, "--card", "--split", "all", "--mask-shared-words", "all")
     card = (model / "README.md").read_text(encoding="utf8")
     where = f"same-product on catalog ({catalog.fingerprint[:12]})"
     assert [line for line in card.splitlines() if line.startswith("### ")] == [
         f"### {where} --split all",
         f"### {where} --queries queries.parquet --modalities image",
+        f"### {where} --split all --mask-shared-words all",
     ]
-    first, second = card.split("\n### ")[1:]
+    first, second, third = card.split("\n### ")[1:]
+    assert "Shared words are masked: 12 of 12 titles lost" in third
     assert "12 queries, listings of the catalogue" in first
     assert "| simple | both |" in first
     assert "rows that the model was trained on, so the figures may flatter it" in first
@@ -270,6 +343,29 @@ def test_what_cannot_be_evaluated_is_one_sentence(
         ("simple", ["--batch-size", "256"], "--batch-size has no meaning for a simple method"),
         ("simple", ["--modalities", "title"], "simple sees both"),
         ("tfidf", ["--modalities", "both"], "tfidf sees title"),
+        ("tfidf", ["--hybrid"], "--hybrid has no meaning for a simple method"),
+        (
+            "colours",
+            ["--mask-shared-words", "all"],
+            "--mask-shared-words has no meaning for colours, which sees no words",
+        ),
+        ("model", ["--hybrid", "--modalities", "image"], "--hybrid has no meaning for --modalities image"),
+        (
+            "model",
+            ["--mask-shared-words", "all", "--modalities", "image"],
+            "--mask-shared-words has no meaning for --modal",
+        ),
+        (
+            "model",
+            ["--mask-shared-words", "all", "--vectors", "v.parquet"],
+            "--vectors are of whole titles and --mask-shared",
+        ),
+        ("model", ["--task", "dominance", "--hybrid"], "--hybrid has no meaning for --task dominance"),
+        (
+            "model",
+            ["--task", "robustness", "--mask-shared-words", "all"],
+            "--mask-shared-words has no meaning for --task rob",
+        ),
         ("model", ["--task", "reconstruction", "--device", "cpu"], "--device has no meaning for --task reconstruction"),
         ("model", ["--task", "reconstruction", "--batch-size", "8"], "--batch-size has no meaning"),
         ("model", ["--task", "reconstruction", "--modalities", "both"], "--modalities has no meaning"),

@@ -177,6 +177,17 @@ def test_all_tasks_in_one_call(tmp_path: Path, model: Path, catalog: Catalog, mo
     assert result.stdout.splitlines()[-1] == f"4 of 5 tasks measured. Page in {page}."
 
 
+def test_of_all_tasks_same_product_alone_masks_words_and_joins_them(model: Path, catalog: Catalog) -> None:
+    options = ("--split", "test", "--hybrid", "--mask-shared-words", "all")
+    found = shown(model, catalog.path, "--task", "all", "--sample", 4, *options)["tasks"]
+    plain = shown(model, catalog.path, "--task", "all", "--sample", 4, "--split", "test")["tasks"]
+    assert isinstance(found, dict)
+    assert isinstance(plain, dict)
+    assert found.pop("same-product") == shown(model, catalog.path, *options)
+    del plain["same-product"]
+    assert found == plain
+
+
 def test_what_a_catalogue_does_not_allow_is_left_out(tmp_path: Path, model: Path) -> None:
     rows = [
         Row(f"{name}{n}", f"{name} mug {n}", photo(rgb, (20, 20 + n))) for name, rgb in COLOURS.items() for n in (0, 1)

@@ -218,6 +218,16 @@ def test_an_update_says_what_differed(built: Path, model: Path, tmp_path: Path) 
     assert found(item("search", built, "--title", "jug", "--json"))[0]["id"] == "e"
 
 
+def test_a_model_brings_an_index_up_to_date_without_a_file_of_vectors(built: Path, model: Path, tmp_path: Path) -> None:
+    rows = [Row("a", "red mug", RED, metadata={"price": 4}), Row("b", "blue mug", BLUE), Row("e", "jug")]
+    write_catalog(tmp_path / "tonight", rows)
+    update = ("index", model, tmp_path / "tonight", "--out", built, "--update")
+    assert item(*update).stdout == f"3 products in {built}: 1 added, 1 changed, 2 removed, 1 unchanged.\n"
+    assert found(item("search", built, "--title", "jug", "--json"))[0]["id"] == "e"
+    said = refused("index", model, tmp_path / "tonight", "--out", tmp_path / "second")
+    assert "is a folder and no file of vectors; make one with `item embed`, or bring an index up to date" in said
+
+
 def test_an_update_needs_an_index_of_the_same_model(built: Path, catalog: Path, tmp_path: Path) -> None:
     vectors = tmp_path / "vectors.parquet"
     assert "is not an index" in refused("index", vectors, catalog, "--out", tmp_path / "none", "--update")

@@ -18,8 +18,8 @@ SURFACE = {
     "search": "INDEX --image --title -k --where --hybrid --model --html --json",
     "duplicates": "INDEX --out --labels --pairs --sample --answers --threshold --precision --linkage --variants "
     "--update --neighbours --floor --seed --json",
-    "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --fine-tune "
-    "--sample --by --variants --json --html --card --seed --batch-size --device",
+    "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --hybrid "
+    "--mask-shared-words --fine-tune --sample --by --variants --json --html --card --seed --batch-size --device",
     "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "
     "--dry-run --table --json --html --batch-size --device",
     "ablate": "GRID CATALOG --out --queries --relist --split --leaf-category --jobs --dry-run --table --json "

@@ -159,17 +159,17 @@ def test_the_number_of_threads_is_the_one_that_torch_heeds(exported: Path, monke
 def test_what_it_cannot_do_is_one_sentence(arguments: dict[str, str], said: str, exported: Path) -> None:
     with pytest.raises(ModelError, match=said):
         Embedder.from_pretrained(exported, **arguments)  # type: ignore[arg-type]
-    assert Embedder.from_pretrained(exported, "cpu", "auto").dimension == 12
+    assert Embedder.from_pretrained(exported, "cpu", "auto").dimension == 20
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "processor_config.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "processor_config.json", "words.json"])
 def test_a_missing_file_is_named(name: str, copy: Path) -> None:
     (copy / name).unlink()
     with pytest.raises(ModelError, match=name.replace(".", r"\.")):
         Embedder.from_pretrained(copy)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "processor_config.json", "export.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "processor_config.json", "words.json", "export.json"])
 @pytest.mark.parametrize("content", ["", "{", "[]"])
 def test_a_damaged_file_is_named_in_one_sentence(name: str, content: str, copy: Path) -> None:
     (copy / name).write_text(content)

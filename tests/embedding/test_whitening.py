@@ -65,7 +65,7 @@ def test_late_fusion_joins_what_the_model_gives_of_each_side(
         trained = TorchBackend.from_pretrained(run.model, "cpu")
     settings = WhiteningSettings(power=0.75, late_fusion=True, dimensions=20)
     whiten_model(trained, catalog, tmp_path / "out", settings)
-    assert "Each joins three" in (tmp_path / "out" / "README.md").read_text()
+    assert "and the title's words" in (tmp_path / "out" / "README.md").read_text()
     fusing = Embedder.from_pretrained(tmp_path / "out", "cpu")
     assert fusing.dimension == 20
     photos, titles = (
@@ -83,8 +83,8 @@ def test_late_fusion_joins_what_the_model_gives_of_each_side(
                 vectors[row, sight] = torch.from_numpy(Embedder(trained).embed([shown[0]], [shown[1]])[0])
     whitening = Whitening.load(tmp_path / "out")
     assert whitening is not None
-    seen = (torch.tensor([bool(one) for one in side]) for side in (photos, titles))
-    np.testing.assert_allclose(found, whitening(vectors, *seen).numpy(), atol=1e-5)
+    seen = torch.tensor([bool(photo) for photo in photos])
+    np.testing.assert_allclose(found, whitening(vectors, seen, titles).numpy(), atol=1e-5)
 
 
 def test_whitening_again_takes_the_place_of_the_one_before(
@@ -102,7 +102,7 @@ def test_what_is_not_named_is_as_the_model_has_it(catalog: Catalog, trained: Tor
     assert settings_of(tmp_path / "one") == WhiteningSettings(power=0.5, late_fusion=True, dimensions=20)
     other = settings_of(tmp_path / "one", power=0.0, dimensions=30, rows=99)
     assert other == WhiteningSettings(power=0, late_fusion=True, dimensions=30, rows=99)
-    assert settings_of(tmp_path / "one", late_fusion=False) == WhiteningSettings(power=0.5)  # 20 were of three vectors
+    assert settings_of(tmp_path / "one", late_fusion=False) == WhiteningSettings(power=0.5)  # 20 were of fused ones
     fused = TorchBackend.from_pretrained(tmp_path / "one", "cpu")
     whiten_model(fused, catalog, tmp_path / "two", settings_of(tmp_path / "one"))
     files = [tmp_path / name / WHITENING_FILE for name in ("one", "two")]

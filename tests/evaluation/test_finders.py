@@ -43,7 +43,8 @@ def test_a_model_finds_what_an_evaluation_finds(
     finder = vector_finder(dummy(), catalog, modalities)
     assert (finder.index == embed_catalog(dummy(), catalog, modalities).vectors).all()
     for queries in (given, catalog_queries(catalog)):
-        assert same(finder.find(queries), evaluate_model(dummy(), catalog, queries, modalities))
+        [expected] = evaluate_model(dummy(), catalog, queries, modalities)
+        assert same(finder.find(queries), expected)
 
 
 def test_vectors_save_their_making_if_they_are_one_of_each_row(catalog: Catalog) -> None:

@@ -13,11 +13,14 @@ from item_embed.evaluation.asked import Asked
 from item_embed.evaluation.classifiers import linear_probe
 from item_embed.evaluation.dominance import evaluate_dominance
 from item_embed.evaluation.finders import vector_finder
+from item_embed.evaluation.hybrid import evaluate_hybrid
 from item_embed.evaluation.leaf_category import evaluate_leaf_category
 from item_embed.evaluation.leaves import leaf_task
 from item_embed.evaluation.measured import FIGURES
-from item_embed.evaluation.measuring import Questions, measure, open_questions
+from item_embed.evaluation.measuring import Questions, measure, measure_hybrid, open_questions
 from item_embed.evaluation.queries import catalog_queries
+from item_embed.search.exact import tie_keys
+from item_embed.search.words import TitleWords
 from tests.catalogs import Row, write_catalog
 from tests.evaluation.fakes import COLOURS, Codes, Fake, jpeg, mean_colour, shop, thing
 
@@ -70,6 +73,30 @@ def test_a_side_that_only_rows_have_is_not_asked_for(catalog: Catalog) -> None:
     assert Questions(catalog, whole).sides == ("image", "title")
     assert Questions(catalog, untitled).sides == ("image",)
     assert "macro_recall_at_10_title" not in measure(by(1, 1), Questions(catalog, untitled))
+
+
+@pytest.mark.parametrize("sees", ["both", "title"])
+def test_with_words_the_whole_and_the_title_alone_are_measured(catalog: Catalog, sees: Any) -> None:
+    queries, ties, titles = catalog_queries(catalog), tie_keys(catalog.ids), Codes(32)
+    poor = Fake(32, lambda _, title: titles(title))  # no title is like another
+    found = measure_hybrid(poor, Questions(catalog, queries), sees=sees)
+    assert list(found) == ["hit_at_1", "macro_recall_at_10", "map_at_10", "macro_recall_at_10_title"]
+    plain = measure(poor, Questions(catalog, queries), sees=sees)
+    with TitleWords(catalog.ids, catalog.titles) as words:
+        for seen, names in {sees: ("hit_at_1", "map_at_10"), "title": ("macro_recall_at_10_title",)}.items():
+            finder = vector_finder(poor, catalog, seen)
+            vectors = finder.embed(queries)
+            assert finder.judge(vectors, queries, words).method == "model + BM25"
+            figures = evaluate_hybrid(finder.index, vectors, queries, ties, words).figures()
+            for name in names:
+                assert found[name].figure() == figures[name.removesuffix("_title")]
+    assert found["map_at_10"].value > plain["map_at_10"].value
+
+
+def test_no_words_to_join_is_one_sentence(tmp_path: Path) -> None:
+    catalog = shop(tmp_path / "photos", titles=False)
+    with pytest.raises(CatalogError, match="has a title, whose words could be joined"):
+        measure_hybrid(by(1, 1), Questions(catalog, catalog_queries(catalog)))
 
 
 @pytest.mark.parametrize(("sees", "name"), [("image", "photo"), ("title", "title")])

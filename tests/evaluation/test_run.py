@@ -57,7 +57,8 @@ def test_a_model_is_searched_by_the_vectors_of_rows_and_queries(
     listings = catalog_queries(catalog)
     for queries, asked in ((listings, rows[listings.rows]), (given, embed_queries(dummy(), given, modalities))):
         expected = evaluate_same_product(rows, asked, queries, ties, modalities=modalities)
-        assert same(evaluate_model(dummy(), catalog, queries, modalities), expected)
+        [found] = evaluate_model(dummy(), catalog, queries, modalities)
+        assert same(found, expected)
 
 
 def test_vectors_save_their_making(tmp_path: Path, catalog: Catalog) -> None:
@@ -67,7 +68,8 @@ def test_vectors_save_their_making(tmp_path: Path, catalog: Catalog) -> None:
     queries = catalog_queries(catalog)
     expected = evaluate_same_product(other, other[queries.rows], queries, tie_keys(catalog.ids))
     for vectors in (tmp_path / "v.parquet", other):
-        assert same(evaluate_model(dummy(), catalog, queries, vectors=vectors), expected)
+        [found] = evaluate_model(dummy(), catalog, queries, vectors=vectors)
+        assert same(found, expected)
     with pytest.raises(VectorError, match="--modalities both, not image"):
         evaluate_model(dummy(), catalog, queries, "image", vectors=tmp_path / "v.parquet")
 

@@ -6,13 +6,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from sklearn.covariance import ledoit_wolf
 
 from item_embed.errors import ModelError
 from item_embed.model.folder import WHITENING_FILE
-from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening
+from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening, most_fused
+from item_embed.model.words import Words
 
 Vectors = dict[str, NDArray[np.float32]]
+
+TITLES = [f"mug {number % 7} of row {number}" for number in range(300)]
 
 
 def drawn(seed: int = 0, count: int = 300, width: int = 6) -> Vectors:
@@ -29,8 +33,9 @@ def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def applied(whitening: Whitening, vectors: NDArray[np.float32], sight: str) -> NDArray[np.float64]:
-    photo, title = (torch.full((len(vectors),), sight in seen) for seen in (("both", "image"), ("both", "title")))
-    return whitening(torch.from_numpy(vectors), photo, title).double().numpy()
+    photo = torch.full((len(vectors),), sight in ("both", "image"))
+    titles = ["a title" if sight in ("both", "title") else None] * len(vectors)
+    return whitening(torch.from_numpy(vectors), photo, titles).double().numpy()
 
 
 def cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,7 +79,7 @@ def test_a_batch_may_mix_what_is_seen() -> None:
     vectors = drawn()
     whitening = fit_whitening(vectors, 0.75)
     mixed = np.stack([vectors[sight][row] for row, sight in enumerate(SIGHTS)])
-    found = whitening(torch.from_numpy(mixed), torch.tensor([True, True, False]), torch.tensor([True, False, True]))
+    found = whitening(torch.from_numpy(mixed), torch.tensor([True, True, False]), ["one", None, "two"])
     alone = [applied(whitening, vectors[sight], sight)[row] for row, sight in enumerate(SIGHTS)]
     np.testing.assert_allclose(found.numpy(), np.stack(alone), atol=1e-6)
 
@@ -92,35 +97,36 @@ def test_fewer_numbers_are_the_first_of_all_and_tell_most() -> None:
 
 def fused(whitening: Whitening, vectors: Vectors, sight: str = "both") -> NDArray[np.float64]:
     """Of products of which a photo, a title or both are seen; the rest is noise, which must not count."""
-    photo, title = (
-        torch.full((len(vectors["both"]),), sight in seen) for seen in (("both", "image"), ("both", "title"))
-    )
+    photo, title = sight in ("both", "image"), sight in ("both", "title")
     noise = np.full_like(vectors["both"], 7)
-    parts = [vectors[sight], vectors["image"] if photo[0] else noise, vectors["title"] if title[0] else noise]
-    return whitening(torch.from_numpy(np.stack(parts, axis=1)), photo, title).double().numpy()
+    parts = [vectors[sight], vectors["image"] if photo else noise, vectors["title"] if title else noise]
+    seen = torch.full((len(noise),), photo), TITLES[: len(noise)] if title else [None] * len(noise)
+    return whitening(torch.from_numpy(np.stack(parts, axis=1)), *seen).double().numpy()
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0])
-def test_late_fusion_joins_three_whitened_vectors(power: float) -> None:
+def test_late_fusion_joins_three_whitened_vectors_and_the_words(power: float) -> None:
     """Against plain loops: each of length 1, in a row, projected on the directions in which they differ most."""
     vectors = drawn()
     alone = {sight: applied(fit_whitening(vectors, power), vectors[sight], sight) for sight in SIGHTS}
     joined = np.array([[*alone["both"][row], *alone["image"][row], *alone["title"][row]] for row in range(300)])
     _, directions = np.linalg.eigh(np.cov(joined.T))
-    for dimensions in (None, 4, 18):
-        whitening = fit_whitening(vectors, power, dimensions, late_fusion=True)
+    for dimensions, of_words in ((None, 10), (2, 0), (4, 1), (28, 10)):
+        whitening = fit_whitening(vectors, power, dimensions, titles=TITLES)
         assert whitening.fuses
-        assert whitening.dimension == (dimensions or 18)
-        kept = directions[:, ::-1][:, : dimensions or 18]
+        assert whitening.dimension == (dimensions or 28)
+        kept = directions[:, ::-1][:, : (dimensions or 28) - of_words]
+        words = Words.of(TITLES, of_words)(TITLES)
+        whole = unit(np.concatenate([joined @ kept, words], axis=1))
         found = {sight: fused(whitening, vectors, sight) for sight in SIGHTS}
-        np.testing.assert_allclose(cosines(found["both"]), cosines(unit(joined @ kept)), atol=2e-4)
+        np.testing.assert_allclose(cosines(found["both"]), cosines(whole), atol=2e-4)
         lacking = np.zeros((300, 6))
-        for sight, row in (
-            ("image", [alone["image"], alone["image"], lacking]),
-            ("title", [alone["title"], lacking, alone["title"]]),
+        for sight, row, known in (
+            ("image", [alone["image"], alone["image"], lacking], 0 * words),
+            ("title", [alone["title"], lacking, alone["title"]], words),
         ):
-            expected = unit(np.concatenate(row, axis=1) @ kept)
-            np.testing.assert_allclose(found["both"] @ found[sight].T, unit(joined @ kept) @ expected.T, atol=2e-4)
+            expected = unit(np.concatenate([np.concatenate(row, axis=1) @ kept, known], axis=1))
+            np.testing.assert_allclose(found["both"] @ found[sight].T, whole @ expected.T, atol=2e-4)
 
 
 def test_with_late_fusion_a_photo_meets_what_was_made_of_photos_alone() -> None:
@@ -129,7 +135,7 @@ def test_with_late_fusion_a_photo_meets_what_was_made_of_photos_alone() -> None:
     vectors = {sight: unit(random.normal(size=(300, 64))).astype(np.float32) for sight in SIGHTS}
     found = {}
     for late_fusion in (False, True):
-        whitening = fit_whitening(vectors, 0.75, 192 if late_fusion else None, late_fusion=late_fusion)
+        whitening = fit_whitening(vectors, 0.75, titles=TITLES if late_fusion else None)
         if late_fusion:
             whole, photos = fused(whitening, vectors), fused(whitening, vectors, "image")
         else:
@@ -164,22 +170,43 @@ def test_where_all_are_alike_there_is_nothing_to_whiten(sight: str, said: str) -
 def test_more_numbers_than_there_are_is_one_sentence() -> None:
     with pytest.raises(ModelError, match="vectors of 6 numbers cannot be kept to 7; ask for 1 to 6"):
         fit_whitening(drawn(), 1, dimensions=7)
-    with pytest.raises(ModelError, match="vectors of 18 numbers cannot be kept to 19; ask for 1 to 18"):
-        fit_whitening(drawn(), 1, dimensions=19, late_fusion=True)
+    with pytest.raises(ModelError, match="vectors of 28 numbers cannot be kept to 29; ask for 1 to 28"):
+        fit_whitening(drawn(), 1, dimensions=29, titles=TITLES)
+
+
+def test_late_fusion_wants_a_title_for_each_product() -> None:
+    with pytest.raises(ValueError, match="0 titles of 300 products"):
+        fit_whitening(drawn(), 1, titles=[])
+
+
+def test_a_fusion_of_an_earlier_version_is_told_with_its_mend(tmp_path: Path) -> None:
+    fit_whitening(drawn(), 0.75, titles=TITLES).save(tmp_path)
+    kept = load_file(tmp_path / WHITENING_FILE)
+    save_file({name: kept[name] for name in ("mean", "matrix", "frame")}, tmp_path / WHITENING_FILE)
+    with pytest.raises(ModelError, match="as an earlier version did; remove it, and have `item whiten` make another"):
+        Whitening.load(tmp_path)
+
+
+@given(st.integers(1, 400))
+def test_no_more_numbers_than_three_vectors_and_their_share_of_words(width: int) -> None:
+    most = most_fused(width)
+    assert most - most * 3 // 8 <= 3 * width < most + 1 - (most + 1) * 3 // 8
 
 
 @pytest.mark.parametrize("late_fusion", [False, True])
 def test_kept_in_a_models_folder(tmp_path: Path, *, late_fusion: bool) -> None:
     assert Whitening.load(tmp_path) is None
-    whitening = fit_whitening(drawn(), 0.75, dimensions=4, late_fusion=late_fusion)
+    whitening = fit_whitening(
+        drawn(), 0.75, dimensions=28 if late_fusion else 4, titles=TITLES if late_fusion else None
+    )
     whitening.save(tmp_path)
     again = Whitening.load(tmp_path)
     assert again is not None
     assert torch.equal(again.mean, whitening.mean)
     assert torch.equal(again.matrix, whitening.matrix)
-    assert (again.fuses, again.dimension) == (late_fusion, 4)
-    frames = [torch.empty(0) if one.frame is None else one.frame for one in (again, whitening)]
-    assert torch.equal(*frames)
+    assert (again.fuses, again.dimension) == (late_fusion, 28 if late_fusion else 4)
+    if late_fusion:
+        np.testing.assert_array_equal(fused(again, drawn()), fused(whitening, drawn()))
     (tmp_path / WHITENING_FILE).write_bytes(b"half of a")
     with pytest.raises(ModelError, match=r"whitening.safetensors cannot be read .*; copy the whole model folder"):
         Whitening.load(tmp_path)

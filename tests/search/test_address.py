@@ -43,6 +43,16 @@ def test_hosts_and_ports_are_left_to_libpq(hosts: str) -> None:
     assert f"//me@{hosts}/db" in read_address(f"postgresql://me@{hosts}/db").connection
 
 
+def test_what_is_waited_for_can_be_said() -> None:
+    waiting = read_address("postgresql://h/d").connection.partition("?")[2].split("&")
+    assert {"connect_timeout=10", "keepalives_idle=30", "keepalives_interval=10"} <= set(waiting)
+    assert "tcp_user_timeout=60000" in waiting
+    said = read_address("postgresql://h/d?connect_timeout=3&tcp_user_timeout=5000").connection
+    assert "connect_timeout=3" in said
+    assert "tcp_user_timeout=5000" in said
+    assert said.count("timeout") == 2
+
+
 def test_the_schemes_letters_may_be_capitals() -> None:
     assert is_address("POSTGRESQL://h/d")
     assert is_address("Postgres:///d")

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_catalog
@@ -18,10 +20,13 @@ from item_embed.search.filters import parse_filter
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Changes, Hit, Item
 from tests.catalogs import Row, photo, write_catalog
-from tests.embedders import dummy
+from tests.embedders import DummyEmbedder, dummy
 from tests.search.conftest import Place
 from tests.search.filtering import holds
 from tests.search.made import add, graph_soon, one_product, unit
+
+if TYPE_CHECKING:
+    from item_embed.embedding.embedder import Embedder
 
 RED, BLUE = photo((200, 0, 0)), photo((0, 0, 200))
 
@@ -255,6 +260,68 @@ def test_an_update_writes_what_differs(tmp_path: Path, place: Place, monkeypatch
         assert len(updated) == 48
     assert index.manifest.catalog_fingerprint == tonight.fingerprint
     assert index.update(embedded(tonight), tonight) == Changes(unchanged=48)
+
+
+def test_vectors_of_another_batch_are_no_change(tmp_path: Path, place: Place) -> None:
+    yesterday = write_catalog(tmp_path / "yesterday", rows(30))
+    index = ProductIndex.build(embedded(yesterday), yesterday, place("index"))
+    held = dict(zip(*next(index.scan()), strict=True))
+    tonight = write_catalog(tmp_path / "tonight", rows(30, id_3=Row("id 3", "mug 3", RED, metadata={"price": 99})))
+    again = embedded(tonight)
+    noise = 3e-7 * np.random.default_rng(0).standard_normal(again.vectors.shape).astype(np.float32)
+    again.vectors[:] += noise
+    again.vectors[7] = -again.vectors[7]  # no rounding
+    assert index.update(again, tonight) == Changes(changed=2, unchanged=28)
+    now = dict(zip(*next(index.scan()), strict=True))
+    assert [key for key in tonight.ids if not np.array_equal(now[key], held[key])] == ["id 7"]
+    assert np.array_equal(now["id 7"], again.vectors[7])
+    assert index.item("id 3") == Item("id 3", "mug 3", metadata={"price": 99}, photo=RED)
+
+
+def test_a_model_embeds_what_has_changed_and_nothing_else(tmp_path: Path, place: Place) -> None:
+    yesterday = write_catalog(tmp_path / "yesterday", rows(50))
+    index = ProductIndex.build(embedded(yesterday), yesterday, place("index"))
+    changed = {
+        "id_3": Row("id 3", "mug 3", RED, metadata={"price": 99}),  # the price alone
+        "id_5": Row("id 5", "cup 5", RED, metadata={"price": 5}),
+        "id_7": Row("id 7", "mug 7", BLUE, metadata={"price": 7}),
+        "id_9": Row("new", "jug", RED),
+    }
+    tonight = write_catalog(tmp_path / "tonight", rows(50, **changed)[:48])
+    model = DummyEmbedder()
+    assert index.update(cast("Embedder", model), tonight) == Changes(added=1, changed=3, unchanged=44, removed=3)
+    assert model.sizes == [3]
+    fresh = ProductIndex.build(embedded(tonight), tonight, place("fresh"))
+    queries = embedded(tonight).vectors
+    assert index.search(queries, 5, "dummy") == fresh.search(queries, 5, "dummy")
+    assert index.items(tonight.ids) == fresh.items(tonight.ids)
+    assert index.manifest == fresh.manifest
+    assert index.update(cast("Embedder", model), tonight) == Changes(unchanged=48)
+    assert model.sizes == [3]
+    with pytest.raises(VectorError, match="the vectors come from another model"):
+        index.update(dummy(fingerprint="other"), tonight)
+
+
+def test_what_another_changed_while_a_model_embedded_is_not_lost(tmp_path: Path, place: Place) -> None:
+    catalog = write_catalog(tmp_path / "catalog", rows(4))
+    index = ProductIndex.build(embedded(catalog), catalog, place("index"))
+    other = ProductIndex.open(index.path)
+
+    class Slow(DummyEmbedder):
+        def embed(self, *arguments: Any, **options: Any) -> NDArray[np.float32]:
+            query = np.eye(1, 16, dtype=np.float32)
+            other.upsert([Item("id 2", "changed meanwhile")], query, "dummy")
+            with ThreadPoolExecutor(1) as threads:  # by the very object that is being updated
+                (hits,) = threads.submit(index.search, query, 1, "dummy").result(timeout=60)
+            assert ids(hits) == ["id 2"]
+            return super().embed(*arguments, **options)
+
+    tonight = write_catalog(tmp_path / "tonight", [*rows(4), Row("new", "jug")])
+    with pytest.raises(VectorError, match="'id 2' was changed in the index by another process meanwhile"):
+        index.update(cast("Embedder", Slow()), tonight)
+    assert len(index) == 4
+    assert index.items(["id 2"])["id 2"].title == "changed meanwhile"
+    assert index.update(cast("Embedder", DummyEmbedder()), tonight) == Changes(added=1, changed=1, unchanged=3)
 
 
 def test_an_update_that_ends_early_changes_nothing(tmp_path: Path, place: Place) -> None:

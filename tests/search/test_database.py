@@ -198,6 +198,74 @@ def test_who_may_only_read_an_index_searches_it(tmp_path: Path, monkeypatch: pyt
     assert there == contents(folder_of(index))
 
 
+@pytest.mark.parametrize("graph", [False, True])
+def test_who_may_only_read_sees_what_others_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graph: bool
+) -> None:
+    if graph:
+        graph_soon(monkeypatch)
+    path = one_product(tmp_path).path
+    ProductIndex.open(path).close()
+    with monkeypatch.context() as patch:
+        only_readable(patch)
+        reader = ProductIndex.open(path)
+        assert everything(reader) == ["first"]
+    for night in range(3):
+        writer = ProductIndex.open(path)
+        ids = add(writer, unit(np.random.default_rng(night), 20))
+        with monkeypatch.context() as patch:
+            only_readable(patch)
+            assert everything(reader) == sorted(["first", *ids])  # beside the writer, by its log
+        writer.delete(ids[:night])
+        writer.close()
+        with monkeypatch.context() as patch:
+            only_readable(patch)
+            assert everything(reader) == sorted(["first", *ids[night:]])
+            assert sorted(next(reader.scan())[0]) == sorted(["first", *ids[night:]])
+            assert len(reader) == 21 - night
+
+
+def test_what_changes_while_it_is_read_is_refused_to_who_may_only_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = one_product(tmp_path)
+    add(index, unit(np.random.default_rng(0), 20))
+    index.close()
+    only_readable(monkeypatch)
+    reader = ProductIndex.open(index.path)
+    scan = reader.scan(block=5)
+    next(scan)
+    os.utime(folder_of(index) / database.FILE, (1, 1))  # as another process leaves it behind
+    with pytest.raises(OutputError, match="was changed by another process while it was read; ask again"):
+        list(scan)
+    assert len(everything(reader)) == 21
+    with pytest.raises(OutputError, match="was changed by another process"), embedded(reader)[0].reading():
+        os.utime(folder_of(index) / database.FILE, (2, 2))
+    (folder_of(index) / database.FILE).unlink()
+    with pytest.raises(VectorError, match="is not an index"):
+        everything(reader)
+
+
+def test_a_log_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = one_product(tmp_path)
+    add(index, QUERY)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in (database.FILE, f"{database.FILE}-wal"):
+        (copy / name).write_bytes((folder_of(index) / name).read_bytes())
+    error = sqlite3.OperationalError("unable to open database file")
+    error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN  # what somebody gets who may not make the -shm
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", refuse)
+        with pytest.raises(OutputError, match=r"a index.sqlite-wal and no index.sqlite-shm, somebody who may write it"):
+            ProductIndex.open(copy)
+    assert everything(ProductIndex.open(copy)) == ["first", "id 0"]
+
+
 def test_an_index_that_is_closed_is_one_file(tmp_path: Path) -> None:
     index = one_product(tmp_path)
     assert [file.name for file in folder_of(index).iterdir() if "-" not in file.name] == [database.FILE]

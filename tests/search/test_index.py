@@ -11,14 +11,14 @@ from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
 from item_embed.files import OutputError
-from item_embed.search import feed
+from item_embed.search import database, feed
 from item_embed.search.exact import search, tie_keys
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import dummy
 from tests.search.conftest import Place
-from tests.search.made import folder_of
+from tests.search.made import embedded, folder_of
 from tests.servers import Server
 
 COUNT = 300
@@ -177,6 +177,53 @@ def test_vectors_of_another_catalogue_are_refused(catalog: Catalog, vectors: Vec
     with pytest.raises(VectorError, match=r"2 of its 300 rows lack one, 1 vectors have an id .*, 1 repeat"):
         ProductIndex.build(replace(vectors, ids=ids), catalog, tmp_path / "index")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"), [(np.nan, "1 vectors with numbers that are not finite, the first for"), (3, "not 1")]
+)
+def test_vectors_that_are_none_are_refused(
+    catalog: Catalog, vectors: Vectors, place: Place, wrong: float, sentence: str
+) -> None:
+    damaged = vectors.vectors.copy()
+    damaged[7] = wrong
+    with pytest.raises(VectorError, match=sentence):
+        ProductIndex.build(replace(vectors, vectors=damaged), catalog, place("index"))
+    index = ProductIndex.build(vectors, catalog, place("another"))
+    with pytest.raises(VectorError, match=sentence):
+        index.update(replace(vectors, vectors=damaged), catalog)
+    narrow = np.repeat(np.eye(1, 8, dtype=np.float32), COUNT, axis=0)
+    with pytest.raises(VectorError, match=r"vectors of shape \(300, 8\) do not fit .* whose vectors have 16 numbers"):
+        index.update(replace(vectors, vectors=narrow), catalog)
+    assert len(index) == COUNT
+
+
+def test_a_full_disk_leaves_no_half_of_an_index(
+    catalog: Catalog, vectors: Vectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = database.create
+
+    def small(folder: Path, shown: Path) -> database.Connection:
+        connection = create(folder, shown)
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages + 20}")
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "create", small)
+        with pytest.raises(OutputError, match="the disk is full"):
+            ProductIndex.build(vectors, catalog, tmp_path / "index")
+    assert not list(tmp_path.iterdir())
+    index = ProductIndex.build(vectors, catalog, tmp_path / "index")
+    connection = embedded(index)[0]._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    turned = replace(vectors, vectors=np.ascontiguousarray(-vectors.vectors))
+    before = index.search(vectors.vectors[:5], 3, "dummy")
+    with pytest.raises(OutputError, match="the disk is full; nothing of this change was kept"):
+        index.update(turned, catalog)
+    for there in (index, ProductIndex.open(index.path)):
+        assert there.search(vectors.vectors[:5], 3, "dummy") == before
 
 
 def test_a_failed_build_leaves_nothing(

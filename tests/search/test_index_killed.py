@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from item_embed.embedding.vectors import Vectors, write_vectors
+from item_embed.errors import VectorError
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
-from tests.search.made import expected, folder_of, one_product, unit
+from tests.catalogs import Row, write_catalog
+from tests.search.conftest import Place
+from tests.search.made import expected, one_product, unit
 
 # Upserts batches of seven for ever and says what it did after each: + what is there now, - what is not. Of every batch
 # but the first it deletes one product of the batch before.
@@ -39,10 +43,10 @@ while True:
 
 
 @pytest.mark.slow
-def test_kill_9_at_twenty_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kill_9_at_twenty_points(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("item_embed.search.nearest.EXACT_ROWS", 12)
     monkeypatch.setattr("item_embed.search.snapshot._COST", 0)
-    path = folder_of(one_product(tmp_path))
+    path = one_product(tmp_path, out=place("index")).path
     draw = random.Random(0)
     there: set[int] = set()
     gone: set[int] = set()
@@ -54,12 +58,44 @@ def test_kill_9_at_twenty_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(there) > 40
 
 
-def _killed(path: Path, batch: int, seconds: float) -> list[list[str]]:
-    """What a writer says that is killed so long after its first word."""
-    command = [sys.executable, "-c", _WRITER, str(path), str(batch)]
+_BUILDER = """
+import sys, time
+from item_embed.catalog.store import Catalog
+from item_embed.embedding.vectors import read_vectors
+from item_embed.search.index import ProductIndex
+def halfway(done, total):
+    print("halfway", flush=True)
+    time.sleep(60)
+ProductIndex.build(read_vectors(sys.argv[1]), Catalog(sys.argv[2]), sys.argv[3], halfway)
+"""
+
+
+@pytest.mark.slow
+def test_a_build_that_was_killed_is_no_index_and_is_begun_anew(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "catalog", [Row(f"id {n}", f"mug {n}") for n in range(30)])
+    vectors = Vectors(catalog.ids, unit(np.random.default_rng(0), 30), "model", "m")
+    write_vectors(tmp_path / "vectors.parquet", vectors)
+    out = tmp_path / "index"
+    with _started(_BUILDER, tmp_path / "vectors.parquet", catalog.path, out) as builder:
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == "halfway\n"
+        os.kill(builder.pid, signal.SIGKILL)
+    with pytest.raises(VectorError, match="is not an index"):
+        ProductIndex.open(out)
+    assert len(ProductIndex.build(vectors, catalog, out)) == 30
+    assert not list(tmp_path.glob(".*"))
+
+
+def _started(code: str, *arguments: object) -> subprocess.Popen[str]:
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "src")])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as writer:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def _killed(path: Path | str, batch: int, seconds: float) -> list[list[str]]:
+    """What a writer says that is killed so long after its first word."""
+    with _started(_WRITER, path, batch) as writer:
         assert writer.stdout is not None
         first = writer.stdout.readline()
         time.sleep(seconds)
@@ -68,7 +104,7 @@ def _killed(path: Path, batch: int, seconds: float) -> list[list[str]]:
     return [line.split() for line in (first + rest).splitlines(keepends=True) if line.endswith("\n")]
 
 
-def _check(path: Path, there: set[int], gone: set[int]) -> None:
+def _check(path: Path | str, there: set[int], gone: set[int]) -> None:
     index = ProductIndex.open(path)
     held: dict[str, tuple[Item, NDArray[np.float32]]] = {}
     for ids, vectors in index.scan():

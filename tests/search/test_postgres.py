@@ -19,7 +19,8 @@ from item_embed.search import feed
 from item_embed.search.address import read_address
 from item_embed.search.index import ProductIndex
 from item_embed.search.items import Item
-from item_embed.search.postgres import nearest
+from item_embed.search.postgres import nearest, waiting
+from item_embed.search.postgres.store import PostgresStore
 from item_embed.search.postgres.words import words_of
 from tests.catalogs import Row, photo, write_catalog
 from tests.search.made import add, expected, graph_soon, one_product, unit
@@ -255,6 +256,47 @@ def test_a_search_that_takes_too_long_is_ended(server: Server, tmp_path: Path) -
         with pytest.raises(OutputError, match=r"did not answer within 0\.05 s; .* statement_timeout=SECONDS"):
             impatient.photo("first")
     assert impatient.photo("first") is None
+
+
+def _answering(index: ProductIndex) -> int:
+    """The process of the server that answers an index."""
+    assert isinstance(index._store, PostgresStore)
+    connection = index._store.database._connection
+    assert connection is not None
+    return connection.info.backend_pid
+
+
+def test_a_server_that_hangs_is_not_waited_for(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "GRACE", 0.1)
+    url = f"{one_product(tmp_path, out=server.schema()).path}&statement_timeout=0.2"
+    index = ProductIndex(url)
+    process = _answering(index)
+    os.kill(process, signal.SIGSTOP)  # it takes what is sent, and answers nothing
+    try:
+        with pytest.raises(OutputError, match=r"did not answer within 0\.2 s; ask again"):
+            index.search(QUERY, 1, "model")
+        assert [hit.id for hit in index.search(QUERY, 1, "model")[0]] == ["first"]  # by another connection
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert add(index, QUERY) == ["id 0"]
+    assert len(index) == 2
+
+
+def test_a_full_disk_keeps_what_was_there(server: Server, tmp_path: Path) -> None:
+    index = one_product(tmp_path, out=server.schema())
+    schema = read_address(str(index.path)).schema
+    server.execute(
+        f"CREATE FUNCTION {schema}.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$; "
+        f"CREATE TRIGGER full_disk BEFORE INSERT ON {schema}.photos EXECUTE FUNCTION {schema}.full()"
+    )  # what the server says of a full disk, after the product itself was written
+    with pytest.raises(OutputError, match="its disk is full; nothing of this change was kept"):
+        index.upsert([Item("large", photo=bytes(100_000))], QUERY, "model")
+    assert len(index) == 1
+    assert index.item("large") is None
+    server.execute(f"DROP TRIGGER full_disk ON {schema}.photos")
+    index.upsert([Item("large", photo=bytes(100_000))], QUERY, "model")
+    assert len(index) == 2
 
 
 @pytest.mark.slow

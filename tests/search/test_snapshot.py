@@ -42,7 +42,7 @@ def saved(vectors: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory
 def recall(graph: Snapshot, vectors: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None) -> float:
     places = np.arange(COUNT) if among is None else np.flatnonzero(np.isin(ROWS, among))
     right, cosines = exact.search(vectors[::50], vectors[places], k, TIES[places])
-    found = graph.search(vectors[::50], k, among)
+    found = graph.search(vectors[::50], k, None if among is None else graph.places(among))
     for rows, scores, wanted, best in zip(found.rows, found.cosines, ROWS[places][right], cosines, strict=True):
         if set(rows) == set(wanted):  # the same rows are in the same order, with the same scores
             assert rows.tolist() == wanted.tolist()
@@ -86,7 +86,7 @@ def test_rows_that_were_dropped_are_found_no_more(
     found = graph.search(vectors[:50], 10)
     assert not np.isin(found.rows, gone).any()
     assert (found.rows > 0).all()
-    assert not np.isin(graph.search(vectors[:50], 10, ROWS[:100]).rows, gone).any()
+    assert not np.isin(graph.search(vectors[:50], 10, graph.places(ROWS[:100])).rows, gone).any()
 
 
 def test_what_the_graph_does_not_reach_is_found_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,8 @@ def test_what_the_graph_does_not_reach_is_found_all_the_same(tmp_path: Path, mon
     builder = GraphBuilder(16)
     builder.add(rows, rows.astype(np.uint64), vectors)
     builder.save(tmp_path)
-    found = Snapshot(tmp_path).search(vectors[:1], 90, rows[1000:])
+    graph = Snapshot(tmp_path)
+    found = graph.search(vectors[:1], 90, graph.places(rows[1000:]))
     right, _ = exact.search(vectors[:1], vectors[1000:], 90, rows[1000:].astype(np.uint64))
     assert found.rows.tolist() == (right + 1001).tolist()
 

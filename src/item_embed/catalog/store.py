@@ -107,6 +107,21 @@ class Catalog:
             raise CatalogError(f"there is no split {split!r}; choose one of {', '.join(SPLITS)}, all.")
         return np.flatnonzero(self._splits == SPLITS.index(split))
 
+    def with_titles(self, titles: Sequence[str | None]) -> "Catalog":
+        """The same rows with other values of `titles`; whatever else is asked for comes from the files as it is.
+
+        Args:
+            titles: one for each row, or None.
+
+        Raises:
+            ValueError: when there is not one for each row.
+        """
+        if len(titles) != len(self):
+            raise ValueError(f"{len(titles)} titles are not one for each of {len(self)} rows")
+        other = Catalog(self.path, self._cache_limit)
+        other.titles = Texts([pa.chunked_array([titles], pa.string())])
+        return other
+
     def metadata(self, row: int) -> dict[str, Any]:
         """The feed's other columns of one row."""
         return dict(json.loads(self._metadata[row]))

@@ -22,8 +22,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[METHOD|KEY=VALUE]...",
-            help="Methods, such as simple, clip, item:objectives.weights.gmim=0, frozen:NAME, whitened:clip or "
-            "fused:clip, and settings of all.",
+            help="Methods, such as simple, clip, item:objectives.weights.gmim=0, frozen:NAME, whitened:clip, "
+            "fused:clip or hybrid:clip, and settings of all.",
             show_default=" ".join(_METHODS),
         ),
     ] = None,

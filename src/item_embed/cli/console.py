@@ -136,6 +136,9 @@ class _Pace:
         if done == first:
             return ""
         self.per_second = (done - first) / max(now - began, 1e-9)
+        if self.per_second < 1:
+            each = 1 / self.per_second
+            return f"{each:.1f} s each" if each < 60 else f"{_duration(each)} each"
         return f"{self.per_second:,.0f}/s" if self.per_second >= 10 else f"{self.per_second:.1f}/s"
 
 

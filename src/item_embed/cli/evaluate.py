@@ -9,7 +9,7 @@ import typer
 from item_embed.cli.console import check_page, print_json
 from item_embed.cli.evaluating.card import write_card
 from item_embed.cli.evaluating.outcome import Outcome, tell, write_page
-from item_embed.cli.evaluating.request import Request, Split
+from item_embed.cli.evaluating.request import Request, SharedWords, Split
 from item_embed.cli.evaluating.subject import Subject
 from item_embed.cli.evaluating.tasks import run_all, run_one
 from item_embed.embedding.seen import Modalities
@@ -64,6 +64,16 @@ def command(
         Path | None, typer.Option(help="Vectors of this catalogue by `item embed`, with the same --modalities.")
     ] = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Compare with simple methods.")] = False,
+    hybrid: Annotated[
+        bool, typer.Option("--hybrid", help="Also join the model with words, as `item search --hybrid` does.")
+    ] = False,
+    mask_shared_words: Annotated[
+        SharedWords | None,
+        typer.Option(
+            help="Take the words out of titles that all listings of a product have in common: those that no other "
+            "product has (names), or all."
+        ),
+    ] = None,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="For leaf-category: also train the encoder itself; slow.")
     ] = False,
@@ -106,6 +116,8 @@ def command(
         split=split,
         vectors=vectors,
         baselines=baselines,
+        hybrid=hybrid,
+        mask_shared_words=mask_shared_words,
         fine_tune=fine_tune,
         sample=sample,
         by=by,

@@ -1,16 +1,23 @@
 """`item index`: vectors and a catalogue made searchable."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from item_embed.cli.console import print_json, progress
 from item_embed.wording import number_of
 
+if TYPE_CHECKING:
+    from item_embed.embedding.embedder import Embedder
+    from item_embed.embedding.vectors import Vectors
+
 
 def command(
-    vectors: Annotated[Path, typer.Argument(help="Vectors made by `item embed`.")],
+    vectors: Annotated[
+        Path,
+        typer.Argument(help="Vectors made by `item embed`; for --update also the model: it embeds what is new."),
+    ],
     catalog: Annotated[Path, typer.Argument(help="The catalogue they were made from.")],
     *,
     out: Annotated[
@@ -29,10 +36,16 @@ def command(
 
     from item_embed.catalog.store import Catalog
     from item_embed.embedding.vectors import read_vectors
+    from item_embed.errors import VectorError
     from item_embed.files import check_output
     from item_embed.search.address import is_address
     from item_embed.search.index import ProductIndex
 
+    if not update and vectors.is_dir():
+        raise VectorError(
+            f"{vectors} is a folder and no file of vectors; make one with `item embed`, or bring an index up to date "
+            "with --update."
+        )
     if not update and not is_address(out):
         check_output(out)
     index = ProductIndex.open(out) if update else None  # before the reading of the vectors
@@ -40,7 +53,7 @@ def command(
         if index is None:
             index, changes = ProductIndex.build(read_vectors(vectors), Catalog(catalog), out, on_progress), None
         else:
-            changes = index.update(read_vectors(vectors), Catalog(catalog), on_progress)
+            changes = index.update(_vectors(vectors), Catalog(catalog), on_progress)
     if as_json:
         shown = {
             "out": str(index.path),
@@ -58,3 +71,15 @@ def command(
         )
     else:
         print(f"{number_of(len(index), 'product')} in {index.path}.")
+
+
+def _vectors(path: Path) -> "Vectors | Embedder":
+    """A file of vectors, or the model in a folder."""
+    if path.is_dir():
+        from item_embed.embedding.embedder import Embedder
+
+        return Embedder.from_pretrained(path)
+
+    from item_embed.embedding.vectors import read_vectors
+
+    return read_vectors(path)

@@ -27,7 +27,7 @@ def command(
         bool | None,
         typer.Option(
             "--late-fusion/--one-pass",
-            help="Join the vectors of the whole product, of its photo and of its title, or not.",
+            help="Join the vectors of the whole product, of its photo, of its title and of the title's words, or not.",
             show_default="as the model does",
         ),
     ] = None,
@@ -36,7 +36,7 @@ def command(
         typer.Option(
             min=1,
             help="Numbers of a vector to keep.",
-            show_default="the model's own, or all of one pass, 256 of late fusion",
+            show_default="the model's own, or all of one pass, at most 256 of late fusion",
         ),
     ] = None,
     rows: Annotated[int, typer.Option(min=16, help="Most rows whose vectors are looked at.")] = 4096,

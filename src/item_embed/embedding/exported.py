@@ -1,7 +1,7 @@
 """An exported model's folder: what it says of itself. Needs neither torch nor ONNX Runtime.
 
 `model.onnx` is what runs, `export.json` says what it is; tokenizer and settings of photos are those of any model's
-folder.
+folder. `words.json`, of a model with late fusion, has what its vectors of words are made by.
 """
 
 import json
@@ -9,12 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
+
 from item_embed.embedding.loss import Loss
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import ModelError
 from item_embed.model.folder import EXPORT_FILE
+from item_embed.model.words import COUNTERS, Words
 
 ONNX_FILE = "model.onnx"
+WORDS_FILE = "words.json"
+WORDS = "words"  # the input of a graph that reads them
 MEND = "copy the whole folder, or export the model again"
 _VERSION = 1  # of `export.json`
 
@@ -72,3 +77,28 @@ class Exported:
 def is_exported(folder: Path) -> bool:
     """Whether a folder holds an exported model; not whether it can be read."""
     return (folder / EXPORT_FILE).is_file()
+
+
+def save_words(words: Words, folder: Path) -> None:
+    """Write into a folder in how many titles which words were seen, for programs in any language."""
+    (seen,) = words.counts.nonzero()
+    counts = {str(counter): int(words.counts[counter]) for counter in seen}
+    text = json.dumps({"width": words.width, "titles": words.titles, "counts": counts})
+    (folder / WORDS_FILE).write_text(text + "\n", encoding="utf8")
+
+
+def load_words(folder: Path) -> Words:
+    """Read what `save_words` wrote.
+
+    Raises:
+        ModelError: when it is missing or damaged.
+    """
+    file = folder / WORDS_FILE
+    try:
+        known = json.loads(file.read_text(encoding="utf8"))
+        counts = np.zeros(COUNTERS, np.int32)
+        for counter, titles in known["counts"].items():
+            counts[int(counter)] = titles
+        return Words(counts, int(known["titles"]), int(known["width"]))
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ModelError(f"{file} cannot be read ({error}); {MEND}.") from None

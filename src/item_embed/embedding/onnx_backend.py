@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from item_embed.embedding.exported import MEND, ONNX_FILE, Exported
+from item_embed.embedding.exported import MEND, ONNX_FILE, WORDS, Exported, load_words
 from item_embed.errors import ModelError
 from item_embed.model.arrays import ArrayProcessor
 from item_embed.model.tokenizer import PAD
+from item_embed.model.words import Words
 
 if TYPE_CHECKING:
     from item_embed.config import Precision
@@ -32,17 +33,21 @@ class OnnxBackend:
         processor: turns titles and photos into what it reads.
         path: the folder.
         exported: what the folder says of it.
+        words: of the titles, where `model.onnx` reads them.
 
     Example:
         >>> backend = OnnxBackend.from_pretrained("exported")  # doctest: +SKIP
         >>> Embedder(backend).embed(titles=["Red mug"])        # doctest: +SKIP
     """
 
-    def __init__(self, session: Any, processor: ArrayProcessor, path: Path, exported: Exported) -> None:
+    def __init__(
+        self, session: Any, processor: ArrayProcessor, path: Path, exported: Exported, words: Words | None = None
+    ) -> None:
         self._session = session
         self._processor = processor
         self.path = path
         self.exported = exported
+        self._words = words
         self.sees = frozenset({"image", "title"} if exported.modalities == "both" else {exported.modalities})
 
     @classmethod
@@ -69,7 +74,9 @@ class OnnxBackend:
             )
         if precision == "bf16":
             raise ModelError(f"the exported model {folder} cannot multiply in bf16; `item export` has int8.")
-        return cls(_session(folder / ONNX_FILE), ArrayProcessor.from_pretrained(folder), folder, exported)
+        session = _session(folder / ONNX_FILE)
+        words = load_words(folder) if WORDS in {given.name for given in session.get_inputs()} else None
+        return cls(session, ArrayProcessor.from_pretrained(folder), folder, exported, words)
 
     @property
     def fingerprint(self) -> str:
@@ -99,7 +106,11 @@ class OnnxBackend:
         tokens, patches = (ids != PAD).sum(axis=1), np.array([len(numbers) for numbers in kept], np.int64)
         vectors = np.empty((len(ids), self.dimension), np.float32)
         for rows in _together(tokens, patches):
-            inputs = {"input_ids": ids[rows, : tokens[rows].max()]} if "title" in self.sees else {}
+            inputs: dict[str, NDArray[Any]] = {}
+            if "title" in self.sees:
+                inputs["input_ids"] = ids[rows, : tokens[rows].max()]
+            if self._words:
+                inputs[WORDS] = self._words([titles[row] for row in rows])
             if "image" in self.sees:
                 inputs |= self._photos([photos[row] for row in rows], [kept[row] for row in rows])
             (vectors[rows],) = self._session.run(None, inputs)

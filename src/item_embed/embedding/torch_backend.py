@@ -102,7 +102,7 @@ class TorchBackend:
         encode = vectors_by_sight if self.whitening is not None and self.whitening.fuses else unit_vectors
         vectors = encode(self.model, self.processor, images, titles, self.precision)
         if self.whitening is not None:
-            photo, title = ([one is not None for one in seen] for seen in (images, titles))
-            vectors = self.whitening(vectors, *(torch.tensor(there, device=self.device) for there in (photo, title)))
+            photo = torch.tensor([image is not None for image in images], dtype=torch.bool, device=self.device)
+            vectors = self.whitening(vectors, photo, titles)
         whole: NDArray[np.float32] = vectors.cpu().numpy()
         return whole

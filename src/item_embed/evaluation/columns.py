@@ -33,7 +33,8 @@ def told_apart(queries: QuerySet, catalog: Catalog, column: str, most: int = MOS
 
     Example:
         >>> queries = told_apart(catalog_queries(catalog), catalog, "category")    # doctest: +SKIP
-        >>> evaluate_model(embedder, catalog, queries).figures_by("category")      # doctest: +SKIP
+        >>> [result] = evaluate_model(embedder, catalog, queries)                  # doctest: +SKIP
+        >>> result.figures_by("category")                                          # doctest: +SKIP
     """
     given = queries.columns.get(column)
     values = values_of(catalog, column, queries.rows, sorted(queries.columns)) if given is None else given

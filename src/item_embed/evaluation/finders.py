@@ -13,10 +13,12 @@ from item_embed.embedding.bulk import Embeds
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import VectorError
 from item_embed.evaluation.embedded import embed_queries
+from item_embed.evaluation.hybrid import evaluate_hybrid
 from item_embed.evaluation.queries import QuerySet, rows_as_queries
 from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product
 from item_embed.progress import OnProgress, silent
 from item_embed.search.exact import tie_keys
+from item_embed.search.words import TitleWords
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,14 @@ class VectorFinder:
         """(Q, d) unit vectors; zero for a query of which the model sees nothing, neither photo nor title."""
         return embed_queries(self.embeds, queries, self.modalities, batch_size=self.batch_size, on_progress=on_progress)
 
-    def judge(self, vectors: NDArray[np.float32], queries: QuerySet) -> SameProductResult:
-        """What the vectors of queries, (Q, d), find."""
-        return evaluate_same_product(
-            self.index, vectors, queries, self.ties, method=self.method, modalities=self.modalities
-        )
+    def judge(
+        self, vectors: NDArray[np.float32], queries: QuerySet, words: TitleWords | None = None
+    ) -> SameProductResult:
+        """What the vectors of queries, (Q, d), find; with the words of the catalogue's titles, together with those."""
+        asked = (self.index, vectors, queries, self.ties)
+        if words is None:
+            return evaluate_same_product(*asked, method=self.method, modalities=self.modalities)
+        return evaluate_hybrid(*asked, words, method=self.method, modalities=self.modalities)
 
     def find(self, queries: QuerySet) -> SameProductResult:
         """Embed the queries, rank the catalogue, judge."""

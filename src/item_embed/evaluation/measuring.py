@@ -17,6 +17,7 @@ from item_embed.evaluation.measured import Sums, accuracy_sums, alone, dominance
 from item_embed.evaluation.queries import QuerySet
 from item_embed.evaluation.same_product import SameProductResult
 from item_embed.progress import Stages, silent_stages
+from item_embed.search.words import TitleWords
 
 _ALONE: tuple[Modalities, ...] = ("image", "title")
 _NAMES: dict[Modalities, str] = {"image": "photo", "title": "title"}
@@ -138,13 +139,62 @@ def measure(
     return {name: found[name] for name in known(found)}
 
 
+def measure_hybrid(
+    embeds: Embeds,
+    questions: Questions,
+    *,
+    sees: Modalities = "both",
+    batch_size: int = 256,
+    stage: Stages = silent_stages,
+) -> dict[str, Sums]:
+    """Same product by vectors and words together, of the whole listing and of the title alone; see `hybrid`.
+
+    By the photo alone there are no words to join, and leaf category and dominance are of vectors: `measure` has those.
+
+    Args:
+        embeds: the method.
+        questions: what it is asked.
+        sees: what of a product it can see: `both` or the `title`.
+        batch_size: products that it embeds at once.
+        stage: told of the progress of each stage.
+
+    Returns:
+        Figures by their names in `measured.FIGURES`, in that order.
+
+    Raises:
+        CatalogError: when no query, or no row, has a title.
+
+    Example:
+        >>> measure_hybrid(embedder, questions)["hit_at_1"].figure().text()  # doctest: +SKIP
+        '0.702 [0.688, 0.716]'
+    """
+    catalog = questions.catalog
+    if "title" not in questions.sides:
+        raise CatalogError(f"no query, or no row of {catalog.path}, has a title, whose words could be joined.")
+    found: dict[str, Sums] = {}
+    with TitleWords(catalog.ids, catalog.titles) as words:
+        for seen in dict.fromkeys((sees, "title")):
+            _, result = _searched(embeds, questions, seen, batch_size, stage, words=words)
+            sums = retrieval_sums(result.metrics, result.queries.products)
+            found |= sums if seen == sees else {}
+            if seen == "title":
+                found[alone(seen)] = sums["macro_recall_at_10"]
+    return found
+
+
 def _searched(
-    embeds: Embeds, questions: Questions, seen: Modalities, batch_size: int, stage: Stages
+    embeds: Embeds,
+    questions: Questions,
+    seen: Modalities,
+    batch_size: int,
+    stage: Stages,
+    *,
+    words: TitleWords | None = None,
 ) -> tuple[VectorFinder, SameProductResult]:
     with stage(f"embedding the catalogue ({seen})") as on_progress:
         finder = vector_finder(embeds, questions.catalog, seen, batch_size=batch_size, on_progress=on_progress)
     with stage(f"searching ({seen})") as on_progress:
-        return finder, finder.judge(finder.embed(questions.queries, on_progress), questions.queries)
+        return finder, finder.judge(finder.embed(questions.queries, on_progress), questions.queries, words)
 
 
 def classified(classifier: Classifier, leaves: LeafTask) -> Sums:

@@ -13,11 +13,13 @@ from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.seen import Modalities
 from item_embed.evaluation.baselines import METHODS, simple_methods
 from item_embed.evaluation.embedded import embed_queries, read_catalog_vectors
+from item_embed.evaluation.hybrid import evaluate_hybrid
 from item_embed.evaluation.queries import SIMULATED, QuerySet
 from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product, evaluate_scorer
 from item_embed.model.folder import provenance
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.exact import tie_keys
+from item_embed.search.words import TitleWords
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:  # the embedder brings torch
@@ -30,10 +32,11 @@ def evaluate_model(
     queries: QuerySet,
     modalities: Modalities = "both",
     *,
+    hybrid: bool = False,
     vectors: Path | NDArray[np.float32] | None = None,
     batch_size: int = 256,
     stage: Stages = silent_stages,
-) -> SameProductResult:
+) -> list[SameProductResult]:
     """Same-product retrieval by a model: embed catalogue and queries, search, judge.
 
     Args:
@@ -41,16 +44,20 @@ def evaluate_model(
         catalog: the rows to be found.
         queries: what is asked.
         modalities: what the model sees of queries and catalogue.
+        hybrid: whether to search by vector and words of titles together as well.
         vectors: the catalogue's vectors, (N, d), or a file of them by `item embed`, which saves their making.
         batch_size: products that the model embeds at once.
         stage: told of the progress of each stage.
+
+    Returns:
+        The model's result and, if asked for, that of `hybrid.evaluate_hybrid`.
 
     Raises:
         VectorError: when the file's vectors are not those of this model, catalogue and modalities.
 
     Example:
         >>> queries = catalog_queries(catalog, "test")                        # doctest: +SKIP
-        >>> result = evaluate_model(embedder, catalog, queries)               # doctest: +SKIP
+        >>> [result] = evaluate_model(embedder, catalog, queries)             # doctest: +SKIP
         >>> result.figures()["macro_recall_at_10"].text()                     # doctest: +SKIP
         '0.413 [0.398, 0.428]'
     """
@@ -67,9 +74,14 @@ def evaluate_model(
     else:
         with stage("embedding the queries") as on_progress:
             asked = embed_queries(embedder, queries, modalities, batch_size=batch_size, on_progress=on_progress)
+    ties = tie_keys(catalog.ids)
     with stage("searching") as on_progress:
-        ties = tie_keys(catalog.ids)
-        return evaluate_same_product(rows, asked, queries, ties, modalities=modalities, on_progress=on_progress)
+        found = evaluate_same_product(rows, asked, queries, ties, modalities=modalities, on_progress=on_progress)
+    if not hybrid:
+        return [found]
+    with stage("searching by words too") as on_progress, TitleWords(catalog.ids, catalog.titles) as words:
+        joined = evaluate_hybrid(rows, asked, queries, ties, words, modalities=modalities, on_progress=on_progress)
+    return [found, joined]
 
 
 def evaluate_simple(

@@ -110,7 +110,7 @@ def evaluate_same_product(
     def rank(part: slice, excluded: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         return search(query_vectors[part], index_vectors, CUTOFF, ties, excluded)
 
-    ranking = _rank(rank, queries, _PART, on_progress)
+    ranking = ranked(rank, queries, _PART, on_progress)
     return judge(ranking, queries, method, modalities)
 
 
@@ -128,7 +128,7 @@ def evaluate_scorer(
     def rank(part: slice, excluded: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         return top_k(scorer(part), CUTOFF, ties, excluded)
 
-    ranking = _rank(rank, queries, max(1, _BLOCK_BYTES // (4 * len(ties))), on_progress)
+    ranking = ranked(rank, queries, max(1, _BLOCK_BYTES // (4 * len(ties))), on_progress)
     return judge(ranking, queries, method, modalities)
 
 
@@ -187,13 +187,20 @@ def _plain(found: dict[str, Figure]) -> dict[str, Any]:
     return {name: figure.as_json() for name, figure in found.items()}
 
 
-def _rank(
+def ranked(
     rank: Callable[[slice, NDArray[np.int64] | None], tuple[NDArray[np.int64], NDArray[np.float32]]],
     queries: QuerySet,
     block: int,
     on_progress: OnProgress,
 ) -> Ranking:
-    """Rank in blocks of queries, so that memory stays bounded and progress is seen."""
+    """Rank in blocks of queries, so that memory stays bounded and progress is seen.
+
+    Args:
+        rank: what gives rows (q, k) and scores (q, k) of a run of queries, for the row that each may not find, (q,).
+        queries: what is asked.
+        block: how many queries are ranked at once.
+        on_progress: told of the queries ranked.
+    """
     rows = np.full((len(queries), CUTOFF), -1, np.int64)
     scores = np.full((len(queries), CUTOFF), -np.inf, np.float32)
     for start in range(0, len(queries), block):

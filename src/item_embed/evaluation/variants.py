@@ -88,8 +88,8 @@ def evaluate_variants(result: SameProductResult, catalog: Catalog, column: str) 
         ConfigError: when the feed has no such column, or no query has a variant by it.
 
     Example:
-        >>> found = evaluate_variants(evaluate_model(embedder, catalog, queries), catalog, "family_id")
-        ...                                                                        # doctest: +SKIP
+        >>> [result] = evaluate_model(embedder, catalog, queries)                  # doctest: +SKIP
+        >>> found = evaluate_variants(result, catalog, "family_id")                # doctest: +SKIP
         >>> found.shares()["variant_before_product"].text()                        # doctest: +SKIP
         '0.214 [0.187, 0.243]'
     """

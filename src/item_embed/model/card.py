@@ -213,7 +213,9 @@ def _settings(known: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
         by = f"{number_of(whitened['rows'], 'row')} of {_catalogue(whitened)}"
         lines.append(f"Vectors are whitened by {by}, power {whitened['power']:g}.")
         if whitened.get("late_fusion"):
-            lines.append("Each joins three: of the whole product, of its photo alone and of its title alone.")
+            lines.append(
+                "Each joins three, of the whole product, of its photo and of its title, and the title's words."
+            )
     return lines
 
 

@@ -11,6 +11,8 @@ _SCHEME = re.compile(r"postgres(ql)?:/", re.IGNORECASE)
 _SCHEMA = "item_embed"
 _SECONDS = 30.0
 _PASSWORDS = ("password", "sslpassword")
+# Seconds, the last milliseconds: a server or a network that went without a word is noticed in a minute, not in hours.
+_WAITING = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "tcp_user_timeout": "60000"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def read_address(url: str) -> Address:
     open_query = {name: value for name, value in query.items() if name not in _PASSWORDS}
     return Address(
         _with_query(_without_password(split), {**open_query, "schema": quote(schema)}),
-        _with_query(split, {"connect_timeout": "10", **query}),
+        _with_query(split, {**_WAITING, **query}),
         schema,
         seconds,
         _secrets(split, query),

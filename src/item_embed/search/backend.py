@@ -11,7 +11,7 @@ from item_embed.progress import OnProgress, silent
 from item_embed.search.conditions import Condition
 from item_embed.search.held import Nearest
 from item_embed.search.items import Changes, IndexManifest, Item
-from item_embed.search.records import Record
+from item_embed.search.records import Record, Seen
 
 
 class Truth(Protocol):
@@ -52,6 +52,9 @@ class Truth(Protocol):
 
     def ids(self) -> list[str]:
         """The ids of all products."""
+
+    def seen(self, ids: Sequence[str]) -> dict[str, Seen]:
+        """The vectors of products with what they were made of, by id; those that are not there are left out."""
 
     def scan(self, block: int, dimension: int) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield ids and vectors (b, d) by row, all of one state, through a connection of its own."""

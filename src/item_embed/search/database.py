@@ -58,9 +58,16 @@ CREATE TRIGGER item_removed AFTER DELETE ON items BEGIN
 END;
 """
 _WAL_BYTES = 64 << 20  # what the write-ahead log is cut to after a large change
+_TO_READ, _AS_IT_IS = "?mode=ro", "?mode=ro&immutable=1"
 
 
-def create(folder: Path, shown: Path) -> sqlite3.Connection:
+class Connection(sqlite3.Connection):
+    """A connection to an index's file; `still` is what a file that was opened as it is looked like, else None."""
+
+    still: tuple[int, ...] | None = None
+
+
+def create(folder: Path, shown: Path) -> Connection:
     """Make the file of an empty index, for building: fast, and worth nothing if this process dies before the end."""
     with sentences(shown):
         connection = _connect(folder / FILE, 0)
@@ -71,10 +78,12 @@ def create(folder: Path, shown: Path) -> sqlite3.Connection:
         return connection
 
 
-def connect(folder: Path, timeout: float) -> sqlite3.Connection:
+def connect(folder: Path, timeout: float) -> Connection:
     """Open the file of an index. What is committed through this connection survives a kill and a power cut.
 
-    Where the file or its folder cannot be written, it is opened for reading, and every change is refused.
+    Where the file or its folder cannot be written, it is opened for reading, and every change is refused. Without a log
+    beside it, it is opened as it is, since none can be made: SQLite then does not see what others change, and
+    `is_outdated` tells.
 
     Args:
         folder: the index.
@@ -88,8 +97,9 @@ def connect(folder: Path, timeout: float) -> sqlite3.Connection:
             raise _another_version(folder, "2")
         raise VectorError(f"{folder} is not an index: it has no {FILE}; make one with `item index`.")
     with sentences(folder):
-        writable = os.access(folder / FILE, os.W_OK) and os.access(folder, os.W_OK)
-        connection = _connect(folder / FILE, timeout, "" if writable else _to_read(folder))
+        writable, still = _writable(folder), _still(folder)
+        connection = _connect(folder / FILE, timeout, "" if writable else _TO_READ if still is None else _AS_IT_IS)
+        connection.still = still
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
@@ -104,6 +114,27 @@ def connect(folder: Path, timeout: float) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+def is_outdated(connection: Connection, folder: Path) -> bool:
+    """Whether a file that was opened as it is has been changed since, or is being changed."""
+    return connection.still is not None and connection.still != _still(folder)
+
+
+@contextmanager
+def undisturbed(connection: Connection, folder: Path, shown: Path) -> Iterator[None]:
+    """Refuse what is read of a file that was opened as it is while another process changes it.
+
+    Raises:
+        OutputError: when it was changed meanwhile: parts of two states may have been read.
+    """
+    try:
+        yield
+    except (ItemError, sqlite3.DatabaseError):
+        if not is_outdated(connection, folder):
+            raise
+    if is_outdated(connection, folder):
+        raise OutputError(f"{shown} was changed by another process while it was read; ask again.")
 
 
 @contextmanager
@@ -144,14 +175,26 @@ def sentences(shown: Path) -> Iterator[None]:
         raise _sentence(error, shown) from error
 
 
-def _connect(file: Path, timeout: float, options: str = "") -> sqlite3.Connection:
+def _connect(file: Path, timeout: float, options: str = "") -> Connection:
     address = file.absolute().as_uri() + options
-    return sqlite3.connect(address, timeout=timeout, isolation_level=None, check_same_thread=False, uri=True)
+    return sqlite3.connect(
+        address, timeout=timeout, isolation_level=None, check_same_thread=False, uri=True, factory=Connection
+    )
 
 
-def _to_read(folder: Path) -> str:
-    """How a file is opened that may only be read: without a log beside it as it is, since none can be made."""
-    return "?mode=ro" if (folder / f"{FILE}-wal").exists() else "?mode=ro&immutable=1"
+def _writable(folder: Path) -> bool:
+    return os.access(folder / FILE, os.W_OK) and os.access(folder, os.W_OK)
+
+
+def _still(folder: Path) -> tuple[int, ...] | None:
+    """What a file looks like that may only be read and has no log beside it; None for any other."""
+    if _writable(folder) or (folder / f"{FILE}-wal").exists():
+        return None
+    try:
+        found = (folder / FILE).stat()
+    except OSError:  # gone
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _sentence(error: sqlite3.DatabaseError, shown: Path) -> ItemError:
@@ -165,6 +208,11 @@ def _sentence(error: sqlite3.DatabaseError, shown: Path) -> ItemError:
         )
     if code == sqlite3.SQLITE_READONLY:
         return OutputError(f"{shown} may only be read; get the right to write it and its folder, or change a copy.")
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return OutputError(
+            f"{shown} cannot be opened; get the right to read it. If it has a {FILE}-wal and no {FILE}-shm, somebody "
+            "who may write it has to open it once."
+        )
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}:
         return _damaged(shown)
     return OutputError(f"{shown} cannot be read or written: {error}.")

@@ -2,7 +2,29 @@
 
 from collections.abc import Iterable, Sequence
 
+DEPTH = 100  # places of each ranking that a hybrid search joins, at least
+
 _K = 60  # of the paper: how much the very first places count above the next
+
+
+def best_by_both(nearest: Sequence[int], by_words: Sequence[int], k: int) -> dict[int, float]:
+    """The k best rows of a ranking by vector and one by words, each with its score by `reciprocal_ranks`.
+
+    Args:
+        nearest: rows by cosine, best first.
+        by_words: rows by BM25, best first.
+        k: how many rows are kept.
+
+    Returns:
+        Scores by row, best first; equal ones by cosine, those that only the words found last.
+
+    Example:
+        >>> list(best_by_both([7, 8, 9], [9, 5], k=3))
+        [9, 7, 8]
+    """
+    scores = reciprocal_ranks([nearest, by_words])
+    best = sorted(scores, key=scores.__getitem__, reverse=True)[:k]  # stable: equal ones as they were met
+    return {row: scores[row] for row in best}
 
 
 def reciprocal_ranks(rankings: Iterable[Sequence[int]]) -> dict[int, float]:

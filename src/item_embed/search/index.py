@@ -5,13 +5,16 @@ They are in one folder (`embedded.py`) or in a PostgreSQL database (`postgres/`)
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
+from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
@@ -19,12 +22,13 @@ from item_embed.progress import OnProgress, silent
 from item_embed.search.address import is_address
 from item_embed.search.backend import Neighbours, Truth
 from item_embed.search.embedded import build_folder, open_folder
-from item_embed.search.feed import CatalogFeed
-from item_embed.search.fusion import reciprocal_ranks
+from item_embed.search.feed import CatalogFeed, unseen
+from item_embed.search.fusion import DEPTH, best_by_both
 from item_embed.search.items import Changes, Hit, Item
 from item_embed.search.records import records_of
 
-_DEPTH = 100  # places of each ranking that a hybrid search joins, at least
+if TYPE_CHECKING:  # the embedder brings torch, which a search by vector does not need
+    from item_embed.embedding.embedder import Embedder
 
 
 class ProductIndex:
@@ -90,7 +94,7 @@ class ProductIndex:
             The new index, open.
 
         Raises:
-            VectorError: when the ids of vectors and catalogue differ.
+            VectorError: when the ids of vectors and catalogue differ, or a vector is not finite.
             OutputError: when `out` exists or cannot be written.
         """
         if is_address(out):
@@ -101,31 +105,33 @@ class ProductIndex:
             build_folder(CatalogFeed(vectors, catalog), Path(out), on_progress)
         return cls(out)
 
-    def update(self, vectors: Vectors, catalog: Catalog, on_progress: OnProgress = silent) -> Changes:
+    def update(self, vectors: "Vectors | Embedder", catalog: Catalog, on_progress: OnProgress = silent) -> Changes:
         """Make the index that of a catalogue, writing only what differs: all of it or nothing.
 
-        A product is compared by a hash of its title, category, product, metadata, photo and vector. The photo of an
-        unchanged one is not read.
+        A product differs where its title, category, product, metadata or photo does; the photo is compared by a hash,
+        and that of an unchanged product is not read. Where title and photo are as they were, the vector stays, and a
+        model embeds nothing: made again in another batch, a vector differs in its last digits only.
 
         Args:
-            vectors: one vector for each row of the catalogue, in any order, by the index's model.
+            vectors: one vector for each row of the catalogue, in any order, by the index's model; or that model, which
+                then embeds the rows of which the index holds no vector, or that of another title or photo.
             catalog: what the index is to hold; products that are not in it are removed.
-            on_progress: told of the rows compared and of their total.
+            on_progress: told of the rows embedded and of their total, where there are any, then of those compared.
 
         Returns:
             How many products were added, changed and removed, and how many are as they were.
 
         Raises:
-            VectorError: when the vectors come from another model, or their ids and the catalogue's differ.
+            VectorError: when the vectors come from another model, have another dimension or are not finite, or their
+                ids and the catalogue's differ.
             OutputError: when another process writes, or the disk is full.
+
+        Example:
+            >>> index.update(Embedder.from_pretrained("run/model"), Catalog("catalog"))    # doctest: +SKIP
+            Changes(added=12, changed=308, unchanged=43744, removed=9)
         """
-        feed = CatalogFeed(vectors, catalog)
         self._check_model(vectors.fingerprint, "the vectors come")
-        if vectors.modalities != self.modalities:
-            raise VectorError(
-                f"the vectors were made with --modalities {vectors.modalities}, those of {self.path} with "
-                f"{self.modalities}; embed with {self.modalities}, or build another index."
-            )
+        feed = self._feed(vectors, catalog, on_progress)
         with self._lock:
             with self._store.writing():
                 changes = feed.into(self._store, on_progress)
@@ -300,15 +306,13 @@ class ProductIndex:
         if len(titles) != len(queries):
             raise VectorError(f"{len(titles)} titles cannot go with {len(queries)} queries; give one for each.")
         with self._in_step():
-            depth = min(max(k, _DEPTH), max(1, len(self._nearest)))
+            depth = min(max(k, DEPTH), max(1, len(self._nearest)))
             condition = self._store.condition(where) if where is not None else None
             found = self._nearest.search(queries, depth, condition).rows
             scores = []
             for title, rows in zip(titles, found, strict=True):
                 words = self._store.rows_by_title(title, depth, condition)
-                fused = reciprocal_ranks([rows[rows >= 0].tolist(), words.tolist()])
-                best = sorted(fused, key=fused.__getitem__, reverse=True)[:k]  # stable: equal ones as they were met
-                scores.append({row: fused[row] for row in best})
+                scores.append(best_by_both(rows[rows >= 0].tolist(), words.tolist(), k))
             return self._hits(scores)
 
     def item(self, key: str) -> Item | None:
@@ -347,6 +351,20 @@ class ProductIndex:
         with self._lock, self._store.reading():
             self._nearest.catch_up()
             yield
+
+    def _feed(self, vectors: "Vectors | Embedder", catalog: Catalog, on_progress: OnProgress) -> CatalogFeed:
+        """What the index is to hold; a model embeds what it lacks, while others may search and write."""
+        if not isinstance(vectors, Vectors):
+            with self._lock, self._store.reading():
+                rows = unseen(catalog, self._store)
+            embedded = embed_catalog(vectors, catalog, self.modalities, rows, on_progress=on_progress)
+            return CatalogFeed(embedded, catalog, partial=True)
+        if vectors.modalities != self.modalities:
+            raise VectorError(
+                f"the vectors were made with --modalities {vectors.modalities}, those of {self.path} with "
+                f"{self.modalities}; embed with {self.modalities}, or build another index."
+            )
+        return CatalogFeed(replace(vectors, vectors=self._matrix(vectors.vectors, "vectors")), catalog)
 
     def _hits(self, scores: list[dict[int, float]]) -> list[list[Hit]]:
         """What is shown of the rows that each query found, in their order."""

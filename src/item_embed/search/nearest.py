@@ -7,6 +7,7 @@ is missing or damaged everything is searched exactly, until the next change writ
 import re
 import shutil
 from contextlib import ExitStack, suppress
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,13 @@ _UNREADABLE = (OSError, ValueError, RuntimeError, EOFError)  # what a snapshot r
 _OURS = re.compile(r"\.?snapshot-\d+(\.item-(partial|replaced))?")
 
 
+class _Passing(NamedTuple):
+    """The rows for which a condition holds, ascending, and where those of them lie that the snapshot has."""
+
+    rows: NDArray[np.int64]
+    places: NDArray[np.int64] | None
+
+
 class NearestRows:
     """What a process keeps in memory of a store, in step with it.
 
@@ -43,7 +51,7 @@ class NearestRows:
         self._last_row = 0
         self._held = HeldVectors(dimension)
         self._snapshot: Snapshot | None = None
-        self._passed: dict[Condition, NDArray[np.int64]] = {}
+        self._passed: dict[Condition, _Passing] = {}
 
     def __len__(self) -> int:
         return len(self._held) + (len(self._snapshot) if self._snapshot else 0)
@@ -71,11 +79,13 @@ class NearestRows:
             k: how many rows each query gets.
             where: what must hold of a row; by default any may be found.
         """
-        among = None if where is None else self._passing(where)
-        held = self._held.search(queries, k, among)
+        passing = None if where is None else self._passing(where)
         if self._snapshot is None:
-            return held
-        graph = self._snapshot.search(queries, k, among)
+            return self._held.search(queries, k, passing and passing.rows)
+        graph = self._snapshot.search(queries, k, passing and passing.places)
+        if not len(self._held):
+            return graph
+        held = self._held.search(queries, k, passing and passing.rows)
         cosines, ties = np.hstack([graph.cosines, held.cosines]), np.hstack([graph.ties, held.ties])
         order = np.lexsort((ties, -cosines))[:, :k]
         rows = np.take_along_axis(np.hstack([graph.rows, held.rows]), order, axis=1)
@@ -104,12 +114,13 @@ class NearestRows:
             except (OSError, OutputError) as error:
                 raise self._unwritten(error) from error
 
-    def _passing(self, where: Condition) -> NDArray[np.int64]:
+    def _passing(self, where: Condition) -> _Passing:
         """The rows for which a condition holds: read once, and known until something changes."""
         if where not in self._passed:
             if len(self._passed) == _CONDITIONS:
                 del self._passed[next(iter(self._passed))]
-            self._passed[where] = self._store.rows_where(where)
+            rows = self._store.rows_where(where)
+            self._passed[where] = _Passing(rows, None if self._snapshot is None else self._snapshot.places(rows))
         return self._passed[where]
 
     def _begin(self, state: State) -> None:

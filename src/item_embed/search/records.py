@@ -33,6 +33,15 @@ class Record:
         return hashlib.blake2b(json.dumps(texts).encode() + vector_bytes(self.vector), digest_size=16).digest()
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a store holds of a product's vector: what the model saw when it made it, as far as that can change."""
+
+    title: str | None
+    photo_hash: int | None
+    vector: NDArray[np.float32]
+
+
 def records_of(items: Sequence[Item], vectors: NDArray[np.float32]) -> list[Record]:
     """Products with their vectors (n, d) as they are to be stored.
 

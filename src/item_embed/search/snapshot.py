@@ -57,6 +57,11 @@ class Snapshot:
         self.dead += int(self._live[places].sum())
         self._live[places] = False
 
+    def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where those of some rows lie, ascending, that may be found; valid until rows are dropped."""
+        places = places_of(self._rows, rows)
+        return places[self._live[places]]
+
     def search(self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None) -> Nearest:
         """The k rows of every query that the graph finds, scored and ordered as by `exact.search`.
 
@@ -66,39 +71,38 @@ class Snapshot:
         Args:
             queries: (Q, d) unit vectors.
             k: how many rows each query gets.
-            among: rows that may be found, in ascending order; by default all.
+            among: what may be found, from `places`; by default all.
         """
-        allowed = self._live
-        if among is not None:
-            allowed = np.zeros(len(self._rows), np.bool_)
-            allowed[places_of(self._rows, among)] = True
-            allowed &= self._live
-        count = int(allowed.sum())
+        count = len(self) if among is None else len(among)
         breadth = max(_BREADTH, 2 * k)
         if count <= k or count**2 < len(self._rows) * breadth * _COST:
-            found, scores = self._exactly(queries, k, allowed)
+            found, scores = self._exactly(queries, k, among)
         else:
-            found, scores = self._by_graph(queries, k, allowed, breadth * len(self._rows) // count)
+            found, scores = self._by_graph(queries, k, among, breadth * len(self._rows) // count)
         return Nearest.of(found, scores, self._rows, self._ties)
 
     def _by_graph(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_], breadth: int
+        self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None, breadth: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         parameters = faiss.SearchParametersHNSW(efSearch=breadth)
-        if not allowed.all():
+        if among is not None or self.dead:
+            allowed = self._live
+            if among is not None:
+                allowed = np.zeros(len(self._rows), np.bool_)
+                allowed[among] = True
             selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
             parameters = faiss.SearchParametersHNSW(efSearch=breadth, sel=selector)
         _, candidates = self._graph.search(np.ascontiguousarray(queries), k + _SPARE, params=parameters)
         found, scores = exact.rank(queries, self._vectors, candidates, k, self._ties)
         short = np.flatnonzero(found[:, -1] < 0)  # rows that a graph does not reach: duplicates know only each other
         if len(short):
-            found[short], scores[short] = self._exactly(queries[short], k, allowed)
+            found[short], scores[short] = self._exactly(queries[short], k, among)
         return found, scores
 
     def _exactly(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_]
+        self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        places = np.flatnonzero(allowed)
+        places = np.flatnonzero(self._live) if among is None else among
         found, scores = exact.search(queries, self._vectors[places], k, self._ties[places])
         return (np.where(found >= 0, places[found], -1) if len(places) else found), scores
 

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from item_embed.search.conditions import Condition
 from item_embed.search.facts import facts
 from item_embed.search.filter_sql import condition
 from item_embed.search.items import Changes, IndexManifest, Item
-from item_embed.search.records import Record, json_text, vector_bytes
+from item_embed.search.records import Record, Seen, json_text, vector_bytes
 
 _PART = 4096  # rows read or asked for at once
 
@@ -46,7 +46,7 @@ class Store:
         name: the index as the user named it.
     """
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, name: Path) -> None:
+    def __init__(self, folder: Path, connection: database.Connection, name: Path) -> None:
         self.folder = folder
         self.name = name
         self._connection = connection
@@ -55,9 +55,17 @@ class Store:
         """Close the file."""
         self._connection.close()
 
-    def reading(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def reading(self) -> Iterator[None]:
         """See one state throughout, whatever others write meanwhile."""
-        return database.transaction(self._connection, self.name, write=False)
+        if database.is_outdated(self._connection, self.folder):
+            self._connection.close()
+            self._connection = database.connect(self.folder, 0)  # to read: there is nothing to wait for
+        with (
+            database.undisturbed(self._connection, self.folder, self.name),
+            database.transaction(self._connection, self.name, write=False),
+        ):
+            yield
 
     def writing(self) -> AbstractContextManager[None]:
         """Change all or nothing; when it ends without an error, all is on the disk."""
@@ -172,9 +180,20 @@ class Store:
         """The ids of all products."""
         return [key for (key,) in self._connection.execute("SELECT id FROM items")]
 
+    def seen(self, ids: Sequence[str]) -> dict[str, Seen]:
+        """The vectors of products with what they were made of, by id; those that are not there are left out."""
+        found = self._of(
+            "id", ids, "id, title, hash, vector", "items JOIN vectors USING (row) LEFT JOIN photos USING (row)"
+        )
+        return {key: Seen(title, photo, np.frombuffer(vector, "<f4")) for key, title, photo, vector in found}
+
     def scan(self, block: int, dimension: int) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield ids and vectors (b, d) by row, all of one state, through a connection of its own."""
-        with database.sentences(self.name), closing(database.connect(self.folder, 0)) as connection:
+        with (
+            database.sentences(self.name),
+            closing(database.connect(self.folder, 0)) as connection,
+            database.undisturbed(connection, self.folder, self.name),
+        ):
             cursor = connection.execute("SELECT id, vector FROM vectors JOIN items USING (row) ORDER BY row")
             while part := cursor.fetchmany(block):
                 ids, blobs = zip(*part, strict=True)

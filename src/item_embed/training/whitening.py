@@ -93,11 +93,12 @@ def whitening_of(
         for start in range(0, len(rows), _BATCH):
             part = rows[start : start + _BATCH]
             photos = [None if data is None else decode(data, processor.image_size) for data in catalog.photos(part)]
-            titles = [catalog.titles[row] for row in part]
+            shown = [catalog.titles[row] for row in part]
             with torch.inference_mode():
-                found.append(vectors_by_sight(model, processor, photos, titles, "fp32").cpu().numpy())
+                found.append(vectors_by_sight(model, processor, photos, shown, "fp32").cpu().numpy())
             on_progress(start + len(part), len(rows))
     finally:
         model.train(training)
     vectors = dict(zip(SIGHTS, np.concatenate(found).swapaxes(0, 1), strict=True))
-    return fit_whitening(vectors, settings.power, settings.dimensions, late_fusion=settings.late_fusion)
+    titles = [catalog.titles[row] for row in rows] if settings.late_fusion else None
+    return fit_whitening(vectors, settings.power, settings.dimensions, titles=titles)

@@ -13,7 +13,8 @@ from item_embed.model.configuration import ItemConfig
 from item_embed.model.encoder import ItemModel
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.tokenizer import train_tokenizer
-from item_embed.model.whitening import Whitening
+from item_embed.model.whitening import Fusion, Whitening
+from item_embed.model.words import Words
 from tests.tiny import SIZE, on_white, pattern
 
 WIDTH = 16
@@ -26,13 +27,14 @@ def _tokenizer() -> str:
 
 
 def whitening(kind: str) -> Whitening | None:
-    """`none`, `plain` (of 10 numbers), or `fused` (of 12)."""
+    """`none`, `plain` (of 10 numbers), or `fused` (of 12, and 8 of words)."""
     if kind == "none":
         return None
     drawn = torch.Generator().manual_seed(7)
     kept = WIDTH if kind == "fused" else 10
     mean, matrix = (torch.randn(shape, generator=drawn) for shape in ((3, WIDTH), (3, WIDTH, kept)))
-    return Whitening(mean / 10, matrix, torch.randn(3 * WIDTH, 12, generator=drawn) if kind == "fused" else None)
+    frame = torch.randn(3 * WIDTH, 12, generator=drawn)
+    return Whitening(mean / 10, matrix, Fusion(frame, Words.of(TITLES, 8)) if kind == "fused" else None)
 
 
 def trained(folder: Path, kind: str = "none", **changes: str) -> TorchBackend:

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from item_embed.embedding.export import export_model
-from item_embed.embedding.exported import ONNX_FILE
+from item_embed.embedding.exported import ONNX_FILE, WORDS_FILE
 from item_embed.embedding.onnx_backend import OnnxBackend
 from item_embed.embedding.seen import Modalities
 from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ModelError
 from item_embed.model.whitening import SIGHTS
+from item_embed.model.words import Words
 from tests.embedding.export.made import TITLES, photo, trained
 
 ROUNDING = 1e-5
@@ -95,7 +96,9 @@ def test_one_side_alone_has_the_vectors_of_the_model_that_sees_it_alone(
     assert_same(model, exported, photos if modalities == "image" else titles)
     graph = onnx.load(tmp_path / "out" / ONNX_FILE).graph
     names = {value.name for value in graph.input}
-    assert names == ({"input_ids"} if modalities == "title" else {"pixel_values", "patch_index"})
+    words = {"words"} if kind == "fused" else set()
+    assert names == ({"input_ids"} | words if modalities == "title" else {"pixel_values", "patch_index"})
+    assert (tmp_path / "out" / WORDS_FILE).exists() == ("words" in names)
     weights = {weight.name for weight in graph.initializer}
     assert ("embeddings.word.weight" in weights) == (modalities == "title")
     assert ("embeddings.patch.weight" in weights) == (modalities == "image")
@@ -122,23 +125,25 @@ def test_the_file_is_what_the_documentation_says(tmp_path: Path) -> None:
         "input_ids": ("tensor(int64)", ["products", "tokens"]),
         "pixel_values": ("tensor(uint8)", ["photos", 3, 32, 16]),
         "patch_index": ("tensor(int64)", ["products", "patches"]),
+        "words": ("tensor(float)", ["products", 8]),
     }
     (vector,) = session.get_outputs()
-    assert (vector.name, vector.shape) == ("vector", ["products", 12])
+    assert (vector.name, vector.shape) == ("vector", ["products", 20])
     written = onnx.load(file)
     assert written.opset_import[0].version == 20
     sizes = [weight.ByteSize() for weight in written.graph.initializer]
     parameters = sum(value.nelement() for name, value in model.model.state_dict().items() if "mask" not in name)
     whitening = model.whitening
     assert whitening is not None
-    assert whitening.frame is not None
-    of_whitening = sum(value.nelement() for value in (whitening.mean, whitening.matrix, whitening.frame))
+    assert whitening.fusion is not None
+    of_whitening = sum(value.nelement() for value in (whitening.mean, whitening.matrix, whitening.fusion.frame))
     assert len(SIGHTS) == 3
     assert sum(sizes) < 4 * (parameters + of_whitening) + 100 * len(sizes)  # three passes, but the weights of one
 
     photos = np.stack([model.processor.pixels(photo(number)) for number in (2, 4)])
     ids = model.processor.tokenize(["Red mug", None, "Blue shoe"]).ids
     places = np.array([[8, 9, 10, 11, 12, 13, 14, 15], [0, 1, 2, 3, 4, 5, 6, 7], [-1] * 8])
-    (found,) = session.run(None, {"input_ids": ids, "pixel_values": photos, "patch_index": places})
+    words = Words.of(TITLES, 8)(["Red mug", None, "Blue shoe"])
+    (found,) = session.run(None, {"input_ids": ids, "pixel_values": photos, "patch_index": places, "words": words})
     expected = model.encode([photo(4), photo(2), None], ["Red mug", None, "Blue shoe"])
     np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)

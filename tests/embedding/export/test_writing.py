@@ -45,6 +45,7 @@ def test_float32_is_the_model_and_says_so(catalog: Catalog, model: TorchBackend,
         "processor_config.json",
         "provenance.json",
         "tokenizer.json",
+        "words.json",
     }
     embedder = Embedder.from_pretrained(tmp_path / "out")
     assert (embedder.fingerprint, embedder.dimension, embedder.path) == (model.fingerprint, 20, tmp_path / "out")

@@ -14,7 +14,10 @@ from item_embed.evaluation.baselines import METHODS
 from item_embed.evaluation.comparison import running
 from item_embed.evaluation.comparison.running import compare, gather, plan
 from item_embed.evaluation.comparison.setup import Setup
-from item_embed.evaluation.measuring import measure
+from item_embed.evaluation.learners.hybrid import PREFIX as HYBRID
+from item_embed.evaluation.learners.hybrid import Hybrid
+from item_embed.evaluation.learners.learner import Learner
+from item_embed.evaluation.measuring import measure, measure_hybrid
 from item_embed.evaluation.queries import catalog_queries
 from item_embed.evaluation.run import evaluate_simple
 from item_embed.files import OutputError, locked
@@ -44,6 +47,20 @@ def test_methods_are_measured_on_the_same_questions(setup: Setup) -> None:
     assert good.measured["macro_recall_at_10"].value == 1
     assert good.facts.parameters == setup.material(3).parameters
     assert found.questions is setup.questions
+
+
+def test_a_method_joined_with_words_is_measured_so(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    def named(name: str) -> Learner:
+        return Hybrid(fake_learner(name.removeprefix(HYBRID))) if name.startswith(HYBRID) else fake_learner(name)
+
+    monkeypatch.setattr(running, "learner", named)
+    found = compare(setup, ["noisy", "hybrid:noisy"])
+    [noisy], [joined] = found.entries.values()
+    wanted = measure_hybrid(FirstWord(2.0, seed=3), setup.questions, sees="title")
+    assert {name: sums.value for name, sums in joined.measured.items()} == {n: s.value for n, s in wanted.items()}
+    assert joined.measured["map_at_10"].value > noisy.measured["map_at_10"].value
+    assert joined.facts == noisy.facts
+    assert "accuracy" in noisy.measured
 
 
 def test_every_seed_is_trained_but_where_nothing_is_drawn(setup: Setup) -> None:
@@ -147,6 +164,9 @@ def test_what_loads_from_others_comes_after_them(setup: Setup, monkeypatch: pyte
     alone: list[set[str]] = [{"clip"}, {"roberta"}, {"concatenation"}, {"concatenation"}, {"clip"}, *whitened]
     together: list[set[str]] = [{"clip", "roberta"}, {"concatenation"}, {"concatenation", "clip"}, *whitened]
     assert order == (alone if jobs == 1 else together)
+    order.clear()
+    compare(setup, ["hybrid:whitened:concatenation", "concatenation", "roberta"], jobs=jobs)
+    assert order == [{"roberta"}, {"concatenation"}, {"hybrid:whitened:concatenation"}]
 
 
 def test_an_unknown_name_ends_it_before_anything_is_written(setup: Setup) -> None:

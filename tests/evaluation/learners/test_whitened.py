@@ -12,7 +12,7 @@ from item_embed.errors import ConfigError
 from item_embed.evaluation.learners.choosing import learner, models_of
 from item_embed.evaluation.learners.whitened import POWER, WhitenedVectors
 from item_embed.model.folder import WHITENING_FILE
-from item_embed.model.whitening import Whitening, fit_whitening
+from item_embed.model.whitening import Whitening, fit_whitening, most_fused
 from item_embed.training.whitening import whitening_rows
 from tests.evaluation.learners.made import fit, material, never
 
@@ -56,7 +56,7 @@ def test_fused_joins_a_methods_vectors_of_each_side(catalog: Catalog, tmp_path: 
     whitening = Whitening.load(tmp_path / "fused:clip-7")
     assert whitening is not None
     assert whitening.fuses
-    assert found.embeds.dimension == whitening.dimension == min(256, 3 * plain.dimension)
+    assert found.embeds.dimension == whitening.dimension == min(256, most_fused(plain.dimension))
     photos: list[bytes | None] = [catalog.photo(0), catalog.photo(1), None]
     titles = ["Red mug, model 1", None, "Golden lamp, model 3"]
     vectors = np.zeros((3, 3, plain.dimension), np.float32)
@@ -64,8 +64,7 @@ def test_fused_joins_a_methods_vectors_of_each_side(catalog: Catalog, tmp_path: 
         for sight, seen in enumerate(((photo, title), (photo, None), (None, title))):
             if any(seen):
                 vectors[row, sight] = plain.embed([seen[0]], [seen[1]])[0]
-    there = torch.tensor([True, True, False]), torch.tensor([True, False, True])
-    expected = whitening(torch.from_numpy(vectors), *there).numpy()
+    expected = whitening(torch.from_numpy(vectors), torch.tensor([True, True, False]), titles).numpy()
     np.testing.assert_allclose(found.embeds.embed(photos, titles), expected, atol=1e-5)
 
 

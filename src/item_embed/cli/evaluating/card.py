@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from item_embed.catalog.store import Catalog
 
 # Options that decide what the figures are of, and so which table of the card they replace.
-_DECIDING = ("queries", "relist", "modalities", "split", "sample")
+_DECIDING = ("queries", "relist", "modalities", "split", "mask_shared_words", "sample")
 
 
 def write_card(request: Request, subject: Subject, outcomes: Mapping[str, Outcome]) -> None:
@@ -33,5 +33,10 @@ def write_card(request: Request, subject: Subject, outcomes: Mapping[str, Outcom
 def _heading(request: Request, catalog: "Catalog", task: str) -> str:
     """What is measured on what, as "same-product on shop (13330706f8f3) --split all"."""
     given = [(name, getattr(request, name)) for name in _DECIDING if name in TASKS[task].reads]
-    shown = [f" --{name} {value.name if isinstance(value, Path) else value}" for name, value in given if value]
+    shown = [_option(name, value) for name, value in given if value]
     return f"{task} on {catalog.path.resolve().name} ({catalog.fingerprint[:12]}){''.join(shown)}"
+
+
+def _option(name: str, value: object) -> str:
+    option = f" --{name.replace('_', '-')}"
+    return option if value is True else f"{option} {value.name if isinstance(value, Path) else value}"

@@ -22,6 +22,8 @@ OPTIONS = (
     "split",
     "vectors",
     "baselines",
+    "hybrid",
+    "mask_shared_words",
     "fine_tune",
     "sample",
     "by",
@@ -39,6 +41,13 @@ class Split(StrEnum):
     TEST = "test"
 
 
+class SharedWords(StrEnum):
+    """Which of the words that all listings of a product have are masked."""
+
+    NAMES = "names"
+    ALL = "all"
+
+
 @dataclass(frozen=True)
 class Request:
     """The options; None, or False, where one was not given."""
@@ -54,6 +63,8 @@ class Request:
     split: Split | None = None
     vectors: Path | None = None
     baselines: bool = False
+    hybrid: bool = False
+    mask_shared_words: SharedWords | None = None
     fine_tune: bool = False
     sample: int | None = None
     by: str | None = None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from item_embed.evaluation.queries import QuerySet
     from item_embed.evaluation.report import Section, Table
     from item_embed.evaluation.same_product import SameProductResult
+    from item_embed.evaluation.shared_words import MaskedWords
     from item_embed.evaluation.variants import Variants
 
 
@@ -26,6 +27,11 @@ def same_product(request: Request, subject: Subject) -> Outcome:
 
     if subject.is_simple:
         _check_simple(request, METHODS[request.model].modalities)
+    elif request.modalities == "image":
+        request.refuse("--modalities image, which hides the words", "hybrid", "mask_shared_words")
+    masked = _masked(request, subject)
+    if masked is not None:
+        subject = subject.under(masked)
     queries = subject.queries
     if request.by is not None:
         queries = told_apart(queries, subject.catalog, request.by)
@@ -37,7 +43,7 @@ def same_product(request: Request, subject: Subject) -> Outcome:
     return Outcome(
         summary=f"{counted(queries)} among {number_of(len(subject.catalog), 'listing')}: "
         f"{results[0].method} has macro recall@10 {found}{_ahead(request, results)}.",
-        as_json=partial(_as_json, request, results, variants, remarks),
+        as_json=partial(_as_json, request, results, variants, remarks, masked),
         make_tables=partial(_tables, request, results, variants),
         make_section=partial(_section, subject, results, remarks),
     )
@@ -46,11 +52,28 @@ def same_product(request: Request, subject: Subject) -> Outcome:
 def _check_simple(request: Request, seen: Modalities) -> None:
     from item_embed.errors import ConfigError
 
-    request.refuse("a simple method", "vectors", "device", "batch_size")
+    request.refuse("a simple method", "vectors", "device", "batch_size", "hybrid")
+    if seen == "image":
+        request.refuse(f"{request.model}, which sees no words", "mask_shared_words")
     if request.modalities not in (None, seen):
         raise ConfigError(
             f"{request.model} sees {seen}, whatever --modalities says; leave it out, or choose another method."
         )
+
+
+def _masked(request: Request, subject: Subject) -> "MaskedWords | None":
+    """Catalogue and queries without shared words, where that was asked for."""
+    from item_embed.errors import ConfigError
+    from item_embed.evaluation.shared_words import mask_shared_words
+
+    if not request.mask_shared_words:
+        return None
+    if request.vectors is not None:
+        raise ConfigError(
+            "--vectors are of whole titles and --mask-shared-words takes words out of them; leave --vectors out, and "
+            "the catalogue is embedded again."
+        )
+    return mask_shared_words(subject.catalog, subject.queries, request.mask_shared_words.value)
 
 
 def _simple(request: Request, subject: Subject, queries: "QuerySet") -> "list[SameProductResult]":
@@ -66,17 +89,18 @@ def _model(request: Request, subject: Subject, queries: "QuerySet") -> "list[Sam
     from item_embed.evaluation.run import evaluate_model, evaluate_simple
 
     seen = request.modalities or "both"
-    result = evaluate_model(
+    results = evaluate_model(
         subject.embedder,
         subject.catalog,
         queries,
         seen,
+        hybrid=request.hybrid,
         vectors=subject.vectors(seen),
         batch_size=subject.batch_size,
         stage=progress,
     )
     fitting = [name for name, method in METHODS.items() if seen in ("both", method.modalities)]
-    return [result, *(evaluate_simple(fitting, subject.catalog, queries, progress) if request.baselines else [])]
+    return [*results, *(evaluate_simple(fitting, subject.catalog, queries, progress) if request.baselines else [])]
 
 
 def _ahead(request: Request, results: "list[SameProductResult]") -> str:
@@ -88,11 +112,17 @@ def _ahead(request: Request, results: "list[SameProductResult]") -> str:
 
 
 def _as_json(
-    request: Request, results: "list[SameProductResult]", variants: "Variants | None", remarks: tuple[str, ...]
+    request: Request,
+    results: "list[SameProductResult]",
+    variants: "Variants | None",
+    remarks: tuple[str, ...],
+    masked: "MaskedWords | None",
 ) -> dict[str, Any]:
     from item_embed.evaluation.same_product import as_json
 
     more = {} if variants is None else {"variants": variants.as_json(request.seed)}
+    if masked is not None:
+        more["masked_words"] = masked.as_json()
     return as_json(results[0], results[1:], request.by, request.seed, remarks) | more
 
 

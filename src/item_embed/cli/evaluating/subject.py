@@ -1,5 +1,6 @@
 """The model and the catalogue that tasks measure, each loaded and embedded once for all of them."""
 
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from item_embed.catalog.store import Catalog
     from item_embed.embedding.embedder import Embedder
     from item_embed.evaluation.queries import QuerySet
+    from item_embed.evaluation.shared_words import MaskedWords
 
 
 class Subject:
@@ -79,6 +81,14 @@ class Subject:
     def queries(self) -> "QuerySet":
         """The queries that were asked for."""
         return queries_of(self.request, self.catalog, self.split)
+
+    def under(self, masked: "MaskedWords") -> "Subject":
+        """The same, asked under titles of which words are masked; what is loaded stays, what is embedded does not."""
+        if not self.is_simple:
+            _ = self.embedder  # loaded before the copy is made, so that both have it
+        other = copy(self)
+        other.catalog, other.queries, other._vectors = masked.catalog, masked.queries, {}
+        return other
 
     def vectors(self, modalities: Modalities = "both") -> "NDArray[np.float32]":
         """(N, d) the vectors of the catalogue: those of --vectors, or made now."""

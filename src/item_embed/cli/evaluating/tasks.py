@@ -32,7 +32,10 @@ class Task:
 _ASKED = {"queries", "relist", "split", "vectors", "batch_size", "device"}  # by every task that asks queries
 
 TASKS = {
-    "same-product": Task(same_product, frozenset(_ASKED | {"modalities", "baselines", "by", "variants"})),
+    "same-product": Task(
+        same_product,
+        frozenset(_ASKED | {"modalities", "baselines", "hybrid", "mask_shared_words", "by", "variants"}),
+    ),
     "leaf-category": Task(
         leaf_category, frozenset({"vectors", "batch_size", "device", "modalities", "baselines", "by", "fine_tune"})
     ),

@@ -16,7 +16,7 @@ from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.export.served import WHITENING, served_model
-from item_embed.embedding.exported import ONNX_FILE, Exported, ExportPrecision
+from item_embed.embedding.exported import ONNX_FILE, WORDS, WORDS_FILE, Exported, ExportPrecision, save_words
 from item_embed.embedding.loss import Loss, loss_of, spread_rows
 from item_embed.embedding.onnx_backend import OnnxBackend
 from item_embed.embedding.seen import Modalities
@@ -58,6 +58,8 @@ def write_export(
             if (trained.path / name).is_file():
                 shutil.copyfile(trained.path / name, aside / name)
         exported.save(aside)
+        if trained.whitening is not None and trained.whitening.fusion is not None and WORDS in _inputs(graph):
+            save_words(trained.whitening.fusion.words, aside)
         _compare(trained, OnnxBackend.from_pretrained(aside), modalities)
         if precision == "int8":
             _quantise(graph, aside / ONNX_FILE)
@@ -70,6 +72,10 @@ def write_export(
             if loss and (aside / CARD_FILE).is_file():
                 _tell(aside, exported, loss, catalog)
     return exported
+
+
+def _inputs(graph: ModelProto) -> set[str]:
+    return {given.name for given in graph.graph.input}
 
 
 def _compare(trained: TorchBackend, exported: OnnxBackend, modalities: Modalities) -> None:
@@ -121,9 +127,10 @@ def _quantise(graph: ModelProto, file: Path) -> None:
 
 
 def _fingerprint(folder: Path) -> str:
-    """SHA-256 over the graph, the tokenizer and the settings of photos."""
+    """SHA-256 over the graph, the tokenizer, the settings of photos and the words."""
     digest = hashlib.sha256()
-    for name in (ONNX_FILE, TOKENIZER_FILE, PROCESSOR_FILE):
+    words = (WORDS_FILE,) if (folder / WORDS_FILE).is_file() else ()
+    for name in (ONNX_FILE, TOKENIZER_FILE, PROCESSOR_FILE, *words):
         with (folder / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -16,10 +16,12 @@ from item_embed.evaluation.comparison.entry import Entry, Facts, read_entry, wri
 from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.learners.choosing import check_settings, learner, models_of
 from item_embed.evaluation.learners.concatenation import Concatenation
+from item_embed.evaluation.learners.hybrid import PREFIX as HYBRID
+from item_embed.evaluation.learners.hybrid import Hybrid
 from item_embed.evaluation.learners.trained import is_done
 from item_embed.evaluation.learners.whitened import FUSED, PREFIX
 from item_embed.evaluation.measured import Sums, alone, retrieval_sums
-from item_embed.evaluation.measuring import Questions, classified, measure
+from item_embed.evaluation.measuring import Questions, classified, measure, measure_hybrid
 from item_embed.evaluation.same_product import Scorer, evaluate_scorer
 from item_embed.evaluation.simple_weights import FittedWeights, fit_simple_weights
 from item_embed.files import locked
@@ -198,8 +200,11 @@ def _in_order(missing: Sequence[Job]) -> list[list[Job]]:
 
 def _loads(method: str) -> set[str]:
     """The methods whose folders a method looks into."""
-    within = method.removeprefix(PREFIX).removeprefix(FUSED)
-    return _LOADS.get(within, set()) | ({within} - {method})
+    for prefix in (HYBRID, PREFIX, FUSED):
+        if method.startswith(prefix):
+            within = method.removeprefix(prefix)
+            return {within} | _loads(within)
+    return _LOADS.get(method, set())
 
 
 def _make(job: Job, stage: Stages = silent_stages) -> str | None:
@@ -211,7 +216,8 @@ def _learnt(job: Job, stage: Stages) -> Entry:
     setup, method = job.setup, learner(job.method)
     with stage(f"training {job.method}") as on_progress:
         fitted = method.fit(setup.material(job.seed), job.folder, setup.device, on_progress)
-    measured = measure(fitted.embeds, setup.questions, sees=method.sees, batch_size=setup.batch_size, stage=stage)
+    ask = measure_hybrid if isinstance(method, Hybrid) else measure
+    measured = ask(fitted.embeds, setup.questions, sees=method.sees, batch_size=setup.batch_size, stage=stage)
     spent = (fitted.samples, fitted.minutes, fitted.cpu_minutes)
     facts = Facts(method.sees, method.labels, fitted.parameters, *spent, note=fitted.note)
     return Entry(job.method, job.seed, facts, measured)

@@ -26,7 +26,7 @@ NAMES = (
     "item-global",
     "item-agreement",
 )
-PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER,…", "whitened:METHOD", "fused:METHOD")
+PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER,…", "whitened:METHOD", "fused:METHOD", "hybrid:METHOD")
 
 
 def models_of(name: str) -> list[str]:
@@ -37,10 +37,11 @@ def models_of(name: str) -> list[str]:
         (['frozen:runs/0/model', 'frozen:runs/1/model'], ['clip'])
     """
     from item_embed.evaluation.learners.frozen import PREFIX
+    from item_embed.evaluation.learners.hybrid import PREFIX as HYBRID
     from item_embed.evaluation.learners.whitened import FUSED
     from item_embed.evaluation.learners.whitened import PREFIX as WHITENED
 
-    for prefix in (WHITENED, FUSED):
+    for prefix in (HYBRID, WHITENED, FUSED):
         if name.startswith(prefix):
             return [f"{prefix}{model}" for model in models_of(name.removeprefix(prefix))]
     if not name.startswith(PREFIX):
@@ -54,10 +55,11 @@ def check_settings(chosen: "Learner", config: RunConfig) -> None:
     Raises:
         ConfigError: naming the setting.
     """
+    from item_embed.evaluation.learners.hybrid import Hybrid
     from item_embed.evaluation.learners.item import Item
     from item_embed.evaluation.learners.whitened import Whitened
 
-    if isinstance(chosen, Whitened):
+    if isinstance(chosen, Hybrid | Whitened):
         check_settings(chosen.method, config)
     if isinstance(chosen, Item):
         chosen.changed(config)
@@ -78,6 +80,7 @@ def learner(name: str) -> "Learner":
         concatenation,
         frozen,
         hashes,
+        hybrid,
         item,
         resnet,
         roberta,
@@ -85,6 +88,8 @@ def learner(name: str) -> "Learner":
         whitened,
     )
 
+    if name.startswith(hybrid.PREFIX):
+        return _hybrid(name)
     if name.startswith((whitened.PREFIX, whitened.FUSED)):
         return _whitened(name)
     if name.startswith(frozen.PREFIX):
@@ -110,13 +115,30 @@ def learner(name: str) -> "Learner":
     raise ConfigError(f"there is no method {name!r}{meant} {', '.join((*known, *PATTERNS))}.")
 
 
+def _hybrid(name: str) -> "Learner":
+    from item_embed.evaluation.learners.hybrid import PREFIX, Hybrid
+
+    method = name.removeprefix(PREFIX)
+    if method in METHODS:
+        raise ConfigError(f"{method} has no vectors to search together with words; name it as it is.")
+    if method.startswith(PREFIX):
+        raise ConfigError(f"{name!r} would be joined with words twice; name {method}.")
+    chosen = Hybrid(learner(method))
+    if chosen.sees == "image":
+        raise ConfigError(f"{method} sees photos alone, which `item search` compares no words with; name it as it is.")
+    return chosen
+
+
 def _whitened(name: str) -> "Learner":
+    from item_embed.evaluation.learners.hybrid import PREFIX as HYBRID
     from item_embed.evaluation.learners.whitened import FUSED, PREFIX, Whitened
 
     prefix = FUSED if name.startswith(FUSED) else PREFIX
     method = name.removeprefix(prefix)
     if method in METHODS:
         raise ConfigError(f"{method} has no vectors to whiten; name it as it is.")
+    if method.startswith(HYBRID):
+        raise ConfigError(f"{name!r} would whiten a ranking; name {HYBRID}{prefix}{method.removeprefix(HYBRID)}.")
     if method.startswith((PREFIX, FUSED)):
         raise ConfigError(f"{name!r} would be whitened twice; name {method}.")
     chosen = Whitened(learner(method), late_fusion=prefix == FUSED)

@@ -31,7 +31,8 @@ class Whitened:
 
     Attributes:
         method: it.
-        late_fusion: whether its vectors of a product, of the photo alone and of the title alone are joined.
+        late_fusion: whether its vectors of a product, of the photo alone and of the title alone are joined with the
+            title's words.
     """
 
     method: Learner
@@ -81,7 +82,8 @@ class Whitened:
         whitening = Whitening.load(folder)
         if whitening is None:
             vectors = self._vectors(fitted.embeds, material, rows)
-            whitening = fit_whitening(vectors, POWER, late_fusion=self.late_fusion)
+            titles = [material.catalog.titles[row] for row in rows] if self.late_fusion else None
+            whitening = fit_whitening(vectors, POWER, titles=titles)
             folder.mkdir(parents=True, exist_ok=True)
             whitening.save(folder)
         told = [fitted.note] if fitted.note else []
@@ -125,9 +127,9 @@ class WhitenedVectors:
         nothing = ~vectors.any(axis=1)
         if self._whitening.fuses:
             vectors = np.stack([vectors, *_alone(self._embeds, images, titles)], axis=1)
-        photo = torch.tensor([bool(image) for image in images])
-        title = torch.tensor([seen_title(text) is not None for text in titles])
-        whitened: NDArray[np.float32] = self._whitening(torch.from_numpy(vectors), photo, title).numpy()
+        photo = torch.tensor([bool(image) for image in images], dtype=torch.bool)
+        seen = [seen_title(text) for text in titles]
+        whitened: NDArray[np.float32] = self._whitening(torch.from_numpy(vectors), photo, seen).numpy()
         whitened[nothing] = 0
         return whitened
 

@@ -24,6 +24,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from item_embed.errors import ItemError, VectorError
 from item_embed.files import OutputError
 from item_embed.search.address import Address
+from item_embed.search.postgres.waiting import WatchedConnection
 
 SCHEMA_VERSION = 1
 
@@ -68,7 +69,7 @@ class Database:
     def __init__(self, address: Address, timeout: float) -> None:
         self.address = address
         self._timeout = timeout
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._connection: WatchedConnection | None = None
 
     def close(self) -> None:
         """Close the connection."""
@@ -85,6 +86,7 @@ class Database:
         """
         with sentences(self.address):
             connection = self._connected()
+            connection.limit = None if write else self._limit
             level = psycopg.IsolationLevel.READ_COMMITTED if write else psycopg.IsolationLevel.REPEATABLE_READ
             if connection.isolation_level != level or connection.read_only == write:
                 connection.isolation_level, connection.read_only = level, not write
@@ -161,10 +163,15 @@ class Database:
     def _has(self, where: str, name: str) -> bool:
         return self.execute(f"SELECT FROM {where}".encode(), [name]).fetchone() is not None
 
-    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+    @property
+    def _limit(self) -> float | None:
+        return self.address.statement_timeout or None
+
+    def _connected(self) -> WatchedConnection:
         if self._connection is None or self._connection.closed:
             # Statements are not kept prepared: the best plan of a search depends on its filter's values.
-            connection = psycopg.connect(self.address.connection, autocommit=True, prepare_threshold=None)
+            connection = WatchedConnection.connect(self.address.connection, autocommit=True, prepare_threshold=None)
+            connection.limit = self._limit
             finalize(self, connection.close)  # an index may be let go without being closed
             with connection.transaction():
                 self._meet_pgvector(connection)

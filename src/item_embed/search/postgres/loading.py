@@ -43,9 +43,9 @@ def build_schema(feed: CatalogFeed, url: str, on_progress: OnProgress) -> None:
             raise OutputError(f"{store.name} is being written by another process; wait for it, or stop it.")
         store.begin(feed.manifest)
         changes = Changes()
-        for records, photos in feed.parts():
+        for rows in feed.parts():
             with store.writing():
-                changes += store.put(records, photos)
+                changes += feed.put(store, rows)
             on_progress(changes.added + changes.changed + changes.unchanged, len(feed))
         with store.writing():
             store.remove(feed.lacking(store.ids()))

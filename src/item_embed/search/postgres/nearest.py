@@ -11,8 +11,8 @@ from item_embed.search.conditions import Condition
 from item_embed.search.held import Nearest
 from item_embed.search.postgres.store import PostgresStore, matrix
 
-#: Up to so many products are searched exactly: at 192 numbers that takes some milliseconds.
-EXACT_ROWS = 20_000
+#: Up to so many products are searched exactly: at 256 numbers that takes the server nine milliseconds.
+EXACT_ROWS = 10_000
 
 #: Neighbours of a vector in the graph, M of the paper, and candidates kept while it is made, efConstruction.
 NEIGHBOURS, BUILD_BREADTH = 16, 128

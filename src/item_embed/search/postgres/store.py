@@ -19,7 +19,7 @@ from item_embed.search.items import Changes, IndexManifest, Item
 from item_embed.search.postgres.conditions import condition
 from item_embed.search.postgres.database import SCHEMA_VERSION, Database
 from item_embed.search.postgres.words import ranking, words_of
-from item_embed.search.records import Record
+from item_embed.search.records import Record, Seen
 
 _ITEM = {
     "id": "text",
@@ -147,6 +147,14 @@ class PostgresStore:
     def ids(self) -> list[str]:
         """The ids of all products."""
         return [key for (key,) in self._execute("SELECT id FROM items")]
+
+    def seen(self, ids: Sequence[str]) -> dict[str, Seen]:
+        """The vectors of products with what they were made of, by id; those that are not there are left out."""
+        query = "SELECT id, title, hash, vector FROM items LEFT JOIN photos USING (id) WHERE id = ANY(%s)"
+        found = self._execute(query, [_storable(ids)])
+        return {
+            key: Seen(title, photo, np.asarray(vector.to_numpy(), np.float32)) for key, title, photo, vector in found
+        }
 
     def scan(self, block: int, dimension: int) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield ids and vectors (b, d) by number, all of one state, through a connection and a cursor of its own."""
