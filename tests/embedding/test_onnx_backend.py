@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,11 +17,15 @@ from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.export import export_model
 from item_embed.embedding.onnx_backend import OnnxBackend, _together
+from item_embed.embedding.seen import Modalities
 from item_embed.embedding.torch_backend import TorchBackend
+from item_embed.embedding.vectors import read_vectors
 from item_embed.errors import ModelError
 from item_embed.search.index import ProductIndex
 from tests.embedding.export.made import photo, trained
 from tests.tiny import pattern, tiny_catalog
+
+Product = tuple[bytes | None, str | None]
 
 # Runs the rest of the command line as a program for which some packages are not installed.
 WITHOUT = """
@@ -95,19 +100,31 @@ def test_commands_work_with_it_without_torch(
 ) -> None:
     """An index of the model's own vectors is searched, and a catalogue embedded and measured, by the exported one."""
     ProductIndex.build(embed_catalog(Embedder(model), catalog), catalog, tmp_path / "index")
-    vectors = tmp_path / "v.parquet"
-    commands = [
-        ["search", tmp_path / "index", "--title", "Red mug", "--model", exported, "-k", 3, "--json"],
-        ["embed", exported, catalog.path, "--out", vectors, "--json"],
-        ["evaluate", exported, catalog.path, "--split", "all", "--vectors", vectors, "--json"],
-    ]
+    (tmp_path / "mug.png").write_bytes(pattern(2))
+    title, image = ["--title", "Red mug"], ["--image", tmp_path / "mug.png"]
+    commands: list[list[object]] = []
+    for query in (title, image, [*title, *image]):
+        commands.append(["search", tmp_path / "index", *query, "--model", exported, "-k", 3, "--json"])
+    for seen in get_args(Modalities):
+        out = tmp_path / f"{seen}.parquet"
+        commands.append(["embed", exported, catalog.path, "--out", out, "--modalities", seen, "--json"])
+        commands.append(["evaluate", exported, catalog.path, "--split", "all", "--modalities", seen, "--json"])
     given = json.dumps([[str(word) for word in command] for command in commands])
-    found, embedded, measured = map(json.loads, without(TORCH, COMMANDS, given).split("\0")[:-1])
-    query = Embedder(model).embed(titles=["Red mug"])
-    expected = ProductIndex(tmp_path / "index").search(query, 3, model.fingerprint)[0]
-    assert [hit["id"] for hit in found["hits"]] == [hit.id for hit in expected]
-    assert (embedded["rows"], embedded["fingerprint"]) == (40, model.fingerprint)
-    assert measured["queries"] > 10
+    told = list(map(json.loads, without(TORCH, COMMANDS, given).split("\0")[:-1]))
+
+    queries: list[Product] = [(None, "Red mug"), (pattern(2), None), (pattern(2), "Red mug")]
+    index = ProductIndex(tmp_path / "index")
+    for (mug, text), found in zip(queries, told, strict=False):
+        (hits,) = index.search(Embedder(model).embed([mug], [text]), 3, model.fingerprint)
+        assert [hit["id"] for hit in found["hits"]] == [hit.id for hit in hits]
+    for seen, embedded, measured in zip(get_args(Modalities), told[3::2], told[4::2], strict=True):
+        exact = embed_catalog(Embedder(model), catalog, seen)
+        assert (embedded["rows"], embedded["fingerprint"]) == (len(exact), model.fingerprint)
+        vectors = read_vectors(tmp_path / f"{seen}.parquet")
+        assert vectors.ids == exact.ids
+        np.testing.assert_allclose(vectors.vectors, exact.vectors, rtol=0, atol=1e-4)  # photos are scaled
+        assert measured["modalities"] == seen
+        assert measured["queries"] > 10
 
 
 def test_what_it_does_not_read_is_refused(model: TorchBackend, tmp_path: Path) -> None:

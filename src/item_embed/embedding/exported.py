@@ -100,5 +100,5 @@ def load_words(folder: Path) -> Words:
         for counter, titles in known["counts"].items():
             counts[int(counter)] = titles
         return Words(counts, int(known["titles"]), int(known["width"]))
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
         raise ModelError(f"{file} cannot be read ({error}); {MEND}.") from None
