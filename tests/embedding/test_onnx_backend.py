@@ -109,6 +109,10 @@ def test_commands_work_with_it_without_torch(
         out = tmp_path / f"{seen}.parquet"
         commands.append(["embed", exported, catalog.path, "--out", out, "--modalities", seen, "--json"])
         commands.append(["evaluate", exported, catalog.path, "--split", "all", "--modalities", seen, "--json"])
+    own = ["--out", tmp_path / "own", "--json"]
+    commands.append(["index", tmp_path / "both.parquet", catalog.path, *own])
+    commands.append(["index", exported, catalog.path, "--update", *own])
+    commands.append(["search", tmp_path / "own", *title, "-k", 3, "--json"])
     given = json.dumps([[str(word) for word in command] for command in commands])
     told = list(map(json.loads, without(TORCH, COMMANDS, given).split("\0")[:-1]))
 
@@ -117,7 +121,7 @@ def test_commands_work_with_it_without_torch(
     for (mug, text), found in zip(queries, told, strict=False):
         (hits,) = index.search(Embedder(model).embed([mug], [text]), 3, model.fingerprint)
         assert [hit["id"] for hit in found["hits"]] == [hit.id for hit in hits]
-    for seen, embedded, measured in zip(get_args(Modalities), told[3::2], told[4::2], strict=True):
+    for seen, embedded, measured in zip(get_args(Modalities), told[3:9:2], told[4:9:2], strict=True):
         exact = embed_catalog(Embedder(model), catalog, seen)
         assert (embedded["rows"], embedded["fingerprint"]) == (len(exact), model.fingerprint)
         vectors = read_vectors(tmp_path / f"{seen}.parquet")
@@ -125,6 +129,8 @@ def test_commands_work_with_it_without_torch(
         np.testing.assert_allclose(vectors.vectors, exact.vectors, rtol=0, atol=1e-4)  # photos are scaled
         assert measured["modalities"] == seen
         assert measured["queries"] > 10
+    assert told[-2]["changes"]["unchanged"] == len(catalog)
+    assert [hit["id"] for hit in told[-1]["hits"]] == [hit["id"] for hit in told[0]["hits"]]
 
 
 def test_what_it_does_not_read_is_refused(model: TorchBackend, tmp_path: Path) -> None:
