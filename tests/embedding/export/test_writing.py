@@ -17,6 +17,7 @@ from item_embed.embedding.loss import loss_of
 from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ItemError, ModelError
 from item_embed.files import OutputError
+from item_embed.model.words import Words
 from tests.embedding.export.made import TITLES, trained
 from tests.tiny import tiny_catalog
 from tests.training.runs import train
@@ -81,6 +82,19 @@ def test_int8_is_another_model_a_little(catalog: Catalog, model: TorchBackend, t
     linear = ("attention.q", "attention.k", "attention.v", "attention.out", "mlp.0", "mlp.2")
     assert eight == {"embeddings.patch.weight", *(f"blocks.0.{name}.weight" for name in linear)}
     assert kinds["whitening.both.matrix"] == onnx.TensorProto.FLOAT
+
+
+def test_how_frequent_words_are_decides_vectors_too(tmp_path: Path) -> None:
+    """The graph is the same: what differs is in `words.json` alone."""
+    model = trained(tmp_path, "fused")
+    assert model.whitening is not None
+    assert model.whitening.fusion is not None
+    made = [export_model(model, tmp_path / "one", precision="int8")]
+    model.whitening.fusion.words = Words.of(["red"] * 9, 8)
+    made.append(export_model(model, tmp_path / "two", precision="int8"))
+    files = [(tmp_path / name / ONNX_FILE).read_bytes() for name in ("one", "two")]
+    assert files[0] == files[1]
+    assert made[0].fingerprint != made[1].fingerprint
 
 
 def test_what_is_exported_is_compared_with_the_model_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
