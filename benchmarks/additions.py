@@ -23,9 +23,10 @@ import torch
 from minutes import ONE_CORE, Bench, Run, read, write
 from numpy.typing import NDArray
 
-from item_embed import Catalog, Embedder
+from item_embed import Catalog
 from item_embed.catalog.photos.images import decode
 from item_embed.config import RunConfig, WhiteningSettings
+from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.evaluation.queries import given_queries
 from item_embed.evaluation.same_product import evaluate_same_product
 from item_embed.model.encoding import vectors_by_sight
@@ -94,20 +95,22 @@ def finish(bench: Bench, run: Run) -> None:
     if file.exists() and read(file)["found"].keys() == set(FORMS):
         return
     catalog = Catalog(bench.out / "fashion")
-    embedder = Embedder.from_pretrained(bench.out / run.name / "model", "cpu")
+    trained = TorchBackend.from_pretrained(bench.out / run.name / "model", "cpu")
     batch = RunConfig.load(bench.config, [*bench.sets[run.switches], *bench.settings]).training.batch_size
-    found = measure(embedder, catalog, bench.relist, bench.out / run.name)
+    found = measure(trained, catalog, bench.relist, bench.out / run.name)
     write(file, json.dumps({"samples": run.steps * batch, "seconds": took, "found": found}))
 
 
-def measure(embedder: Embedder, catalog: Catalog, relist: Path, kept: Path) -> dict[str, dict[str, dict[str, float]]]:
+def measure(
+    trained: TorchBackend, catalog: Catalog, relist: Path, kept: Path
+) -> dict[str, dict[str, dict[str, float]]]:
     """Hit@1 and recall@10 of each form by both sides, the photo alone, the title alone; the index is seen likewise.
 
     The encoder's vectors are kept in a folder: another form needs no embedding.
     """
     queries, ties = given_queries(relist, catalog), tie_keys(catalog.ids)
-    listed = _once(kept / "listed.npy", lambda: by_sight(embedder, catalog.photo, list(catalog.titles)))
-    asked = _once(kept / "asked.npy", lambda: by_sight(embedder, queries.photo, queries.titles))
+    listed = _once(kept / "listed.npy", lambda: by_sight(trained, catalog.photo, list(catalog.titles)))
+    asked = _once(kept / "asked.npy", lambda: by_sight(trained, queries.photo, queries.titles))
     found: dict[str, dict[str, dict[str, float]]] = {}
     for form, whitening in zip(FORMS, whitenings(catalog, relist, listed), strict=True):
         found[form] = {}
@@ -129,10 +132,10 @@ def _once(file: Path, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.flo
 
 
 def by_sight(
-    embedder: Embedder, photo: Callable[[int], bytes | None], titles: Sequence[str | None]
+    trained: TorchBackend, photo: Callable[[int], bytes | None], titles: Sequence[str | None]
 ) -> NDArray[np.float32]:
     """The vectors of each product whole, of its photo and of its title, (n, 3, D), before any whitening."""
-    model, processor, parts = embedder.model, embedder.processor, []
+    model, processor, parts = trained.model, trained.processor, []
     for start in range(0, len(titles), _BATCH):
         shown = titles[start : start + _BATCH]
         photos = [photo(start + number) for number in range(len(shown))]

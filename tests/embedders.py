@@ -21,6 +21,7 @@ class DummyEmbedder:
     """Gives every title and photo a direction of its own; a product's vector is their normalised sum."""
 
     dimension = 16
+    image_size, patch_size = (32, 32), 16
 
     def __init__(self, path: Path = Path("model"), fingerprint: str = "dummy") -> None:
         self.path = path

@@ -9,6 +9,7 @@ import pytest
 
 from item_embed.config import RunConfig
 from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.torch_backend import TorchBackend
 from tests.tiny import tiny_catalog
 from tests.training.runs import train
 
@@ -22,17 +23,18 @@ def test_a_form_is_what_the_model_with_that_whitening_gives(tmp_path: Path, late
     catalog = tiny_catalog(tmp_path / "catalog")
     rows = [row for row in range(len(catalog)) if catalog.has_photo[row] and catalog.titles[row]][:8]
     run = train(catalog, tmp_path / "run", "whitening.power=0.75", f"whitening.late_fusion={str(late_fusion).lower()}")
-    embedder = Embedder.from_pretrained(run.model, "cpu")
+    trained = TorchBackend.from_pretrained(run.model, "cpu")
+    embedder = Embedder(trained)
     photos, titles = [catalog.photo(row) for row in rows], [catalog.titles[row] for row in rows]
     there = np.ones(len(rows), np.bool_)
-    vectors = by_sight(embedder, photos.__getitem__, titles)
+    vectors = by_sight(trained, photos.__getitem__, titles)
     for sight, expected in (
         ("both", embedder.embed(photos, titles)),
         ("image", embedder.embed(photos)),
         ("title", embedder.embed(titles=titles)),
     ):
-        np.testing.assert_allclose(seen(vectors, there, titles, sight, embedder.whitening), expected, atol=1e-5)
-    whole = embedder.unwhitened().embed(photos, titles)
+        np.testing.assert_allclose(seen(vectors, there, titles, sight, trained.whitening), expected, atol=1e-5)
+    whole = Embedder(trained.unwhitened()).embed(photos, titles)
     np.testing.assert_allclose(seen(vectors, there, titles, "both", None), whole, atol=1e-5)
 
 

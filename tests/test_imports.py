@@ -29,6 +29,7 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "tensorboard"}
 LIGHT = ("item_embed.catalog", "item_embed.search", "item_embed.evaluation.metrics")
+EXPORTED = ("embedding.embedder", "embedding.onnx_backend", "model.folder", "model.arrays", "model.words")
 
 
 def modules() -> dict[str, Path]:
@@ -138,6 +139,17 @@ def test_light_rooms_load_nothing_heavy() -> None:
     code = f"import sys\nfor n in {names!r}: __import__(n)\nprint(*({HEAVY!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("module", EXPORTED)
+def test_what_an_exported_model_needs_loads_no_torch(module: str) -> None:
+    assert not loaded(f"item_embed.{module}") & {*HEAVY - {"tokenizers"}, "sklearn", "pyarrow", "pydantic"}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_onnx_is_imported_in_its_room_alone(module: str) -> None:
+    packages = {name.split(".")[0] for name in imports(module)}
+    assert "onnx" not in packages or module.startswith("item_embed.embedding.export")
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if room(f"{name}.") == "cli"))

@@ -1,7 +1,6 @@
 """`item evaluate --task leaf-category | dominance | robustness | all`."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,9 +15,6 @@ COLOURS = {"red": (200, 20, 20), "green": (20, 160, 40), "blue": (30, 40, 200)}
 @pytest.fixture(autouse=True)
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     replace_embedder(monkeypatch)
-    monkeypatch.setattr(DummyEmbedder, "processor", SimpleNamespace(image_size=(32, 32)), raising=False)
-    config = SimpleNamespace(config=SimpleNamespace(patch_size=16))
-    monkeypatch.setattr(DummyEmbedder, "model", config, raising=False)
     (tmp_path / "run" / "model").mkdir(parents=True)
     return tmp_path / "run" / "model"
 

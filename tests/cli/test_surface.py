@@ -13,6 +13,7 @@ SURFACE = {
     "pretrain": "CATALOG SETTINGS --out --config --from --exclude-groups --resume --json",
     "whiten": "MODEL CATALOG --out --power --late-fusion --dimensions --rows --exclude-groups --device --json",
     "embed": "MODEL CATALOG --out --modalities --batch-size --device --precision --json",
+    "export": "SOURCE --out --precision --modalities --catalog --json",
     "index": "VECTORS CATALOG --out --update --json",
     "search": "INDEX --image --title -k --where --hybrid --model --html --json",
     "duplicates": "INDEX --out --labels --pairs --sample --answers --threshold --precision --linkage --variants "

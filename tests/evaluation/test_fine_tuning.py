@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from item_embed.embedding.seen import Modalities
 from item_embed.evaluation.classification import judge
 from item_embed.evaluation.fine_tuning import FineTuning, fine_tune
 from item_embed.evaluation.leaves import LeafTask
-from item_embed.model.storage import fingerprint
+from item_embed.model.folder import fingerprint
+from item_embed.model.whitening import Whitening
 from tests.tiny import THINGS, tiny_catalog, tiny_config, tiny_model, tiny_processor
 
 SETTINGS = FineTuning(epochs=2, least_steps=20, batch_size=8, learning_rate=1e-2)
@@ -58,3 +60,15 @@ def test_rows_without_a_photo_and_unknown_leaves_are_no_error(
     assert scores.validation.shape == (0, 5)
     assert np.isfinite(scores.test[:, :2]).all()
     assert (scores.test[:, 2:] == -np.inf).all()
+
+
+def test_a_whitened_model_is_trained_as_the_same_without(made: tuple[Catalog, Path], tmp_path: Path) -> None:
+    """The vectors of `Embedder` may have more or fewer numbers than [CLS]."""
+    (catalog, model), task = made, things()
+    whitened = shutil.copytree(model, tmp_path / "whitened")
+    Whitening(torch.zeros(3, 16), torch.ones(3, 16, 5)).save(whitened)
+    quick = FineTuning(epochs=1, least_steps=2, batch_size=8)
+    plain, found = (
+        fine_tune(folder, catalog, "title", quick, device="cpu")(task, task.train) for folder in (model, whitened)
+    )
+    np.testing.assert_array_equal(found.test, plain.test)

@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,15 +58,17 @@ def test_few_labels_and_many_looks_tell_more_than_few_labels() -> None:
     assert accuracy(self_trained(probe)(task, few), task) > accuracy(probe(task, few), task) + 0.1
 
 
-@pytest.mark.parametrize("classify", [linear_probe, nearest_neighbours])
-def test_labels_that_were_not_given_are_never_looked_at(classify: type[Classifier]) -> None:
+@pytest.mark.parametrize("make", [linear_probe, nearest_neighbours])
+def test_labels_that_were_not_given_are_never_looked_at(
+    make: Callable[[NDArray[np.floating[Any]]], Classifier],
+) -> None:
     task, features = made()
     few = task.drawn(5)
     labels = task.labels.copy()
     hidden = np.setdiff1d(task.train, few)
     labels[hidden] = 0
     labels[task.test] = 0
-    taught = self_trained(classify(features))
+    taught = self_trained(make(features))
     assert (taught(task, few).test == taught(replace(task, labels=labels), few).test).all()
 
 

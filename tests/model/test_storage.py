@@ -11,8 +11,9 @@ from transformers import AutoModel
 from item_embed.errors import ModelError
 from item_embed.model.configuration import ItemConfig
 from item_embed.model.encoder import ItemModel
+from item_embed.model.folder import MODEL_FILES, fingerprint
 from item_embed.model.heads import ItemForPreTraining
-from item_embed.model.storage import MODEL_FILES, fingerprint, load_model, quiet_transformers
+from item_embed.model.storage import load_model, quiet_transformers
 from tests.tiny import tiny_catalog, tiny_config, tiny_model, tiny_processor
 
 

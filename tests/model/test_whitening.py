@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from sklearn.covariance import ledoit_wolf
 
 from item_embed.errors import ModelError
-from item_embed.model.whitening import SIGHTS, WHITENING_FILE, Whitening, fit_whitening, most_fused
+from item_embed.model.folder import WHITENING_FILE
+from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening, most_fused
 from item_embed.model.words import Words
 
 Vectors = dict[str, NDArray[np.float32]]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from item_embed.config import ObjectiveSettings
-from item_embed.model.processor import Tokens
+from item_embed.model.arrays import Tokens
 from item_embed.model.tokenizer import CLS, MASK, PAD, SEP
 from item_embed.objectives.batch import PretrainingBatch, Views, make_batch, total_counts
 

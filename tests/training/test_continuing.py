@@ -13,9 +13,10 @@ from item_embed.catalog.store import Catalog
 from item_embed.config import RunConfig
 from item_embed.embedding.embedder import Embedder
 from item_embed.errors import ConfigError, ModelError
+from item_embed.model.folder import MODEL_FILES, TOKENIZER_FILE, fingerprint, provenance
 from item_embed.model.heads import ItemForPreTraining
-from item_embed.model.processor import TOKENIZER_FILE, ItemProcessor
-from item_embed.model.storage import MODEL_FILES, fingerprint, load_model, provenance
+from item_embed.model.processor import ItemProcessor
+from item_embed.model.storage import load_model
 from item_embed.model.tokenizer import UNK, load_tokenizer
 from item_embed.objectives.pretraining import Pretraining
 from item_embed.training.batches import PretrainingData

@@ -13,7 +13,7 @@ import yaml
 
 from item_embed.catalog.store import Catalog
 from item_embed.errors import ConfigError, ModelError
-from item_embed.model.storage import provenance
+from item_embed.model.folder import provenance
 from item_embed.training.checkpoints import latest_checkpoint
 from item_embed.training.run import pretrain
 from tests.catalogs import write_catalog

@@ -15,9 +15,10 @@ from item_embed.config import MASKED_TASKS, RunConfig
 from item_embed.errors import CatalogError, ConfigError, ModelError
 from item_embed.model.card import model_card
 from item_embed.model.encoder import ItemModel
+from item_embed.model.folder import MODEL_FILES
 from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.processor import ItemProcessor
-from item_embed.model.storage import MODEL_FILES, load_model
+from item_embed.model.storage import load_model
 from item_embed.model.tokenizer import load_tokenizer, train_tokenizer
 from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint
 from item_embed.training.optimiser import learning_rate, make_optimizer

@@ -23,8 +23,8 @@ def test_it_trains_and_embeds_at_the_size_of_the_photos(size: tuple[int, int], p
     assert len(set(losses)) == 3
     assert np.isfinite(losses).all()
     embedder = Embedder.from_pretrained(tmp_path / "run" / "model", "cpu")
-    assert embedder.processor.image_size == size
-    assert embedder.model.config.num_patches == patches
+    assert embedder.image_size == size
+    assert embedder.backend.patch_size**2 * patches == size[0] * size[1]
     vectors = embed_catalog(embedder, catalog).vectors
     assert vectors.shape == (len(catalog), 256)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(catalog)), abs=1e-5)

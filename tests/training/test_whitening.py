@@ -10,8 +10,10 @@ from item_embed.catalog.store import Catalog
 from item_embed.config import RunConfig, WhiteningSettings
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ConfigError
-from item_embed.model.whitening import WHITENING_FILE, Whitening, fit_whitening
+from item_embed.model.folder import WHITENING_FILE
+from item_embed.model.whitening import Whitening, fit_whitening
 from item_embed.training.run import pretrain
 from item_embed.training.whitening import whitening_of, whitening_rows
 from tests.catalogs import write_catalog
@@ -53,13 +55,14 @@ def test_it_is_fitted_to_the_vectors_that_embedding_gives(catalog: Catalog, run:
     for file in (run / "model").iterdir():
         if file.name != WHITENING_FILE:
             (plain / file.name).write_bytes(file.read_bytes())
-    embedder = Embedder.from_pretrained(plain, "cpu")
+    trained = TorchBackend.from_pretrained(plain, "cpu")
+    embedder = Embedder(trained)
     rows = whitening_rows(catalog, catalog.rows("train"), 100)
     expected = fit_whitening(
         {sight: embed_catalog(embedder, catalog, sight, rows).vectors for sight in ("both", "image", "title")}, 0.75, 10
     )
     settings = WhiteningSettings(power=0.75, dimensions=10)
-    again = whitening_of(embedder.model, embedder.processor, catalog, rows, settings)
+    again = whitening_of(trained.model, trained.processor, catalog, rows, settings)
     saved = Whitening.load(run / "model")
     assert saved is not None
     for found in (again, saved):
@@ -69,8 +72,9 @@ def test_it_is_fitted_to_the_vectors_that_embedding_gives(catalog: Catalog, run:
 
 
 def test_the_embedder_whitens(catalog: Catalog, run: Path) -> None:
-    whitened = Embedder.from_pretrained(run / "model", "cpu")
-    plain = Embedder(whitened.model, whitened.processor, whitened.path, "plain", "cpu")
+    trained = TorchBackend.from_pretrained(run / "model", "cpu")
+    whitened = Embedder(trained)
+    plain = Embedder(TorchBackend(trained.model, trained.processor, trained.path, "plain", "cpu"))
     assert (whitened.dimension, plain.dimension) == (10, 16)
     titles, photos = ["Red mug", "Blue shoe", None], [catalog.photo(0), None, catalog.photo(1)]
     found, before = whitened.embed(photos, titles), plain.embed(photos, titles)
@@ -116,7 +120,7 @@ def test_whitening_leaves_the_weights_and_a_resumed_run_is_whitened_alike(
 
 def test_fused_without_whitening_the_mean_alone_is_taken_away(catalog: Catalog, tmp_path: Path) -> None:
     train(catalog, tmp_path / "run", "whitening.late_fusion=true")
-    fused = Embedder.from_pretrained(tmp_path / "run" / "model", "cpu")
+    fused = TorchBackend.from_pretrained(tmp_path / "run" / "model", "cpu")
     assert fused.dimension == 76  # 48 of three vectors, 28 of words
     whitening = fused.whitening
     assert whitening is not None

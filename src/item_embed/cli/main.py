@@ -21,6 +21,7 @@ COMMANDS = (
     "pretrain",
     "whiten",
     "embed",
+    "export",
     "index",
     "search",
     "duplicates",

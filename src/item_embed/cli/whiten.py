@@ -48,14 +48,14 @@ def command(
 ) -> None:
     """Whiten a model's vectors by the listings of a catalogue: in a minute, nothing is trained."""
     from item_embed.catalog.store import Catalog
-    from item_embed.embedding.embedder import Embedder
+    from item_embed.embedding.torch_backend import TorchBackend
     from item_embed.embedding.whitening import settings_of, whiten_model
     from item_embed.files import check_output
-    from item_embed.model.storage import provenance
+    from item_embed.model.folder import provenance
 
     check_output(out)
     settings = settings_of(model, power=power, late_fusion=late_fusion, dimensions=dimensions, rows=rows)
-    embedder = Embedder.from_pretrained(model, device)
+    trained = TorchBackend.from_pretrained(model, device)
     if exclude_groups is None and (left_out := provenance(model).get("exclude_groups")):
         say(
             f"note: the model was trained without the groups of {left_out}; they are looked at now, unless "
@@ -63,7 +63,7 @@ def command(
         )
     with progress("whitening") as on_progress:
         looked_at, dimension = whiten_model(
-            embedder, Catalog(catalog), out, settings, exclude_groups=exclude_groups, on_progress=on_progress
+            trained, Catalog(catalog), out, settings, exclude_groups=exclude_groups, on_progress=on_progress
         )
     if as_json:
         known = settings.model_dump(include={"power", "late_fusion"})

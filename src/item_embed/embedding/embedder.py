@@ -2,40 +2,31 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from item_embed.catalog.photos.images import PhotoError, decode, upright_rgb
-from item_embed.config import Precision
+from item_embed.embedding.backend import Backend
+from item_embed.embedding.exported import is_exported
 from item_embed.embedding.seen import seen_title
 from item_embed.errors import ModelError
-from item_embed.model.encoder import ItemModel
-from item_embed.model.encoding import unit_vectors, vectors_by_sight
-from item_embed.model.precision import choose_precision
-from item_embed.model.processor import ItemProcessor
-from item_embed.model.storage import fingerprint, load_model
-from item_embed.model.whitening import Whitening
 from item_embed.progress import OnProgress, silent
+
+if TYPE_CHECKING:
+    from item_embed.config import Precision
 
 #: A photo as a user has it: opened, a file, or its bytes; None where there is none.
 ImageInput = Image.Image | Path | str | bytes | None
 
 
 class Embedder:
-    """A trained model with its processor, ready to embed.
+    """A trained model, ready to embed.
 
     Args:
-        model: the encoder.
-        processor: the one it was trained with.
-        path: the model's folder.
-        fingerprint: hash of what decides a vector: weights, configuration, tokenizer, image size, whitening.
-        device: a torch device; by default a GPU where there is one.
-        whitening: of the model's vectors; None: they are h_CLS as it is.
-        precision: what the encoder multiplies in. bf16 is faster where the processor has it, and turns a vector by a
-            cosine of about 0.99999, a whitened one 0.9999; auto: bf16 there. The vectors are float32 in any case.
+        backend: what runs it; `from_pretrained` chooses by what the folder holds.
 
     Example:
         >>> embedder = Embedder.from_pretrained("run/model")                            # doctest: +SKIP
@@ -43,55 +34,57 @@ class Embedder:
         >>> vectors @ vectors.T  # cosine similarities                                   # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        model: ItemModel,
-        processor: ItemProcessor,
-        path: Path,
-        fingerprint: str,
-        device: str | None = None,
-        *,
-        precision: Precision = "fp32",
-        whitening: Whitening | None = None,
-    ) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.precision = choose_precision(precision, self.device)
-        self.model: ItemModel = model.train(False).to(self.device)
-        self.processor = processor
-        self.path = path
-        self.fingerprint = fingerprint
-        self.whitening = None if whitening is None else whitening.to(self.device)
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, device: str | None = None, precision: Precision = "fp32") -> "Embedder":
-        """Load a model folder, `RUN/model` of `item pretrain`.
+    def from_pretrained(
+        cls, path: str | Path, device: str | None = None, precision: "Precision" = "fp32"
+    ) -> "Embedder":
+        """Load a model folder, `RUN/model` of `item pretrain`, or what `item export` made of one.
 
         Args:
             path: the folder.
-            device: a torch device such as `cpu` or `cuda:1`; by default a GPU where there is one.
-            precision: what the encoder multiplies in: `fp32`, `bf16`, or `auto`, which is bf16 where that is fast.
+            device: a torch device such as `cpu` or `cuda:1`; by default a GPU where there is one. An exported model
+                runs on the CPU.
+            precision: what the encoder multiplies in: `fp32`, `bf16`, or `auto`, which is bf16 where that is fast. An
+                exported model multiplies in what it was exported for.
 
         Raises:
             ModelError: when a file is missing or damaged, or there is no such device.
         """
-        folder = Path(path)
-        model, whitening = load_model(folder, ItemModel), Whitening.load(folder)
-        processor, made_by = ItemProcessor.from_pretrained(folder), fingerprint(folder)
-        try:
-            return cls(model, processor, folder, made_by, device, precision=precision, whitening=whitening)
-        except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
-            reason = str(error).strip().splitlines()[0]
-            raise ModelError(f"the model {folder} cannot be put on the device {device!r}: {reason}.") from None
+        if is_exported(Path(path)):
+            from item_embed.embedding.onnx_backend import OnnxBackend
 
-    def unwhitened(self) -> "Embedder":
-        """The same, but for its whitening; its vectors compare with none of this one's."""
-        made_by = f"{self.fingerprint}, not whitened"
-        return Embedder(self.model, self.processor, self.path, made_by, str(self.device), precision=self.precision)
+            return cls(OnnxBackend.from_pretrained(path, device, precision))
+        from item_embed.embedding.torch_backend import TorchBackend  # brings torch
+
+        return cls(TorchBackend.from_pretrained(path, device, precision))
+
+    @property
+    def path(self) -> Path:
+        """The model's folder."""
+        return self.backend.path
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what decides a vector: vectors compare only within one fingerprint."""
+        return self.backend.fingerprint
 
     @property
     def dimension(self) -> int:
         """Numbers in a vector."""
-        return int(self.model.config.hidden_size) if self.whitening is None else self.whitening.dimension
+        return self.backend.dimension
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the photo as the model sees it, pixels."""
+        return self.backend.image_size
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a square patch, pixels."""
+        return self.backend.patch_size
 
     def embed(
         self,
@@ -126,24 +119,26 @@ class Embedder:
         vectors = np.empty((n, self.dimension), np.float32)
         for start in range(0, n, batch_size):
             end = min(n, start + batch_size)
-            opened = [_open(photo, start + i, self.processor.image_size) for i, photo in enumerate(photos[start:end])]
+            opened = [_open(photo, start + i, self.image_size) for i, photo in enumerate(photos[start:end])]
             seen = [_title(text, start + i) for i, text in enumerate(texts[start:end])]
             for i, (photo, title) in enumerate(zip(opened, seen, strict=True)):
-                if photo is None and title is None:
-                    raise ModelError(f"product {start + i} has neither a photo nor a title; give at least one.")
-            vectors[start:end] = self._encode(opened, seen)
+                self._check(start + i, photo is not None, title is not None)
+            vectors[start:end] = self.backend.encode(opened, seen)
             on_progress(end, n)
         return vectors
 
-    @torch.inference_mode()
-    def _encode(self, images: Sequence[Image.Image | None], titles: Sequence[str | None]) -> NDArray[np.float32]:
-        encode = vectors_by_sight if self.whitening is not None and self.whitening.fuses else unit_vectors
-        vectors = encode(self.model, self.processor, images, titles, self.precision)
-        if self.whitening is not None:
-            photo = torch.tensor([image is not None for image in images], dtype=torch.bool, device=self.device)
-            vectors = self.whitening(vectors, photo, titles)
-        whole: NDArray[np.float32] = vectors.cpu().numpy()
-        return whole
+    def _check(self, product: int, photo: bool, title: bool) -> None:
+        """Refuse a product that has nothing, or what the model cannot read."""
+        if not photo and not title:
+            raise ModelError(f"product {product} has neither a photo nor a title; give at least one.")
+        for sight, there in (("image", photo), ("title", title)):
+            if there and sight not in self.backend.sees:
+                names = {"image": "photo", "title": "title"}
+                (other,) = self.backend.sees
+                raise ModelError(
+                    f"product {product} has a {names[sight]}, and the model {self.path} was exported to read "
+                    f"{names[other]}s alone; embed with --modalities {other}, or export it with --modalities both."
+                )
 
 
 def _count(images: Sequence[ImageInput] | None, titles: Sequence[str | None] | None) -> int:

@@ -1,20 +1,22 @@
 """Vectors on disk: a Parquet file of ids and vectors that names the model which made them.
 
-Columns `id` (string) and `vector` (fixed-size list of float32), so that a vector database can load the file;
-the model's fingerprint and path, and what it saw of the products, lie in the schema's metadata.
+Columns `id` (string) and `vector` (fixed-size list of float32, or of half precision or int8 where `item export` made
+them so), so that a vector database can load the file; the model's fingerprint and path, and what it saw of the
+products, lie in the schema's metadata.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from item_embed.embedding.narrow import DTYPES, Numbers, narrowed, widened
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import VectorError
 from item_embed.files import whole_file
@@ -22,6 +24,7 @@ from item_embed.files import whole_file
 _FINGERPRINT = b"item_embed.fingerprint"
 _MODEL = b"item_embed.model"
 _MODALITIES = b"item_embed.modalities"
+_NUMBERS = "vector.list.element"  # Parquet's own name of the numbers in the lists
 _ROW_GROUP = 1 << 16
 _LENGTH_ERROR = 1e-2  # of a unit vector: leaves room for vectors that passed through half precision
 _AGAIN = "make the vectors again with `item embed`"
@@ -54,13 +57,14 @@ class Vectors:
         return int(self.vectors.shape[1])
 
 
-def write_vectors(path: str | Path, vectors: Vectors | Iterable[Vectors]) -> None:
+def write_vectors(path: str | Path, vectors: Vectors | Iterable[Vectors], numbers: Numbers = "fp32") -> None:
     """Write vectors to a Parquet file: aside first, then renamed, so that the file is whole or not there.
 
     Args:
         path: the file to write; its folder is made if missing, a file of that name is replaced.
         vectors: what to write, or its parts in order, at least one, such as `embed_parts` makes: of these only one
             at a time is in memory.
+        numbers: what they become in the file; see `narrowed`.
 
     Raises:
         VectorError: when ids and vectors differ in number, or a vector is not finite or not of length 1 or 0.
@@ -73,14 +77,15 @@ def write_vectors(path: str | Path, vectors: Vectors | Iterable[Vectors]) -> Non
     path = Path(path)
     parts = iter([vectors] if isinstance(vectors, Vectors) else vectors)
     first = next(parts)
-    # Floats neither compress nor repeat: encoding them would only cost time.
-    plain = {"use_dictionary": False, "compression": "none"}
-    with whole_file(path) as aside, pq.ParquetWriter(aside, _schema(first), **plain) as writer:
+    # Floats neither compress nor repeat: encoding them would only cost time. Parquet keeps int8 in 32 bits, unless
+    # the 255 values that there are lie in a dictionary.
+    encoding = {"use_dictionary": [_NUMBERS] if numbers == "int8" else False, "compression": "none"}
+    with whole_file(path) as aside, pq.ParquetWriter(aside, _schema(first, numbers), **encoding) as writer:
         for part in chain([first], parts):
             if len(part.ids) != len(part.vectors):
                 raise VectorError(f"{len(part.ids)} ids cannot name {len(part.vectors)} vectors; give one id for each.")
             check_vectors(part.vectors, part.ids, f"what is to become {path}", "check the model")
-            flat = pa.array(np.ascontiguousarray(part.vectors, np.float32).ravel())
+            flat = pa.array(np.ascontiguousarray(narrowed(part.vectors, numbers)).ravel())
             lists = pa.FixedSizeListArray.from_arrays(flat, first.dimension)
             table = pa.table([pa.array(part.ids, pa.string()), lists], schema=writer.schema)
             writer.write_table(table, row_group_size=_ROW_GROUP)
@@ -100,57 +105,130 @@ def read_vectors(path: str | Path) -> Vectors:
         >>> read_vectors("vectors.parquet").dimension  # doctest: +SKIP
         256
     """
+    file, named = _open(Path(path))
+    return _vectors(_table(file, Path(path)), named, Path(path))
+
+
+def vector_parts(path: str | Path) -> Iterator[Vectors]:
+    """The vectors of `read_vectors` part by part, at least one, for files that do not fit in memory.
+
+    Example:
+        >>> sum(len(part) for part in vector_parts("vectors.parquet"))  # doctest: +SKIP
+        44072
+    """
     path = Path(path)
+    file, named = _open(path)
+    first = None
+    for table in _tables(file, path):
+        part = _vectors(table, named, path)
+        first = part.dimension if first is None else first
+        if part.dimension != first:
+            raise _mixed(path, [first, part.dimension])
+        yield part
+
+
+def count_vectors(path: str | Path) -> int:
+    """How many vectors a file has; none is read.
+
+    Raises:
+        VectorError: when it is no file of vectors.
+    """
+    file, _ = _open(Path(path))
+    return int(file.metadata.num_rows)
+
+
+class _Named(NamedTuple):
+    """What a file says of its vectors."""
+
+    fingerprint: str
+    model: str
+    modalities: Modalities
+
+
+def _open(path: Path) -> tuple[pq.ParquetFile, _Named]:
+    """A file of vectors and what it says of them; its rows are not read."""
     if not path.is_file():
         raise VectorError(f"{path} does not exist or is no file; make the vectors with `item embed`.")
     try:
-        table = pq.ParquetFile(path).read()
+        file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError):
-        raise VectorError(f"{path} is damaged or is no Parquet file; {_AGAIN}.") from None
+        raise _damaged(path) from None
     for column in ("id", "vector"):
-        if column not in table.column_names:
+        if column not in file.schema_arrow.names:
             raise VectorError(f"{path} is no file of vectors: it has no column {column!r}; {_AGAIN}.")
-    metadata = table.schema.metadata or {}
+    metadata = file.schema_arrow.metadata or {}
     if _FINGERPRINT not in metadata or _MODEL not in metadata:
         raise VectorError(f"{path} does not say which model made its vectors; {_AGAIN}.")
     modalities = metadata.get(_MODALITIES, b"").decode()
     if modalities not in get_args(Modalities):
         raise VectorError(f"{path} does not say what the model saw of the products, title, photo or both; {_AGAIN}.")
+    return file, _Named(metadata[_FINGERPRINT].decode(), metadata[_MODEL].decode(), cast("Modalities", modalities))
+
+
+def _vectors(table: pa.Table, named: _Named, path: Path) -> Vectors:
+    """The vectors of some rows, every one of them checked."""
     if table["id"].null_count:
         raise VectorError(f"{path} has {table['id'].null_count} rows without an id; {_AGAIN}.")
     ids = table["id"].cast(pa.string()).to_pylist()
     vectors = _matrix(table["vector"], path)
     check_vectors(vectors, ids, str(path), _AGAIN)
-    fingerprint, model = metadata[_FINGERPRINT].decode(), metadata[_MODEL].decode()
-    return Vectors(ids, vectors, fingerprint, model, cast("Modalities", modalities))
+    return Vectors(ids, vectors, *named)
 
 
-def _schema(vectors: Vectors) -> pa.Schema:
+def _table(file: pq.ParquetFile, path: Path) -> pa.Table:
+    """All rows."""
+    try:
+        return file.read()
+    except (pa.ArrowInvalid, OSError):
+        raise _damaged(path) from None
+
+
+def _tables(file: pq.ParquetFile, path: Path) -> Iterator[pa.Table]:
+    """The same, so many rows at a time."""
+    try:
+        for batch in file.iter_batches(_ROW_GROUP):
+            yield pa.Table.from_batches([batch])
+    except (pa.ArrowInvalid, OSError):
+        raise _damaged(path) from None
+    if not file.metadata.num_rows:
+        yield file.schema_arrow.empty_table()
+
+
+def _mixed(path: Path, dimensions: Sequence[int]) -> VectorError:
+    found = " and ".join(map(str, dimensions))
+    return VectorError(f"{path} mixes vectors of several dimensions ({found}); {_AGAIN} with one model.")
+
+
+def _damaged(path: Path) -> VectorError:
+    return VectorError(f"{path} is damaged or is no Parquet file; {_AGAIN}.")
+
+
+def _schema(vectors: Vectors, numbers: Numbers) -> pa.Schema:
     named = {
         _FINGERPRINT: vectors.fingerprint.encode(),
         _MODEL: vectors.model.encode(),
         _MODALITIES: vectors.modalities.encode(),
     }
-    return pa.schema([("id", pa.string()), ("vector", pa.list_(pa.float32(), vectors.dimension))], metadata=named)
+    kind = pa.from_numpy_dtype(DTYPES[numbers])
+    return pa.schema([("id", pa.string()), ("vector", pa.list_(kind, vectors.dimension))], metadata=named)
 
 
 def _matrix(column: pa.ChunkedArray, path: Path) -> NDArray[np.float32]:
     """The column as (n, d), whether its lists are of fixed or of free size."""
     kind = column.type
     is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if not is_list or not pa.types.is_floating(kind.value_type):
+    if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_int8(kind.value_type)):
         raise VectorError(f"{path} is no file of vectors: its column 'vector' holds {kind}; {_AGAIN}.")
     if column.null_count:
         raise VectorError(f"{path} has {column.null_count} rows without a vector; {_AGAIN}.")
     lists = column.combine_chunks()
-    values = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), np.float32)
+    values = lists.flatten().to_numpy(zero_copy_only=False)
     if pa.types.is_fixed_size_list(kind):
-        return values.reshape(len(lists), kind.list_size)
+        return widened(values.reshape(len(lists), kind.list_size))
     sizes = np.unique(lists.value_lengths().to_numpy())
     if len(sizes) > 1:
-        found = " and ".join(map(str, sizes[:2]))
-        raise VectorError(f"{path} mixes vectors of several dimensions ({found}); {_AGAIN} with one model.")
-    return values.reshape(len(lists), int(sizes[0]) if len(sizes) else 0)
+        raise _mixed(path, sizes[:2].tolist())
+    return widened(values.reshape(len(lists), int(sizes[0]) if len(sizes) else 0))
 
 
 def check_vectors(vectors: NDArray[np.float32], ids: Sequence[str], name: str, mend: str) -> None:

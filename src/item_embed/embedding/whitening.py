@@ -7,11 +7,11 @@ from typing import Any
 
 from item_embed.catalog.store import Catalog
 from item_embed.config import WhiteningSettings
-from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import CatalogError, ModelError
 from item_embed.files import whole_folder
 from item_embed.model.card import CARD_FILE, model_card
-from item_embed.model.storage import MODEL_FILES, PROVENANCE_FILE, provenance
+from item_embed.model.folder import MODEL_FILES, PROVENANCE_FILE, provenance
 from item_embed.progress import OnProgress, silent
 from item_embed.training.run import training_rows
 from item_embed.training.whitening import FEWEST, whitening_facts, whitening_of, whitening_rows
@@ -37,7 +37,7 @@ def settings_of(model: Path, **given: Any) -> WhiteningSettings:
 
 
 def whiten_model(
-    embedder: Embedder,
+    trained: TorchBackend,
     catalog: Catalog,
     out: Path,
     settings: WhiteningSettings,
@@ -50,7 +50,7 @@ def whiten_model(
     Any whitening that the model has is replaced, not added to.
 
     Args:
-        embedder: the model; its folder is left as it is.
+        trained: the model; its folder is left as it is.
         catalog: the catalogue whose training split is looked at; no label is read.
         out: the new model's folder; it must not exist.
         settings: power, dimensions, and how many rows.
@@ -66,14 +66,14 @@ def whiten_model(
             fewer numbers than are to be kept.
 
     Example:
-        >>> embedder, settings = Embedder.from_pretrained("run/model"), WhiteningSettings(power=0.75)  # doctest: +SKIP
-        >>> whiten_model(embedder, Catalog("catalog"), Path("whitened"), settings)                     # doctest: +SKIP
+        >>> trained = TorchBackend.from_pretrained("run/model")                                      # doctest: +SKIP
+        >>> whiten_model(trained, Catalog("catalog"), Path("whitened"), WhiteningSettings(power=0.75))  # doctest: +SKIP
         (4096, 192)
     """
-    known = provenance(embedder.path)
+    known = provenance(trained.path)
     if learner := known.get("learner"):
         raise ModelError(
-            f"{embedder.path} holds {learner}, a baseline of `item compare`; give a model of `item pretrain`."
+            f"{trained.path} holds {learner}, a baseline of `item compare`; give a model of `item pretrain`."
         )
     train, excluded = training_rows(catalog, exclude_groups)
     rows = whitening_rows(catalog, train, settings.rows)
@@ -83,8 +83,8 @@ def whiten_model(
             f"{FEWEST}; prepare more rows."
         )
     whitening = whitening_of(
-        embedder.model,
-        embedder.processor,
+        trained.model,
+        trained.processor,
         catalog,
         rows,
         settings,
@@ -92,7 +92,7 @@ def whiten_model(
     )
     with whole_folder(out) as aside:
         for name in MODEL_FILES:
-            shutil.copyfile(embedder.path / name, aside / name)
+            shutil.copyfile(trained.path / name, aside / name)
         whitening.save(aside)
         told = {**known, **whitening_facts(catalog, rows, settings, excluded)}
         if "config" in known:  # a run that goes on from this model whitens alike

@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
 from item_embed.config import TrainingSettings
-from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.seen import Modalities
+from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.evaluation.classifiers import Classifier, Scores, quality
 from item_embed.evaluation.leaves import LeafTask
 from item_embed.hashing import hash64
@@ -86,13 +86,13 @@ def fine_tune(
         )
         with torch.random.fork_rng():
             torch.manual_seed(chosen.seed)
-            network = _Network(Embedder.from_pretrained(model, device), catalog, modalities, len(known))
+            network = _Network(TorchBackend.from_pretrained(model, device), catalog, modalities, len(known))
             optimizer = make_optimizer(network, schedule)
             best: tuple[tuple[float, float], Scores] | None = None
             for step, places in enumerate(_batches(rows, total, chosen)):
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(step, schedule)
-                target = torch.from_numpy(labels[places]).to(network.embedder.device)
+                target = torch.from_numpy(labels[places]).to(network.device)
                 network.train()
                 optimizer.zero_grad()
                 cross_entropy(network(rows[places]), target).backward()
@@ -114,20 +114,19 @@ def fine_tune(
 class _Network(nn.Module):
     """The encoder with a linear layer on [CLS]; takes numbers of rows."""
 
-    def __init__(self, embedder: Embedder, catalog: Catalog, modalities: Modalities, leaves: int) -> None:
+    def __init__(self, trained: TorchBackend, catalog: Catalog, modalities: Modalities, leaves: int) -> None:
         super().__init__()
-        self.embedder, self.catalog, self.modalities = embedder, catalog, modalities
-        self.encoder = embedder.model
-        self.head = nn.Linear(embedder.dimension, leaves).to(embedder.device)
+        self.catalog, self.modalities = catalog, modalities
+        self.encoder, self.processor, self.device = trained.model, trained.processor, trained.device
+        self.head = nn.Linear(self.encoder.config.hidden_size, leaves).to(self.device)
 
     def forward(self, rows: NDArray[np.int64]) -> Tensor:
         """The logits of some rows, (n, leaves)."""
-        processor = self.embedder.processor
         photos = self.catalog.photos(rows) if self.modalities != "title" else [None] * len(rows)
-        images = [None if photo is None else decode(photo, processor.image_size) for photo in photos]
+        images = [None if photo is None else decode(photo, self.processor.image_size) for photo in photos]
         titles = [self.catalog.titles[row] if self.modalities != "image" else None for row in rows]
-        inputs = processor(titles, images)
-        cls = self.encoder(**{name: tensor.to(self.embedder.device) for name, tensor in inputs.items()}).cls
+        inputs = self.processor(titles, images)
+        cls = self.encoder(**{name: tensor.to(self.device) for name, tensor in inputs.items()}).cls
         logits: Tensor = self.head(cls)
         return logits
 

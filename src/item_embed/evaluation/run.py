@@ -16,6 +16,7 @@ from item_embed.evaluation.embedded import embed_queries, read_catalog_vectors
 from item_embed.evaluation.hybrid import evaluate_hybrid
 from item_embed.evaluation.queries import SIMULATED, QuerySet
 from item_embed.evaluation.same_product import SameProductResult, evaluate_same_product, evaluate_scorer
+from item_embed.model.folder import provenance
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.exact import tie_keys
 from item_embed.search.words import TitleWords
@@ -129,8 +130,6 @@ def training_remarks(model: Path, catalog: Catalog, queries: QuerySet) -> tuple[
 
 
 def _practised_remarks(model: Path, queries: QuerySet) -> tuple[str, ...]:
-    from item_embed.model.storage import provenance  # brings torch
-
     weights = provenance(model).get("config", {}).get("objectives", {}).get("weights", {})
     if SIMULATED not in queries.remarks or not weights.get("agreement"):
         return ()
@@ -165,8 +164,6 @@ def training_note(model: Path, catalog: Catalog, rows: NDArray[np.int64]) -> str
     Returns:
         A clause; empty where the folder does not say how the model was trained.
     """
-    from item_embed.model.storage import provenance  # brings torch
-
     known = provenance(model)
     if "catalog_fingerprint" not in known:
         return ""
@@ -192,8 +189,6 @@ def _trained_on(model: Path, catalog: Catalog) -> int | None:
     Of all runs that the model came by, where one went on from another, and of its whitening: a row was left out if all
     left it out.
     """
-    from item_embed.model.storage import provenance  # brings torch
-
     known, left_out = provenance(model), []
     while known:
         for use in (known, known.get("whitened") or {}):

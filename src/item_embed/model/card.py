@@ -11,7 +11,7 @@ from typing import Any
 
 from item_embed.errors import ModelError
 from item_embed.files import whole_file
-from item_embed.model.storage import provenance
+from item_embed.model.folder import provenance
 from item_embed.model.whitening import Whitening
 from item_embed.wording import number_of
 

@@ -35,7 +35,7 @@ def unit_vectors(
         (B, D) float32 of length 1, on the model's device.
 
     Example:
-        >>> unit_vectors(embedder.model, embedder.processor, [None], ["Red mug"], "fp32").shape  # doctest: +SKIP
+        >>> unit_vectors(backend.model, backend.processor, [None], ["Red mug"], "fp32").shape  # doctest: +SKIP
         torch.Size([1, 192])
     """
     return _unit(model, _inputs(model, processor, images, titles), precision)
@@ -57,7 +57,7 @@ def vectors_by_sight(
         product that lacks one of the two has one vector, three times.
 
     Example:
-        >>> vectors_by_sight(embedder.model, embedder.processor, [None], ["Red mug"], "fp32").shape  # doctest: +SKIP
+        >>> vectors_by_sight(backend.model, backend.processor, [None], ["Red mug"], "fp32").shape  # doctest: +SKIP
         torch.Size([1, 3, 192])
     """
     inputs = _inputs(model, processor, images, titles)

@@ -1,6 +1,5 @@
-"""A model's folder: what it holds, loading it with clear errors, and the fingerprint of what decides a vector."""
+"""Loading a model from its folder, with clear errors."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +11,9 @@ from transformers.utils import logging as transformers_logging
 
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemPreTrainedModel
-from item_embed.model.processor import PROCESSOR_FILE, TOKENIZER_FILE
-from item_embed.model.whitening import WHITENING_FILE
-
-PROVENANCE_FILE = "provenance.json"
-MODEL_FILES = ("config.json", "model.safetensors", TOKENIZER_FILE, PROCESSOR_FILE)
+from item_embed.model.folder import CONFIG_FILE, EXPORT_FILE, MODEL_FILES
 
 Model = TypeVar("Model", bound=ItemPreTrainedModel)
-
-
-def is_model_folder(folder: Path) -> bool:
-    """Whether a folder has all files of a model; not whether they can be read."""
-    return all((folder / name).is_file() for name in MODEL_FILES)
 
 
 def load_model(folder: Path, kind: type[Model]) -> Model:
@@ -36,10 +26,15 @@ def load_model(folder: Path, kind: type[Model]) -> Model:
         >>> load_model(Path("run/model"), ItemModel)  # doctest: +SKIP
     """
     missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+    if (folder / EXPORT_FILE).is_file():
+        raise ModelError(
+            f"{folder} holds an exported model, which can embed and nothing else; give the model folder that it was "
+            "made from."
+        )
     if missing:
         raise ModelError(f"{folder} is no model folder: {missing[0]} is missing; give RUN/model of `item pretrain`.")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf8"))
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf8"))
         if config.get("model_type") != kind.config_class.model_type:
             raise ModelError(f"{folder} holds a model of type {config.get('model_type')!r}, not one of item-embed.")
         with quiet_transformers():
@@ -53,32 +48,6 @@ def load_model(folder: Path, kind: type[Model]) -> Model:
         raise ModelError(f"the model {folder} lacks weights ({absent[0]} and others); copy the whole model folder.")
     model.train(False)
     return model
-
-
-def provenance(folder: Path) -> dict[str, Any]:
-    """How a model came to be, as its run wrote it beside the weights: catalogue, rows, samples, configuration.
-
-    Returns:
-        The content of `provenance.json`, or {} where a folder has none.
-    """
-    try:
-        found = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def fingerprint(folder: Path) -> str:
-    """SHA-256 over weights, configuration, tokenizer, image settings and whitening: what decides a vector.
-
-    Vectors are comparable only where fingerprints are equal.
-    """
-    digest = hashlib.sha256()
-    whitening = (WHITENING_FILE,) if (folder / WHITENING_FILE).is_file() else ()
-    for name in (*MODEL_FILES, *whitening):
-        with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 @contextmanager

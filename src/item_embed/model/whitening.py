@@ -29,9 +29,8 @@ from torch import Tensor
 
 from item_embed.errors import ModelError
 from item_embed.files import whole_file
+from item_embed.model.folder import WHITENING_FILE
 from item_embed.model.words import Words
-
-WHITENING_FILE = "whitening.safetensors"
 
 #: What is seen of a product; the first axis of means and matrices, in this order.
 SIGHTS = ("both", "image", "title")

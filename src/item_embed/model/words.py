@@ -17,7 +17,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from item_embed.hashing import hash64, text_hash
 
-_COUNTERS = 1 << 16  # of titles with a word; two words of a catalogue seldom share one
+COUNTERS = 1 << 16  # of titles with a word; two words of a catalogue seldom share one
 _BITS = 64  # of a hash
 _NORMALIZER, _PARTS = BertNormalizer(lowercase=True), BertPreTokenizer()
 
@@ -45,7 +45,7 @@ class Words:
     @classmethod
     def of(cls, titles: Iterable[str | None], width: int) -> "Words":
         """Count the words of titles; None counts as a title without any."""
-        counts, number = np.zeros(_COUNTERS, np.int32), 0
+        counts, number = np.zeros(COUNTERS, np.int32), 0
         for title in titles:
             number += 1
             counts[[_counter(word) for word in words_of(title)]] += 1
@@ -78,7 +78,7 @@ def words_of(title: str | None) -> list[str]:
 
 
 def _counter(word: str) -> int:
-    return text_hash(word) % _COUNTERS
+    return text_hash(word) % COUNTERS
 
 
 @lru_cache(maxsize=1 << 14)

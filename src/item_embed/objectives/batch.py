@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from item_embed.config import ObjectiveSettings
-from item_embed.model.processor import Tokens, predictable
+from item_embed.model.arrays import Tokens
+from item_embed.model.processor import predictable
 from item_embed.objectives.masking import corrupt_tokens, mask_patches, mask_tokens
 
 #: What a view shows; see `Views.kinds`.

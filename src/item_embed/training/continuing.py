@@ -21,9 +21,9 @@ from torch import Tensor
 from item_embed.config import ModelSettings, RunConfig
 from item_embed.errors import ConfigError, ModelError
 from item_embed.model.configuration import ItemConfig
+from item_embed.model.folder import MODEL_FILES, PROVENANCE_FILE, TOKENIZER_FILE, fingerprint, provenance
 from item_embed.model.heads import ItemForPreTraining
-from item_embed.model.processor import TOKENIZER_FILE
-from item_embed.model.storage import MODEL_FILES, PROVENANCE_FILE, fingerprint, load_model, provenance
+from item_embed.model.storage import load_model
 from item_embed.model.tokenizer import added_pieces, load_tokenizer
 from item_embed.wording import number_of
 

@@ -30,10 +30,11 @@ from item_embed.files import whole_file, whole_folder
 from item_embed.hashing import hash64
 from item_embed.model.card import CARD_FILE, model_card
 from item_embed.model.configuration import ItemConfig
+from item_embed.model.folder import PROVENANCE_FILE, TOKENIZER_FILE, is_model_folder
 from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.precision import choose_precision
-from item_embed.model.processor import TOKENIZER_FILE, ItemProcessor
-from item_embed.model.storage import PROVENANCE_FILE, is_model_folder, quiet_transformers
+from item_embed.model.processor import ItemProcessor
+from item_embed.model.storage import quiet_transformers
 from item_embed.model.tokenizer import extend_tokenizer, load_tokenizer, train_tokenizer
 from item_embed.model.warm_start.start import load_warm_start, text_vocabulary
 from item_embed.model.whitening import Whitening

@@ -7,10 +7,12 @@ import torch
 from item_embed.catalog.store import Catalog
 from item_embed.embedding.bulk import embed_seen
 from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ConfigError
 from item_embed.evaluation.learners.choosing import learner, models_of
 from item_embed.evaluation.learners.whitened import POWER, WhitenedVectors
-from item_embed.model.whitening import WHITENING_FILE, Whitening, fit_whitening, most_fused
+from item_embed.model.folder import WHITENING_FILE
+from item_embed.model.whitening import Whitening, fit_whitening, most_fused
 from item_embed.training.whitening import whitening_rows
 from tests.evaluation.learners.made import fit, material, never
 
@@ -82,11 +84,11 @@ def test_whitening_that_a_model_has_is_left_out(catalog: Catalog, tmp_path: Path
     found = fit(learner("whitened:item"), given, tmp_path / "whitened:item")
     item = fit(learner("item"), given, tmp_path / "item").embeds
     assert isinstance(item, Embedder)
-    assert item.whitening is not None
+    assert isinstance(item.backend, TorchBackend)
+    assert item.backend.whitening is not None
     rows = whitening_rows(catalog, given.rows, 4096)
     photos, titles = catalog.photos(rows), [catalog.titles[row] for row in rows]
-    plain = item.unwhitened()
-    assert plain.whitening is None
+    plain = Embedder(item.backend.unwhitened())
     assert plain.fingerprint != item.fingerprint
     seen = {
         "both": embed_seen(plain, photos, titles),

@@ -26,7 +26,7 @@ def robustness(request: Request, subject: Subject) -> Outcome:
         found = evaluate_robustness(
             finder,
             queries,
-            photos=photo_alterations(embedder.processor.image_size, embedder.model.config.patch_size),
+            photos=photo_alterations(embedder.image_size, embedder.patch_size),
             most=request.sample or MOST_QUERIES,
             seed=request.seed,
             on_progress=on_progress,

@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 from item_embed.config import RunConfig
 from item_embed.embedding.bulk import embed_seen
 from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.evaluation.ablation.cost import Lengths, encoder_flops, training_flops
 from item_embed.evaluation.ablation.plan import Run
 from item_embed.evaluation.ablation.running import Ablation, state
@@ -183,7 +184,7 @@ class _Timer:
         held_out = min(config.training.validation_rows, len(self.catalog.rows("validation")))
 
         precision = config.training.precision
-        embedder = Embedder(model.item, processor, self.folder, "", str(device), precision=precision)
+        embedder = Embedder(TorchBackend(model.item, processor, self.folder, "", str(device), precision=precision))
         forward = float(encoder_flops(config.model, lengths.title, lengths.whole).mean())
         rows = _PAIRS if on_gpu else min(_PAIRS, max(1, int(_WORK / forward)))
         return Shape(

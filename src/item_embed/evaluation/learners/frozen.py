@@ -19,6 +19,7 @@ from transformers.utils.hub import cached_file
 from item_embed.embedding.bulk import Embeds
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.seen import Modalities
+from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ConfigError, ModelError
 from item_embed.evaluation.learners.learner import Fitted, Material
 from item_embed.evaluation.learners.matching import parameters
@@ -27,7 +28,7 @@ from item_embed.evaluation.learners.trained import find_device, load_pretrained
 from item_embed.evaluation.learners.vectors import Joined, OneModality
 from item_embed.evaluation.run import training_note
 from item_embed.model.configuration import ItemConfig
-from item_embed.model.storage import provenance
+from item_embed.model.folder import provenance
 from item_embed.progress import OnProgress, silent
 
 PREFIX = "frozen:"
@@ -155,8 +156,8 @@ def _configuration(source: str) -> Any:
 
 
 def _ours(source: str, device: torch.device) -> tuple[Embeds, int]:
-    embedder = Embedder.from_pretrained(source, str(device))
-    return embedder, parameters(embedder.model)
+    backend = TorchBackend.from_pretrained(source, str(device))
+    return Embedder(backend), parameters(backend.model)
 
 
 def _dual(source: str, device: torch.device) -> tuple[Embeds, int]:

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from item_embed.errors import CatalogError
 from item_embed.evaluation.learners.learner import Material
-from item_embed.model.processor import ItemProcessor, Tokens
+from item_embed.model.arrays import Tokens
+from item_embed.model.processor import ItemProcessor
 from item_embed.training.augmentation import augment_photos
 from item_embed.training.batches import PretrainingData
 

@@ -20,7 +20,8 @@ from item_embed.evaluation.learners.fitting import Spent, Task, train
 from item_embed.evaluation.learners.learner import BESIDE_THE_RESULT, Fitted, Material
 from item_embed.evaluation.learners.matching import parameters
 from item_embed.files import whole_file, whole_folder
-from item_embed.model.storage import PROVENANCE_FILE, quiet_transformers
+from item_embed.model.folder import PROVENANCE_FILE
+from item_embed.model.storage import quiet_transformers
 from item_embed.progress import OnProgress, silent
 
 _BEGUN, _DONE, _MODEL = "begun.json", "done.json", "model"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from item_embed.embedding.bulk import Embeds, embed_seen
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.seen import Modalities, seen_title
+from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ConfigError
 from item_embed.evaluation.learners.learner import Fitted, Learner, Material
 from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening
@@ -75,8 +76,8 @@ class Whitened:
             ModelError: when all of them have one vector.
         """
         fitted = self.method.fit(material, folder.with_name(folder.name.removeprefix(self.prefix)), device, on_progress)
-        if isinstance(fitted.embeds, Embedder):
-            fitted = replace(fitted, embeds=fitted.embeds.unwhitened())
+        if isinstance(fitted.embeds, Embedder) and isinstance(fitted.embeds.backend, TorchBackend):
+            fitted = replace(fitted, embeds=Embedder(fitted.embeds.backend.unwhitened()))
         rows = whitening_rows(material.catalog, material.rows, ROWS)
         whitening = Whitening.load(folder)
         if whitening is None:

@@ -11,8 +11,8 @@ from transformers.activations import ACT2FN
 from item_embed.config import ModelSettings, WarmStartSettings
 from item_embed.errors import ConfigError, ModelError
 from item_embed.model.encoder import PHOTO, TITLE
+from item_embed.model.folder import TOKENIZER_FILE
 from item_embed.model.heads import ItemForPreTraining
-from item_embed.model.processor import TOKENIZER_FILE
 from item_embed.model.tokenizer import CLS
 from item_embed.model.warm_start.checkpoint import KINDS, Checkpoint
 from item_embed.model.warm_start.vocabulary import Vocabulary, adopt_vocabulary

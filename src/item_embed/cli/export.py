@@ -1,0 +1,108 @@
+"""`item export`: a model that embeds without torch, and vectors in fewer bits."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from item_embed.cli.console import print_json, progress
+from item_embed.embedding.seen import Modalities
+from item_embed.wording import number_of
+
+if TYPE_CHECKING:
+    from item_embed.embedding.loss import Loss
+
+
+def command(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of a trained model, such as RUN/model, or vectors made by `item embed`.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder, or Parquet file of vectors, to write; it must not exist.")],
+    precision: Annotated[
+        Literal["fp32", "half", "int8"] | None,
+        typer.Option(
+            help="Of a model fp32 or int8, of vectors half or int8.", show_default="fp32, for vectors to be chosen"
+        ),
+    ] = None,
+    modalities: Annotated[
+        Modalities | None, typer.Option(help="What the exported model reads of a product.", show_default="both")
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue on whose rows the exported model is measured beside its source.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Write a model as ONNX, which embeds without torch, or vectors in half precision or 8 bits."""
+    from item_embed.files import check_output
+
+    check_output(out)
+    if source.is_file():
+        told, summary, loss = _vectors(source, out, precision, modalities, catalog)
+    else:
+        told, summary, loss = _model(source, out, precision, modalities, catalog)
+    if as_json:
+        from dataclasses import asdict
+
+        print_json({"out": str(out), **told, "loss": loss and asdict(loss)})
+        return
+    if loss:
+        print(f"{loss.text()}.")
+    print(summary)
+
+
+def _model(
+    source: Path, out: Path, precision: str | None, modalities: Modalities | None, catalog: Path | None
+) -> "tuple[dict[str, object], str, Loss | None]":
+    from item_embed.catalog.store import Catalog
+    from item_embed.embedding.export import export_model
+    from item_embed.embedding.torch_backend import TorchBackend
+    from item_embed.errors import ConfigError
+
+    if precision == "half":
+        raise ConfigError("--precision half is for vectors; a model is exported in fp32 or int8.")
+    opened = Catalog(catalog) if catalog else None
+    with progress("measuring") as on_progress:
+        made = export_model(
+            TorchBackend.from_pretrained(source, "cpu"),
+            out,
+            modalities=modalities or "both",
+            precision="int8" if precision == "int8" else "fp32",
+            catalog=opened,
+            on_progress=on_progress,
+        )
+    told: dict[str, object] = {
+        "modalities": made.modalities,
+        "precision": made.precision,
+        "dimension": made.dimension,
+        "fingerprint": made.fingerprint,
+        "source": made.source,
+    }
+    reads = {"both": "photos and titles", "image": "photos", "title": "titles"}[made.modalities]
+    summary = f"{made.precision} model of {reads} in {out}: vectors of {made.dimension} numbers, without torch."
+    return told, summary, made.loss
+
+
+def _vectors(
+    source: Path, out: Path, precision: str | None, modalities: Modalities | None, catalog: Path | None
+) -> "tuple[dict[str, object], str, Loss | None]":
+    from item_embed.embedding.export.vectors import export_vectors
+    from item_embed.errors import ConfigError
+
+    for given, option in ((modalities, "--modalities"), (catalog, "--catalog")):
+        if given is not None:
+            raise ConfigError(f"{option} has no meaning for a file of vectors; leave it out.")
+    if precision not in {"half", "int8"}:
+        raise ConfigError(f"{source} is a file, of vectors; choose --precision half or int8, or give a model's folder.")
+    numbers: Literal["half", "int8"] = "half" if precision == "half" else "int8"
+    with progress("rounding") as on_progress:
+        rows, loss = export_vectors(source, out, numbers, on_progress=on_progress)
+    bytes_before, bytes_after = source.stat().st_size, out.stat().st_size
+    told: dict[str, object] = {
+        "precision": precision,
+        "rows": rows,
+        "bytes": bytes_after,
+        "source_bytes": bytes_before,
+    }
+    size = f"{bytes_after / bytes_before:.0%} of the bytes"
+    return told, f"{number_of(rows, 'vector')} of {precision} in {out}: {size}.", loss

@@ -1,0 +1,46 @@
+"""A model's folder: its files, how it came to be, and the fingerprint of what decides a vector. Needs no torch."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+PROCESSOR_FILE = "processor_config.json"
+WHITENING_FILE = "whitening.safetensors"
+PROVENANCE_FILE = "provenance.json"
+EXPORT_FILE = "export.json"  # of a model that was exported, which has no weights of torch's
+MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, PROCESSOR_FILE)
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder has all files of a model; not whether they can be read."""
+    return all((folder / name).is_file() for name in MODEL_FILES)
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """How a model came to be, as its run wrote it beside the weights: catalogue, rows, samples, configuration.
+
+    Returns:
+        The content of `provenance.json`, or {} where a folder has none.
+    """
+    try:
+        found = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over weights, configuration, tokenizer, image settings and whitening: what decides a vector.
+
+    Vectors are comparable only where fingerprints are equal.
+    """
+    digest = hashlib.sha256()
+    whitening = (WHITENING_FILE,) if (folder / WHITENING_FILE).is_file() else ()
+    for name in (*MODEL_FILES, *whitening):
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
