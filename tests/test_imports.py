@@ -23,7 +23,7 @@ FLOORS = (
     ("model",),
     ("catalog",),
     ("config", "files"),
-    ("parallel",),
+    ("parallel", "thresholds"),
     ("errors", "hashing", "progress", "wording"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

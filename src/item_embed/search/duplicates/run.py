@@ -33,7 +33,7 @@ from item_embed.search.duplicates.threshold import (
     calibration_error,
     choose_threshold,
     fit_probability,
-    precision_curve,
+    judged_curve,
 )
 from item_embed.search.index import ProductIndex
 
@@ -206,7 +206,7 @@ class _Work:
                 f"no judged pair has a cosine of {settings.floor:g} or more and may be joined; lower --floor, or judge "
                 "other pairs."
             )
-        return Fitted(judged, precision_curve(judged), fit_probability(judged), calibration_error(judged))
+        return Fitted(judged, judged_curve(judged), fit_probability(judged), calibration_error(judged))
 
     def threshold(self, fitted: Fitted | None) -> float:
         """The one that is given, or chosen; not below the floor, under which no pairs are known."""

@@ -15,11 +15,11 @@ from torch.nn.functional import cross_entropy
 
 from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
+from item_embed.categories.classifiers import Classifier, Scores, quality
+from item_embed.categories.leaves import LeafTask
 from item_embed.config import TrainingSettings
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.seen import Modalities
-from item_embed.evaluation.classifiers import Classifier, Scores, quality
-from item_embed.evaluation.leaves import LeafTask
 from item_embed.hashing import hash64
 from item_embed.progress import OnProgress, silent
 from item_embed.training.optimiser import learning_rate, make_optimizer

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories.fine_tuning import FineTuning, fine_tune
+from item_embed.categories.leaves import LeafTask
 from item_embed.embedding.seen import Modalities
 from item_embed.evaluation.classification import judge
-from item_embed.evaluation.fine_tuning import FineTuning, fine_tune
-from item_embed.evaluation.leaves import LeafTask
 from item_embed.model.storage import fingerprint
 from tests.tiny import THINGS, tiny_catalog, tiny_config, tiny_model, tiny_processor
 
