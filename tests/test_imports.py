@@ -24,7 +24,7 @@ FLOORS = (
     ("catalog",),
     ("config", "files"),
     ("parallel", "thresholds"),
-    ("errors", "hashing", "progress", "wording"),
+    ("errors", "hashing", "progress", "spreadsheet", "wording"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "tensorboard"}

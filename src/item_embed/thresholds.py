@@ -95,7 +95,7 @@ def precision_curve(
     Example:
         >>> curve = precision_curve(np.linspace(1, 0, 101), np.arange(101) < 100, np.arange(101))
         >>> round(curve.sure(0.95).threshold, 2)
-        0.0
+        0.01
     """
     order = np.argsort(-score, kind="stable")
     ordered, own = score[order], (np.ones(len(score)) if weight is None else weight)[order]

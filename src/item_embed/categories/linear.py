@@ -62,6 +62,8 @@ class Linear:
         """
         units = unit(vectors)
         mean, scale = _moments(units)
+        if labels.max() == 0:  # nothing to tell apart, and scikit-learn refuses to
+            return cls(mean, scale, np.zeros((1, len(mean)), np.float32), np.zeros(1, np.float32))
         model = _model()
         model.C = strength
         _fit(model, (units - mean) / np.float32(scale), labels)
