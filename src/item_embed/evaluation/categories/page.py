@@ -77,7 +77,7 @@ def _classifier_section(fitted: Fitted, quality: Quality) -> Section:
     wanted = quality.wanted
     summary = (
         f"{len(classifier.leaves):,} leaves, learnt from {number_of(rows['taught'], 'row')}: {wanted.leaves.value:.1%} "
-        f"of {number_of(quality.rows, 'test row')} are answered with a leaf at a wanted precision of {wanted.precision:g}."
+        f"of {number_of(quality.rows, 'test row')} are answered with a leaf, for a precision of {wanted.precision:g}."
     )
     remarks = [*fitted.remarks, *levels_told(fitted)]
     figures = Table(
