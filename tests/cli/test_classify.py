@@ -83,7 +83,7 @@ def test_what_a_person_sees(tmp_path: Path, model: Path, catalog: Catalog) -> No
     assert "Answers by wanted precision" in result.stdout
     last = result.stdout.splitlines()[-1]
     assert last.startswith("3 leaves, accuracy ")
-    assert "2 labels of 180 probably wrong; page in " in last
+    assert "2 labels of 180 suspected to be wrong; page in " in last
     result = run("predict", out, catalog.path, "--out", tmp_path / "said.parquet", "--precision", 0.999)
     assert "note: no threshold is sure to have a precision of 0.999" in result.stderr
     assert "0 leaves, 0 shorter paths, 180 without an answer; in " in result.stdout

@@ -77,5 +77,5 @@ def _tell(out: Path, made: "Made") -> None:
     accuracy, suspects = made.quality.figures["accuracy"].text(), number_of(len(made.labels.suspects), "label")
     print(
         f"{len(made.fitted.classifier.leaves):,} leaves, accuracy {accuracy}; {suspects} of "
-        f"{len(made.labels.rows):,} probably wrong; page in {out / 'report.html'}."
+        f"{len(made.labels.rows):,} suspected to be wrong; page in {out / 'report.html'}."
     )

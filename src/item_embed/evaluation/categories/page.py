@@ -142,8 +142,8 @@ def _suspects_section(catalog: Catalog, labels: Labels) -> Section:
         return Section("Suspected wrong labels", f"None {of}.")
     disagree = int(((labels.predicted != labels.given) & (labels.given >= 0)).sum())
     summary = (
-        f"{number_of(len(suspects), 'label')} {of} {are(len(suspects))} probably wrong, or two leaves mean the same. "
-        f"All of them are in suspects.csv."
+        f"{number_of(len(suspects), 'label')} {of} {are(len(suspects))} suspected: wrong, or of a leaf that is used "
+        "like another. All of them are in suspects.csv."
     )
     remarks = [
         "What is said of a row is said by a classifier that did not learn from it, nor from another of its group.",
