@@ -1,6 +1,7 @@
 """`item classify fit` and `item classify predict`."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 from item_embed.catalog.store import Catalog
 from item_embed.cli.main import app
 from item_embed.embedding.vectors import Vectors, write_vectors
+from item_embed.evaluation.categories import run as run_module
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import DummyEmbedder, replace_embedder
 
@@ -20,6 +22,7 @@ COLOURS = {"red": (200, 20, 20), "green": (20, 160, 40), "blue": (30, 40, 200)}
 @pytest.fixture(autouse=True)
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     replace_embedder(monkeypatch)
+    monkeypatch.setattr(run_module, "Embedder", sys.modules["item_embed.embedding.embedder"].Embedder)
     (tmp_path / "model").mkdir()
     return tmp_path / "model"
 

@@ -48,7 +48,7 @@ def command(
         device=device,
     )
     made = make_classifier(model, Catalog(catalog), out, settings, progress)
-    for remark in made.remarks:
+    for remark in made.fitted.remarks:
         say(remark)
     if as_json:
         classifier = made.fitted.classifier

@@ -17,7 +17,7 @@ from item_embed.categories.abstaining import PRECISION, check_precision
 from item_embed.categories.classifier import Encoder
 from item_embed.categories.fine_tuning import FineTuning, fine_tuned_model
 from item_embed.categories.fitting import Fitted, fit_classifier
-from item_embed.categories.leaves import LeafTask, leaf_task
+from item_embed.categories.leaves import leaf_task
 from item_embed.categories.suspects import Labels, find_suspects
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
@@ -70,7 +70,6 @@ class Made:
     fitted: Fitted
     quality: Quality
     labels: Labels
-    remarks: tuple[str, ...]
 
 
 def make_classifier(
@@ -130,7 +129,7 @@ def make_classifier(
         labels.write(aside, catalog)
         with stages("writing the page"):
             write_page(aside / "report.html", catalog, fitted, quality, labels)
-    return Made(fitted, quality, labels, (*_of_interest(task), *fitted.remarks))
+    return Made(fitted, quality, labels)
 
 
 def _vectors(embedder: Embedder, catalog: Catalog, settings: FitSettings, stages: Stages) -> NDArray[np.float32]:
@@ -140,7 +139,3 @@ def _vectors(embedder: Embedder, catalog: Catalog, settings: FitSettings, stages
         return embed_catalog(
             embedder, catalog, settings.modalities, batch_size=settings.batch_size, on_progress=on_progress
         ).vectors
-
-
-def _of_interest(task: LeafTask) -> list[str]:
-    return [remark for remark in task.remarks if remark.startswith("Only")]
