@@ -23,8 +23,8 @@ FLOORS = (
     ("model",),
     ("catalog",),
     ("config", "files"),
-    ("parallel",),
-    ("errors", "hashing", "progress", "wording"),
+    ("parallel", "thresholds"),
+    ("errors", "hashing", "progress", "spreadsheet", "wording"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "tensorboard"}

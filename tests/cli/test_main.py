@@ -21,12 +21,13 @@ def test_help_lists_every_command() -> None:
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
     listed = [line.split()[0] for line in result.output.partition("Commands:")[2].splitlines() if line.strip()]
-    assert [name for name in listed if name in COMMANDS] == list(COMMANDS)
+    first = list(dict.fromkeys(name.split()[0] for name in COMMANDS))
+    assert [name for name in listed if name in first] == first
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str) -> None:
-    result = CliRunner().invoke(app, [name, "--help"])
+    result = CliRunner().invoke(app, [*name.split(), "--help"])
     assert result.exit_code == 0
     assert "--json" in result.output
 

@@ -24,12 +24,25 @@ SURFACE = {
     "--dry-run --table --json --html --batch-size --device",
     "ablate": "GRID CATALOG --out --queries --relist --split --leaf-category --jobs --dry-run --table --json "
     "--batch-size --device",
+    "classify fit": "MODEL CATALOG --out --vectors --modalities --fine-tune --finetune --precision --seed --batch-size "
+    "--device --json",
+    "classify predict": "CLASSIFIER CATALOG --out --precision --vectors --model --batch-size --device --json",
 }
 
 
 def test_the_surface_is_what_users_know() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    assert {name: _parameters(command) for name, command in commands.items()} == SURFACE
+    assert _surface("", typer.main.get_command(app)) == SURFACE
+
+
+def _surface(name: str, command: object) -> dict[str, str]:
+    """Every command with its parameters; those of a group by its name and theirs."""
+    if not isinstance(command, typer.core.TyperGroup):
+        assert isinstance(command, typer.core.TyperCommand)
+        return {name: _parameters(command)}
+    found: dict[str, str] = {}
+    for verb, part in command.commands.items():
+        found |= _surface(f"{name} {verb}".strip(), part)
+    return found
 
 
 def _parameters(command: typer.core.TyperCommand) -> str:

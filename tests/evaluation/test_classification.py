@@ -5,11 +5,11 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
-from item_embed.evaluation.calibration import calibration_error
+from item_embed.categories.calibration import calibration_error
+from item_embed.categories.classifiers import Scores
+from item_embed.categories.leaves import LeafTask
 from item_embed.evaluation.classification import Judged, figures, in_top, judge
-from item_embed.evaluation.classifiers import Scores
 from item_embed.evaluation.intervals import ratios
-from item_embed.evaluation.leaves import LeafTask
 
 
 def random_judged(seed: int, rows: int = 120, leaves: int = 6, groups: int = 40) -> Judged:

@@ -4,13 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from item_embed.categories.calibration import confidence_bins
+from item_embed.categories.leaves import LeafTask
+from item_embed.categories.linear import linear_probe
+from item_embed.categories.self_training import self_trained
 from item_embed.errors import ConfigError
-from item_embed.evaluation.calibration import confidence_bins
 from item_embed.evaluation.classification import figures, judge
-from item_embed.evaluation.classifiers import linear_probe, nearest_neighbours
 from item_embed.evaluation.leaf_category import LeafCategoryResult, as_json, evaluate_leaf_category
-from item_embed.evaluation.leaves import LeafTask
-from item_embed.evaluation.self_training import self_trained
+from item_embed.evaluation.neighbours import nearest_neighbours
 from item_embed.evaluation.tables import learning_curve_table
 
 LEAVES = ("A > X", "A > Y", "B > X", "B > Y")

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories.leaves import leaf_task
+from item_embed.categories.linear import linear_probe
 from item_embed.errors import CatalogError
 from item_embed.evaluation import measuring
 from item_embed.evaluation.asked import Asked
-from item_embed.evaluation.classifiers import linear_probe
 from item_embed.evaluation.dominance import evaluate_dominance
 from item_embed.evaluation.finders import vector_finder
 from item_embed.evaluation.hybrid import evaluate_hybrid
 from item_embed.evaluation.leaf_category import evaluate_leaf_category
-from item_embed.evaluation.leaves import leaf_task
 from item_embed.evaluation.measured import FIGURES
 from item_embed.evaluation.measuring import Questions, measure, measure_hybrid, open_questions
 from item_embed.evaluation.queries import catalog_queries

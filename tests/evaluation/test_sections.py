@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories.leaves import LeafTask
+from item_embed.categories.linear import linear_probe
 from item_embed.evaluation.alterations import TITLE_ALTERATIONS
-from item_embed.evaluation.classifiers import linear_probe, nearest_neighbours
 from item_embed.evaluation.dominance import evaluate_dominance
 from item_embed.evaluation.finders import vector_finder
 from item_embed.evaluation.intervals import Figure
 from item_embed.evaluation.leaf_category import evaluate_leaf_category
-from item_embed.evaluation.leaves import LeafTask
+from item_embed.evaluation.neighbours import nearest_neighbours
 from item_embed.evaluation.queries import QuerySet, catalog_queries, subset
 from item_embed.evaluation.reconstruction import Reconstruction
 from item_embed.evaluation.report import Pictures, Section, Table, write_report

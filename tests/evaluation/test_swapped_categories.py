@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories.leaves import leaf_task
 from item_embed.evaluation.dominance import evaluate_dominance
 from item_embed.evaluation.finders import vector_finder
-from item_embed.evaluation.leaves import leaf_task
 from item_embed.evaluation.swapped_categories import classify_swapped
 from tests.catalogs import Row, write_catalog
 from tests.evaluation.fakes import COLOURS, Codes, Fake, jpeg, mean_colour, thing

@@ -12,8 +12,8 @@ import item_embed
 from item_embed.cli.console import say
 from item_embed.errors import ItemError
 
-# In the order of the work. Each names a module of this package with a function `command`; the modules import
-# nothing heavy themselves, so `item --help` stays fast.
+# In the order of the work. Each names a module of this package with a function `command`, those of two words one in a
+# package that says what they have in common; the modules import nothing heavy themselves, so `item --help` stays fast.
 COMMANDS = (
     "demo",
     "draw",
@@ -28,6 +28,8 @@ COMMANDS = (
     "evaluate",
     "compare",
     "ablate",
+    "classify fit",
+    "classify predict",
 )
 
 app = typer.Typer(
@@ -72,6 +74,15 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+@functools.cache
+def _group_of(name: str) -> typer.Typer:
+    """The commands that share a first word."""
+    said = import_module(f"item_embed.cli.{name}").__doc__ or ""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=said.partition(": ")[2].strip().capitalize())
+    app.add_typer(group, name=name)
+    return group
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         print(item_embed.__version__)
@@ -87,4 +98,6 @@ def _options(
 
 
 for _name in COMMANDS:
-    app.command(_name)(guarded(import_module(f"item_embed.cli.{_name}").command))
+    *_group, _verb = _name.split()
+    _module = import_module(".".join(["item_embed.cli", *_group, _verb]))
+    (_group_of(*_group) if _group else app).command(_verb)(guarded(_module.command))

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from item_embed.evaluation.calibration import (
+from item_embed.categories.calibration import (
     BINS,
     confidence_bins,
     fit_temperature,
     softmax,
     threshold_for_precision,
 )
-from item_embed.evaluation.classifiers import Scores
+from item_embed.categories.classifiers import Scores
+from item_embed.categories.leaves import LeafTask
 from item_embed.evaluation.intervals import RESAMPLES, Figure, draws
-from item_embed.evaluation.leaves import LeafTask
 
 TOP = 5
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories.leaves import LeafTask
 from item_embed.embedding.bulk import Embeds
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import CatalogError, ConfigError
@@ -28,7 +29,6 @@ from item_embed.evaluation.drawn import MOST_QUERIES, drawn
 from item_embed.evaluation.embedded import embed_queries
 from item_embed.evaluation.finders import VectorFinder, vector_finder
 from item_embed.evaluation.intervals import Figure, ratios
-from item_embed.evaluation.leaves import LeafTask
 from item_embed.evaluation.queries import FEW, QuerySet, few_remark, rows_as_queries, subset
 from item_embed.evaluation.same_product import SameProductResult
 from item_embed.evaluation.swapped_categories import classify_swapped

@@ -1,7 +1,7 @@
 """The vectors that an evaluation compares: those of the catalogue and those of the queries."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,23 @@ from item_embed.errors import VectorError
 from item_embed.evaluation.queries import QuerySet
 from item_embed.progress import OnProgress, silent
 
-if TYPE_CHECKING:  # the embedder brings torch
-    from item_embed.embedding.embedder import Embedder
-
 _PART = 256  # queries whose photos are in memory at once: altered ones are not compressed
 
 
+class Model(Protocol):
+    """A model that may have made vectors: an `Embedder`, or what somebody remembers of one."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What its vectors are known by."""
+
+
 def read_catalog_vectors(
-    path: Path, catalog: Catalog, embedder: "Embedder", modalities: Modalities = "both"
+    path: Path, catalog: Catalog, embedder: Model, modalities: Modalities = "both"
 ) -> NDArray[np.float32]:
     """The vectors of a file, after checking that this model made them of this catalogue with these modalities.
 
@@ -51,7 +60,7 @@ def read_catalog_vectors(
     if found.modalities != modalities:
         raise VectorError(
             f"the vectors of {path} were made with --modalities {found.modalities}, not {modalities}; "
-            f"evaluate with --modalities {found.modalities}, or embed the catalogue again."
+            f"ask for --modalities {found.modalities}, or embed the catalogue again."
         )
     return found.vectors
 

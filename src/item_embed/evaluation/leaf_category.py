@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from item_embed.categories.calibration import BINS, confidence_bins
+from item_embed.categories.classifiers import Classifier
+from item_embed.categories.leaves import LeafTask
+from item_embed.categories.self_training import self_trained
 from item_embed.errors import ConfigError
-from item_embed.evaluation.calibration import BINS, confidence_bins
 from item_embed.evaluation.classification import Judged, figures, judge
-from item_embed.evaluation.classifiers import Classifier
 from item_embed.evaluation.intervals import Figure, ratios
-from item_embed.evaluation.leaves import LeafTask
-from item_embed.evaluation.self_training import self_trained
 from item_embed.progress import Stages, silent_stages
 
 _ROWS_OF_BIN = 20  # at least, of a reliability plot

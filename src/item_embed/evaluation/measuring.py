@@ -4,15 +4,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories.classifiers import Classifier
+from item_embed.categories.leaves import LeafTask, leaf_task
+from item_embed.categories.linear import linear_probe
 from item_embed.embedding.bulk import Embeds
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import CatalogError
 from item_embed.evaluation.asked import Asked
 from item_embed.evaluation.classification import judge
-from item_embed.evaluation.classifiers import Classifier, linear_probe
 from item_embed.evaluation.dominance import movement
 from item_embed.evaluation.finders import VectorFinder, vector_finder
-from item_embed.evaluation.leaves import LeafTask, leaf_task
 from item_embed.evaluation.measured import Sums, accuracy_sums, alone, dominance_sums, known, retrieval_sums
 from item_embed.evaluation.queries import QuerySet
 from item_embed.evaluation.same_product import SameProductResult

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories.classifiers import Scores
+from item_embed.categories.leaves import LeafTask
+from item_embed.categories.linear import linear_probe
 from item_embed.embedding.seen import Modalities
 from item_embed.evaluation.classification import Judged, judge
-from item_embed.evaluation.classifiers import Scores, linear_probe
 from item_embed.evaluation.drawn import MOST_QUERIES, drawn
 from item_embed.evaluation.finders import VectorFinder
-from item_embed.evaluation.leaves import LeafTask
 from item_embed.evaluation.queries import rows_as_queries, subset
 from item_embed.evaluation.swapping import have_both, swap_partners, swapped
 from item_embed.progress import Stages, silent_stages

@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from item_embed.errors import ConfigError
 from item_embed.search.duplicates.judged import Judged, RowPairs
@@ -11,9 +10,9 @@ from item_embed.search.duplicates.threshold import (
     calibration_error,
     choose_threshold,
     fit_probability,
-    precision_curve,
-    wilson,
+    judged_curve,
 )
+from item_embed.thresholds import wilson
 
 
 def judged(cosine: object, same: object, weight: object = None, unit: object = None) -> Judged:
@@ -39,13 +38,6 @@ def true_probability(cosine: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1 / (1 + np.exp(-60 * (cosine - 0.9))))
 
 
-@pytest.mark.parametrize(("right", "of"), [(0, 5), (5, 5), (3, 10), (950, 1000)])
-def test_the_interval_is_wilsons(right: int, of: int) -> None:
-    low, high = wilson(right / of, of)
-    expected = binomtest(right, of).proportion_ci(method="wilson")
-    assert (float(low), float(high)) == pytest.approx((expected.low, expected.high))
-
-
 _PAIR = st.tuples(st.integers(80, 100), st.booleans(), st.integers(1, 5), st.integers(0, 6))
 
 
@@ -53,7 +45,7 @@ _PAIR = st.tuples(st.integers(80, 100), st.booleans(), st.integers(1, 5), st.int
 @settings(max_examples=60)
 def test_the_curve_is_that_of_plain_loops(pairs: list[tuple[int, bool, int, int]]) -> None:
     cosine, same, weight, unit = (np.array(column) for column in zip(*pairs, strict=True))
-    curve = precision_curve(judged(cosine / 100, same, weight, unit))
+    curve = judged_curve(judged(cosine / 100, same, weight, unit))
     assert curve.threshold.tolist() == np.unique(cosine / 100).astype(np.float32)[::-1].tolist()
     for number, threshold in enumerate(sorted(set(cosine.tolist()), reverse=True)):
         there = [pair for pair in pairs if pair[0] >= threshold]
@@ -70,7 +62,7 @@ def test_the_curve_is_that_of_plain_loops(pairs: list[tuple[int, bool, int, int]
 def test_the_lowest_threshold_that_is_sure_enough_is_taken() -> None:
     cosine = np.linspace(1, 0.8, 401)
     same = cosine > 0.9
-    curve = precision_curve(judged(cosine, same))
+    curve = judged_curve(judged(cosine, same))
     point = choose_threshold(curve, 0.9)
     assert point.low >= 0.9
     below = curve.point(int(np.flatnonzero(curve.threshold == np.float32(point.threshold))[0]) + 1)
@@ -81,7 +73,7 @@ def test_what_cannot_be_reached_is_said_with_the_best_there_is() -> None:
     with pytest.raises(
         ConfigError, match=r"sure to have .* 0\.95 by 3 pairs .*: the surest is 0\.9000, with 1\.000 \[0\.\d+"
     ):
-        choose_threshold(precision_curve(judged([0.98, 0.9, 0.85], [True, True, False])), 0.95)
+        choose_threshold(judged_curve(judged([0.98, 0.9, 0.85], [True, True, False])), 0.95)
 
 
 def test_a_promise_is_kept_as_often_as_it_is_made() -> None:
@@ -89,7 +81,7 @@ def test_a_promise_is_kept_as_often_as_it_is_made() -> None:
     every = np.linspace(0.8, 1, 2001)
     kept = []
     for seed in range(100):
-        threshold = choose_threshold(precision_curve(drawn(400, seed)), 0.9).threshold
+        threshold = choose_threshold(judged_curve(drawn(400, seed)), 0.9).threshold
         kept.append(true_probability(every[every >= threshold]).mean() >= 0.9)
     assert np.mean(kept) >= 0.9
 
@@ -98,7 +90,7 @@ def test_weights_make_a_sample_of_strata_say_what_holds_for_all() -> None:
     """Of 10,000 pairs below, few are right; of 100 above, nearly all; as many of each are judged."""
     cosine = np.repeat([0.85, 0.95], 50)
     same = np.concatenate([np.arange(50) < 10, np.arange(50) < 45])
-    curve = precision_curve(judged(cosine, same, np.repeat([200.0, 2.0], 50)))
+    curve = judged_curve(judged(cosine, same, np.repeat([200.0, 2.0], 50)))
     assert curve.precision == pytest.approx([0.9, (10_000 * 0.2 + 100 * 0.9) / 10_100])
     assert curve.at(0.9) == curve.point(0)
     assert curve.at(0.99) is None
@@ -106,8 +98,8 @@ def test_weights_make_a_sample_of_strata_say_what_holds_for_all() -> None:
 
 def test_answers_about_one_product_are_not_many() -> None:
     cosine, same = np.full(30, 0.9), np.ones(30)
-    alone = precision_curve(judged(cosine, same)).point(0)
-    together = precision_curve(judged(cosine, same, unit=np.zeros(30))).point(0)
+    alone = judged_curve(judged(cosine, same)).point(0)
+    together = judged_curve(judged(cosine, same, unit=np.zeros(30))).point(0)
     assert alone.low > 0.88
     assert together.low == pytest.approx(float(wilson(1.0, 1)[0]))
 

@@ -12,9 +12,9 @@ from item_embed.errors import CatalogError
 
 def dominance(request: Request, subject: Subject) -> Outcome:
     """Exchange photos and titles, and see how far vectors go and what is still found."""
+    from item_embed.categories.leaves import leaf_task
     from item_embed.evaluation.dominance import evaluate_dominance
     from item_embed.evaluation.drawn import MOST_QUERIES
-    from item_embed.evaluation.leaves import leaf_task
     from item_embed.evaluation.sections import dominance_section
     from item_embed.evaluation.tables import dominance_tables
 

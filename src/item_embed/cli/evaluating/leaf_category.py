@@ -10,7 +10,7 @@ from item_embed.cli.evaluating.subject import Subject
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:
-    from item_embed.evaluation.classifiers import Classifier
+    from item_embed.categories.classifiers import Classifier
     from item_embed.evaluation.leaf_category import LeafCategoryResult
     from item_embed.evaluation.report import Section, Table
 
@@ -20,9 +20,9 @@ _SELF_TRAINED = ("linear probe", "tfidf")  # the quick ones
 
 def leaf_category(request: Request, subject: Subject) -> Outcome:
     """Train classifiers on the vectors of labelled rows and judge them."""
+    from item_embed.categories.leaves import leaf_task
     from item_embed.evaluation.columns import joined, values_of
     from item_embed.evaluation.leaf_category import evaluate_leaf_category
-    from item_embed.evaluation.leaves import leaf_task
 
     task = leaf_task(subject.catalog)
     by = None if request.by is None else (request.by, joined(values_of(subject.catalog, request.by, task.test)))
@@ -40,7 +40,8 @@ def leaf_category(request: Request, subject: Subject) -> Outcome:
 
 
 def _classifiers(request: Request, subject: Subject) -> "dict[str, Classifier]":
-    from item_embed.evaluation.classifiers import linear_probe, nearest_neighbours, tfidf_linear
+    from item_embed.categories.linear import linear_probe, tfidf_linear
+    from item_embed.evaluation.neighbours import nearest_neighbours
 
     if request.model == "tfidf":
         request.refuse("a simple method", "vectors", "device", "batch_size", "modalities", "fine_tune")
@@ -52,7 +53,7 @@ def _classifiers(request: Request, subject: Subject) -> "dict[str, Classifier]":
         "nearest neighbours": nearest_neighbours(vectors),
     }
     if request.fine_tune:
-        from item_embed.evaluation.fine_tuning import fine_tune
+        from item_embed.categories.fine_tuning import fine_tune
 
         methods["fine-tuned"] = fine_tune(request.model, subject.catalog, modalities, device=request.device)
     if request.baselines:

@@ -7,11 +7,11 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
+from item_embed.categories.linear import tfidf_linear
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import ConfigError
 from item_embed.evaluation.attempts import State, attempt, side_by_side
 from item_embed.evaluation.baselines import METHODS, describe_catalog, simple_parts, weighted
-from item_embed.evaluation.classifiers import tfidf_linear
 from item_embed.evaluation.comparison.entry import Entry, Facts, read_entry, write_entry
 from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.learners.choosing import check_settings, learner, models_of

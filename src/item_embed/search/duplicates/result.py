@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from item_embed.errors import VectorError
+from item_embed.spreadsheet import cell
 
 SCHEMA = pa.schema(
     [
@@ -80,7 +81,7 @@ class Clusters:
             for start in range(0, len(order), 1 << 16):
                 rows = order[start : start + (1 << 16)]
                 for row, values in zip(rows, table.select(columns).take(rows).to_pylist(), strict=True):
-                    writer.writerow(_cell(value) for value in (*(values[name] for name in columns), titles[row]))
+                    writer.writerow(cell(value) for value in (*(values[name] for name in columns), titles[row]))
 
     @property
     def _is_master(self) -> NDArray[np.bool_]:
@@ -163,14 +164,3 @@ def number_clusters(
     new = numbers < 0
     numbers[new] = start + np.arange(int(new.sum()))
     return numbers, start + int(new.sum())
-
-
-def _cell(value: object) -> object:
-    """A value as a spreadsheet shows it; a text is never taken for a formula."""
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value

@@ -33,7 +33,7 @@ from item_embed.search.duplicates.threshold import (
     calibration_error,
     choose_threshold,
     fit_probability,
-    precision_curve,
+    judged_curve,
 )
 from item_embed.search.index import ProductIndex
 
@@ -208,7 +208,7 @@ class _Work:
                 "other pairs."
             )
         # Below the floor nothing is joined: what is right there must not make up for what is wrong above.
-        return Fitted(judged, precision_curve(near), fit_probability(judged), calibration_error(judged))
+        return Fitted(judged, judged_curve(near), fit_probability(judged), calibration_error(judged))
 
     def threshold(self, fitted: Fitted | None) -> float:
         """The one that is given, or chosen; not below the floor, under which no pairs are known."""

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from item_embed.categories.classifiers import Classifier
+from item_embed.categories.leaves import LeafTask
+from item_embed.categories.linear import linear_probe, tfidf_linear
 from item_embed.evaluation.classification import Judged, judge
-from item_embed.evaluation.classifiers import Classifier, linear_probe, nearest_neighbours, tfidf_linear
-from item_embed.evaluation.leaves import LeafTask
+from item_embed.evaluation.neighbours import nearest_neighbours
 from tests.catalogs import Row, write_catalog
 
 ON_FEATURES = [linear_probe, nearest_neighbours]

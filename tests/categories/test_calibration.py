@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from item_embed.evaluation.calibration import (
+from item_embed.categories.calibration import (
     calibration_error,
     confidence_bins,
     fit_temperature,

@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories.fine_tuning import FineTuning, fine_tune, fine_tuned_model
+from item_embed.categories.leaves import LeafTask
+from item_embed.categories.linear import linear_probe
+from item_embed.embedding.bulk import embed_catalog
+from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.seen import Modalities
 from item_embed.evaluation.classification import judge
-from item_embed.evaluation.fine_tuning import FineTuning, fine_tune
-from item_embed.evaluation.leaves import LeafTask
 from item_embed.model.folder import fingerprint
 from item_embed.model.whitening import Whitening
 from tests.tiny import THINGS, tiny_catalog, tiny_config, tiny_model, tiny_processor
@@ -72,3 +75,17 @@ def test_a_whitened_model_is_trained_as_the_same_without(made: tuple[Catalog, Pa
         fine_tune(folder, catalog, "title", quick, device="cpu")(task, task.train) for folder in (model, whitened)
     )
     np.testing.assert_array_equal(found.test, plain.test)
+
+
+def test_the_encoder_that_is_kept_is_the_one_that_was_best(made: tuple[Catalog, Path], tmp_path: Path) -> None:
+    (catalog, model), task = made, things()
+    settings = fine_tuned_model(model, catalog, task, tmp_path / "kept", modalities="title", settings=SETTINGS)
+    scores = fine_tune(model, catalog, "title", SETTINGS, device="cpu")(task, task.train)
+    assert settings == scores.settings
+    kept = Embedder.from_pretrained(tmp_path / "kept", "cpu")
+    assert kept.fingerprint != fingerprint(model)
+    vectors = embed_catalog(kept, catalog, "title").vectors
+    probe = linear_probe(vectors)(task, task.train)
+    assert judge(probe, task, len(task.train)).right.mean() > 0.8  # what it has learnt, its vectors hold
+    before = linear_probe(embed_catalog(Embedder.from_pretrained(model, "cpu"), catalog, "title").vectors)
+    assert not np.allclose(before(task, task.train).test, probe.test, atol=0.1)

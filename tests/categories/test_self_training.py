@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from item_embed.evaluation import self_training
-from item_embed.evaluation.classifiers import Classifier, Scores, linear_probe, nearest_neighbours
-from item_embed.evaluation.leaves import LeafTask
-from item_embed.evaluation.self_training import self_trained
+from item_embed.categories import self_training
+from item_embed.categories.classifiers import Classifier, Scores
+from item_embed.categories.leaves import LeafTask
+from item_embed.categories.linear import linear_probe
+from item_embed.categories.self_training import self_trained
+from item_embed.evaluation.neighbours import nearest_neighbours
 
 
 def made(sizes: tuple[int, ...] = (700, 150, 100, 50), noise: float = 0.9) -> tuple[LeafTask, NDArray[np.float32]]:

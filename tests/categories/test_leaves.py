@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories.leaves import leaf_task
 from item_embed.errors import CatalogError
-from item_embed.evaluation.leaves import leaf_task
 from tests.catalogs import Row, write_catalog
 
 SPLITS = ("train", "train", "train", "validation", "test")

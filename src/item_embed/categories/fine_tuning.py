@@ -3,7 +3,9 @@
 Letters in shapes: n rows, L leaves.
 """
 
+import json
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +17,13 @@ from torch.nn.functional import cross_entropy
 
 from item_embed.catalog.photos.images import decode
 from item_embed.catalog.store import Catalog
+from item_embed.categories.classifiers import Classifier, Scores, quality
+from item_embed.categories.leaves import LeafTask
 from item_embed.config import TrainingSettings
 from item_embed.embedding.seen import Modalities
 from item_embed.embedding.torch_backend import TorchBackend
-from item_embed.evaluation.classifiers import Classifier, Scores, quality
-from item_embed.evaluation.leaves import LeafTask
 from item_embed.hashing import hash64
+from item_embed.model.folder import PROVENANCE_FILE, provenance
 from item_embed.progress import OnProgress, silent
 from item_embed.training.optimiser import learning_rate, make_optimizer
 
@@ -74,41 +77,104 @@ def fine_tune(
     Example:
         >>> methods = {"fine_tuned": fine_tune("run/model", catalog)}  # doctest: +SKIP
     """
-    chosen = settings or FineTuning()
 
     def classify(task: LeafTask, rows: NDArray[np.int64]) -> Scores:
-        known, labels = np.unique(task.labels[rows], return_inverse=True)
-        truth = task.labels[task.validation]
-        steps = max(chosen.least_steps, -(-len(rows) // chosen.batch_size))
-        total = steps * chosen.epochs
-        schedule = TrainingSettings(
-            steps=total, warmup_steps=total // 10, learning_rate=chosen.learning_rate, batch_size=chosen.batch_size
-        )
-        with torch.random.fork_rng():
-            torch.manual_seed(chosen.seed)
-            network = _Network(TorchBackend.from_pretrained(model, device), catalog, modalities, len(known))
-            optimizer = make_optimizer(network, schedule)
-            best: tuple[tuple[float, float], Scores] | None = None
-            for step, places in enumerate(_batches(rows, total, chosen)):
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, schedule)
-                target = torch.from_numpy(labels[places]).to(network.device)
-                network.train()
-                optimizer.zero_grad()
-                cross_entropy(network(rows[places]), target).backward()
-                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimizer.step()
-                on_progress(step + 1, total)
-                if (step + 1) % steps == 0 and (len(truth) or step + 1 == total):
-                    validation = network.score(task.validation, known, len(task.leaves))
-                    reached = quality(validation, truth)
-                    if best is None or reached > best[0]:
-                        test = network.score(task.test, known, len(task.leaves))
-                        best = reached, Scores(validation, test, {"epochs": (step + 1) // steps})
-        assert best is not None
-        return best[1]
+        return _train(
+            model, catalog, task, rows, modalities=modalities, settings=settings, device=device, on_progress=on_progress
+        )[1]
 
     return classify
+
+
+def fine_tuned_model(
+    model: str | Path,
+    catalog: Catalog,
+    task: LeafTask,
+    out: Path,
+    *,
+    modalities: Modalities = "both",
+    settings: FineTuning | None = None,
+    device: str | None = None,
+    on_progress: OnProgress = silent,
+) -> dict[str, float]:
+    """Train encoder and a linear layer as `fine_tune` does, on all training rows, and keep the encoder.
+
+    Args:
+        model: the model's folder, which stays as it is.
+        catalog: whose titles and photos are read.
+        task: its leaves and splits.
+        out: the folder to write, a model as any other. Its vectors are [CLS] as it is: a whitening of the model is left
+            out, for it belongs to vectors that are no more.
+        modalities: what the model sees of titles and photos.
+        settings: how to train.
+        device: a torch device; by default a GPU where there is one.
+        on_progress: told of steps.
+
+    Returns:
+        What was chosen on validation.
+    """
+    network, scores = _train(
+        model,
+        catalog,
+        task,
+        task.train,
+        modalities=modalities,
+        settings=settings,
+        device=device,
+        on_progress=on_progress,
+    )
+    network.encoder.save_pretrained(out)
+    network.processor.save_pretrained(out)
+    known = {**provenance(Path(model)), "fine_tuned_on_categories_of": str(catalog.path.resolve()), **scores.settings}
+    (out / PROVENANCE_FILE).write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
+    return scores.settings
+
+
+def _train(
+    model: str | Path,
+    catalog: Catalog,
+    task: LeafTask,
+    rows: NDArray[np.int64],
+    *,
+    modalities: Modalities,
+    settings: FineTuning | None,
+    device: str | None,
+    on_progress: OnProgress,
+) -> "tuple[_Network, Scores]":
+    """The network with the weights of the epoch that is best on validation, and what it says."""
+    chosen = settings or FineTuning()
+    known, labels = np.unique(task.labels[rows], return_inverse=True)
+    truth = task.labels[task.validation]
+    steps = max(chosen.least_steps, -(-len(rows) // chosen.batch_size))
+    total = steps * chosen.epochs
+    schedule = TrainingSettings(
+        steps=total, warmup_steps=total // 10, learning_rate=chosen.learning_rate, batch_size=chosen.batch_size
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(chosen.seed)
+        network = _Network(TorchBackend.from_pretrained(model, device), catalog, modalities, len(known))
+        optimizer = make_optimizer(network, schedule)
+        best: tuple[tuple[float, float], Scores, dict[str, Tensor]] | None = None
+        for step, places in enumerate(_batches(rows, total, chosen)):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, schedule)
+            target = torch.from_numpy(labels[places]).to(network.device)
+            network.train()
+            optimizer.zero_grad()
+            cross_entropy(network(rows[places]), target).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            on_progress(step + 1, total)
+            if (step + 1) % steps == 0 and (len(truth) or step + 1 == total):
+                validation = network.score(task.validation, known, len(task.leaves))
+                reached = quality(validation, truth)
+                if best is None or reached > best[0]:
+                    test = network.score(task.test, known, len(task.leaves))
+                    scores = Scores(validation, test, {"epochs": (step + 1) // steps})
+                    best = reached, scores, deepcopy(network.state_dict())
+    assert best is not None
+    network.load_state_dict(best[2])
+    return network, best[1]
 
 
 class _Network(nn.Module):

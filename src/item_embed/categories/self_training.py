@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from item_embed.evaluation.calibration import softmax
-from item_embed.evaluation.classifiers import Classifier, Scores
-from item_embed.evaluation.leaves import LeafTask
+from item_embed.categories.calibration import softmax
+from item_embed.categories.classifiers import Classifier, Scores
+from item_embed.categories.leaves import LeafTask
 from item_embed.hashing import hash64
 
 _SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)  # of the unlabelled rows, the surest first: the paper's steps

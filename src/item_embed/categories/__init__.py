@@ -1,0 +1,1 @@
+"""A classifier of leaf categories on vectors: learnt, calibrated, kept."""

@@ -1,0 +1,91 @@
+"""When a classifier answers, and with what: the leaf, else the longest prefix, that is sure enough for a precision.
+
+A threshold is fitted for each level on rows that the classifier did not learn from: for leaves on all of them, for
+prefixes on those that no level before has answered. So the promise holds for the answers of each level by themselves:
+rows that are easy at their leaf do not vouch for those that only a prefix can be said of. How a threshold is chosen,
+`thresholds` says: by the lower end of an interval, over groups.
+
+Letters in shapes: n rows, K levels as `tree` has them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from item_embed.errors import ConfigError
+from item_embed.thresholds import Point, precision_curve
+
+PRECISION = 0.95
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What was said of rows that nothing was learnt from.
+
+    Attributes:
+        likelihood: (n, K) the probability of the likeliest node of each level.
+        right: (n, K) whether the row lies under that node.
+        group: (n,) rows of one group are about one product, and are no independent answers.
+    """
+
+    likelihood: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    group: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+
+#: For each level the lowest probability that is answered, with the precision measured there; None: no answer is.
+Thresholds = tuple[Point | None, ...]
+
+
+def check_precision(precision: float) -> None:
+    """Refuse a precision that cannot be wanted.
+
+    Raises:
+        ConfigError: when it does not lie between 0 and 1.
+    """
+    if not 0 < precision < 1:
+        raise ConfigError(f"--precision {precision:g} is out of range; give a number above 0 and below 1, as 0.95.")
+
+
+def fit_thresholds(held: HeldOut, precision: float = PRECISION) -> Thresholds:
+    """The thresholds for a wanted precision.
+
+    Args:
+        held: what was said of rows whose category is known.
+        precision: the share of the answers of each level that must be right.
+
+    Returns:
+        K of them.
+
+    Example:
+        >>> likelihood = np.linspace(1, 0.2, 400)[:, None]
+        >>> held = HeldOut(likelihood, likelihood > 0.5, np.arange(400))
+        >>> [point] = fit_thresholds(held, 0.9)
+        >>> round(point.threshold, 2), point.low >= 0.9
+        (0.47, True)
+    """
+    check_precision(precision)
+    left = np.ones(len(held), np.bool_)
+    found: list[Point | None] = []
+    for likelihood, right in zip(held.likelihood.T, held.right.T, strict=True):
+        point = precision_curve(likelihood[left], right[left], held.group[left]).sure(precision) if left.any() else None
+        found.append(point)
+        if point is not None:
+            left &= likelihood < point.threshold
+    return tuple(found)
+
+
+def answered(likelihood: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.int64]:
+    """The level that each row is answered at, (n,): the first whose threshold is reached; -1 for no answer.
+
+    Args:
+        likelihood: (n, K) the probability of the likeliest node of each level.
+        thresholds: K of them.
+    """
+    least = np.array([np.inf if point is None else point.threshold for point in thresholds])
+    reached = likelihood >= least
+    return np.where(reached.any(axis=1), reached.argmax(axis=1), -1)

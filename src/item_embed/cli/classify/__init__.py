@@ -1,0 +1,1 @@
+"""`item classify`: leaf categories, learnt from labelled rows and given to others."""

@@ -1,0 +1,1 @@
+"""How good a classifier of categories is, and its page."""

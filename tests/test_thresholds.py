@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from item_embed.thresholds import precision_curve, wilson
+
+
+@pytest.mark.parametrize(("right", "of"), [(0, 5), (5, 5), (3, 10), (950, 1000)])
+def test_the_interval_is_wilsons(right: int, of: int) -> None:
+    low, high = wilson(right / of, of)
+    expected = binomtest(right, of).proportion_ci(method="wilson")
+    assert (float(low), float(high)) == pytest.approx((expected.low, expected.high))
+
+
+def test_the_surest_point_is_the_one_that_ends_highest_below() -> None:
+    curve = precision_curve(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, True, False]), np.arange(4))
+    assert curve.surest() == curve.point(2)
+    assert curve.sure(0.95) is None
+    assert curve.sure(0.4) == curve.point(2)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([np.float32, np.float64]))
+@settings(max_examples=20)
+def test_a_threshold_answers_the_rows_that_it_was_measured_on(seed: int, kind: type[np.floating]) -> None:
+    """Also where scores differ in the last digit: none is lost by rounding."""
+    generator = np.random.default_rng(seed)
+    score = (1 - generator.random(200) * 1e-6).astype(kind)
+    point = precision_curve(score, generator.random(200) < 0.9, np.arange(200)).sure(0.8)
+    assert point is not None
+    assert (score >= kind(point.threshold)).sum() == point.answers
