@@ -161,6 +161,11 @@ def test_what_its_owner_wrote_stays(own: str, expected: list[str], tmp_path: Pat
     ]
 
 
+def test_an_exported_model_without_a_card_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="was exported from a model without a card"):
+        add_table(tmp_path, "Same product", ["hit@1"], [["0.7"]])
+
+
 def test_a_card_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "model")
     (folder / "README.md").write_bytes(b"\xff\xfe\xff")

@@ -23,8 +23,9 @@ def self_trained(classify: Classifier) -> Classifier:
     Beside what products of a leaf look like, the others tell how frequent leaves are; so many labelled rows of each
     leaf do not.
 
-    Labels of the train split other than those of the given rows are never looked at. Until the last round settings
-    are the classifier's defaults; they are chosen on validation once, with all labels that are believed.
+    Of the train split's labels only those of the given rows are learnt from; the others' say no more than that their
+    leaves are large enough to be in the task. Until the last round settings are the classifier's defaults; they are
+    chosen on validation once, with all labels that are believed.
 
     Args:
         classify: learns from rows and scores others.

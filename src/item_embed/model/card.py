@@ -132,6 +132,10 @@ def add_table(
         >>> add_table(Path("run/model"), "Same product", ["hit@1"], [["0.706 [0.679, 0.735]"]])  # doctest: +SKIP
     """
     file = folder / CARD_FILE
+    if not file.is_file() and not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{folder} was exported from a model without a card; write the card of that model, and export it."
+        )
     try:
         card = file.read_text(encoding="utf8") if file.is_file() else model_card(folder)
     except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,13 @@ def fingerprint(folder: Path) -> str:
 
     Vectors are comparable only where fingerprints are equal.
     """
+    return digest_of(folder, MODEL_FILES, WHITENING_FILE)
+
+
+def digest_of(folder: Path, files: Sequence[str], maybe: str) -> str:
+    """SHA-256 over files of a folder in their order, and over one more where it is there."""
     digest = hashlib.sha256()
-    whitening = (WHITENING_FILE,) if (folder / WHITENING_FILE).is_file() else ()
-    for name in (*MODEL_FILES, *whitening):
+    for name in (*files, maybe) if (folder / maybe).is_file() else files:
         with (folder / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

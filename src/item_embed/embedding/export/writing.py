@@ -1,6 +1,5 @@
 """An exported model's folder: the graph written, compared with the model, and quantised where that was asked for."""
 
-import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ModelError
 from item_embed.files import whole_folder
 from item_embed.model.card import CARD_FILE, add_table
-from item_embed.model.folder import PROCESSOR_FILE, PROVENANCE_FILE, TOKENIZER_FILE
+from item_embed.model.folder import PROCESSOR_FILE, PROVENANCE_FILE, TOKENIZER_FILE, digest_of
 from item_embed.model.processor import ItemProcessor
 from item_embed.progress import OnProgress
 
@@ -127,13 +126,8 @@ def _quantise(graph: ModelProto, file: Path) -> None:
 
 
 def _fingerprint(folder: Path) -> str:
-    """SHA-256 over the graph, the tokenizer, the settings of photos and the words."""
-    digest = hashlib.sha256()
-    words = (WORDS_FILE,) if (folder / WORDS_FILE).is_file() else ()
-    for name in (ONNX_FILE, TOKENIZER_FILE, PROCESSOR_FILE, *words):
-        with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    """Hash of the graph, the tokenizer, the settings of photos and the words."""
+    return digest_of(folder, (ONNX_FILE, TOKENIZER_FILE, PROCESSOR_FILE), WORDS_FILE)
 
 
 def _measured(
