@@ -10,6 +10,7 @@ import typer
 
 import item_embed
 from item_embed.cli.console import say
+from item_embed.cli.processes import alone, one_voice, tell
 from item_embed.errors import ItemError
 
 # In the order of the work. Each names a module of this package with a function `command`; the modules import
@@ -28,6 +29,9 @@ COMMANDS = (
     "compare",
     "ablate",
 )
+
+# What several processes do together, each a share.
+_TOGETHER = ("pretrain",)
 
 app = typer.Typer(
     name="item",
@@ -53,9 +57,10 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: object, **options: object) -> None:
         try:
-            command(*args, **options)
+            with one_voice():
+                command(*args, **options)
         except ItemError as error:
-            say(f"error: {error}")
+            tell(error, str(error))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             say("interrupted")
@@ -65,7 +70,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if os.environ.get("ITEM_DEBUG"):
                 raise
-            say(f"error: unexpected {type(error).__name__}: {error} (set ITEM_DEBUG=1 for the traceback)")
+            tell(error, f"unexpected {type(error).__name__}: {error} (set ITEM_DEBUG=1 for the traceback)")
             raise typer.Exit(1) from None
 
     return run
@@ -86,4 +91,5 @@ def _options(
 
 
 for _name in COMMANDS:
-    app.command(_name)(guarded(import_module(f"item_embed.cli.{_name}").command))
+    _command = import_module(f"item_embed.cli.{_name}").command
+    app.command(_name)(guarded(_command if _name in _TOGETHER else alone(_command, _name)))
