@@ -377,9 +377,12 @@ def test_a_stopped_run_may_go_on_more_carefully(catalog: Catalog, tmp_path: Path
     assert "training.learning_rate" in str(caught.value)
 
 
-def test_several_processes_are_refused(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_that_cannot_be_found_are_one_sentence(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(ConfigError, match="WORLD_SIZE is 4"):
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(ConfigError, match="WORLD_SIZE is 4, but MASTER_ADDR and MASTER_PORT is not set"):
         train(catalog, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
