@@ -57,6 +57,7 @@ class Trainer:
         self.processes = processes
         self.accelerator = _accelerator(settings, device, processes)
         self.pretraining = pretraining
+        pretraining.model.item.activation_checkpointing = settings.activation_checkpointing
         self.module = self.accelerator.prepare(pretraining)
         self.optimizer = make_optimizer(pretraining.model, settings)
         self.settings = settings
