@@ -118,7 +118,7 @@ def joined() -> Iterator[Processes]:
     ours = not dist.is_initialized()
     try:
         if ours:
-            dist.init_process_group()
+            _meet()
         yield Processes(dist.get_rank(), count)
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or any(sign in str(error) for sign in _GONE):
@@ -129,6 +129,13 @@ def joined() -> Iterator[Processes]:
         raise
     if ours:  # not after an error: there would be nobody to say goodbye to
         dist.destroy_process_group()
+
+
+def _meet() -> None:
+    """As `init_process_group` does, but processes that torchrun starts again do not look for those that have ended."""
+    store, rank, count = next(dist.rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    dist.init_process_group(store=dist.PrefixStore(f"attempt {attempt}", store), rank=rank, world_size=count)
 
 
 class _Gathered(torch.autograd.Function):
