@@ -102,6 +102,8 @@ ALONE = Processes()
 def joined() -> Iterator[Processes]:
     """Join the processes that torchrun started with this one; `ALONE` where it started none.
 
+    They stay joined until they end: a group that is left before DDP is let go of may hang, in torch 2.13.
+
     Raises:
         ConfigError: when the environment speaks of others, but does not say how to find them.
         LostProcessError: when another of them ended while this one still needed it.
@@ -115,9 +117,8 @@ def joined() -> Iterator[Processes]:
             f"WORLD_SIZE is {count}, but {' and '.join(missing)} is not set: start the processes with torchrun, "
             "or unset WORLD_SIZE to train in this one alone."
         )
-    ours = not dist.is_initialized()
     try:
-        if ours:
+        if not dist.is_initialized():
             _meet()
         yield Processes(dist.get_rank(), count)
     except RuntimeError as error:
@@ -127,15 +128,14 @@ def joined() -> Iterator[Processes]:
                 "go on with the same command and --resume."
             ) from error
         raise
-    if ours:  # not after an error: there would be nobody to say goodbye to
-        dist.destroy_process_group()
 
 
 def _meet() -> None:
     """As `init_process_group` does, but processes that torchrun starts again do not look for those that have ended."""
-    store, rank, count = next(dist.rendezvous("env://"))
+    store, rank, count = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    dist.init_process_group(store=dist.PrefixStore(f"attempt {attempt}", store), rank=rank, world_size=count)
+    own = dist.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
+    dist.init_process_group(store=own, rank=rank, world_size=count)
 
 
 class _Gathered(torch.autograd.Function):
