@@ -13,8 +13,8 @@ catalogue's own give.
 Assumed, and to be replaced by your own: the listings and how often each is seen; the GPUs, what they could do at most,
 and the share of it that is reached (`benchmarks/gpu.py` measures that share where there is a GPU); the time of one core
 for a pair, which is its photo above all (what this machine took for the catalogue's is printed beside); the price. The
-work is taken to divide evenly: nothing is added for what GPUs tell each other, for validation, checkpoints or start-up.
-This version of `item pretrain` uses one GPU.
+work is taken to divide evenly: nothing is added for what GPUs tell each other (docs/scaling.md does), for validation,
+checkpoints or start-up.
 """
 
 import argparse

@@ -198,6 +198,9 @@ class TrainingSettings(_Settings):
     steps: int = Field(100_000, ge=1)
     batch_size: int = Field(512, ge=1, description="pairs per optimiser step")
     accumulation: int = Field(1, ge=1, description="parts that a batch is computed in, one after the other")
+    activation_checkpointing: bool = Field(
+        False, description="blocks are computed again on the way back, so that a GPU holds a larger part"
+    )
     learning_rate: float = Field(5e-4, gt=0)
     warmup_steps: int = Field(2_000, ge=0)
     weight_decay: float = Field(0.05, ge=0)

@@ -27,3 +27,7 @@ class VectorError(ItemError):
 
 class FilterError(ItemError):
     """A filter of a search cannot be read, or names a field that no product has ever had."""
+
+
+class LostProcessError(ItemError):
+    """Another of the processes that train together has ended."""

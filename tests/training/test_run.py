@@ -2,6 +2,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from item_embed.catalog.store import Catalog
 from item_embed.config import MASKED_TASKS, RunConfig
 from item_embed.errors import CatalogError, ConfigError, ModelError
 from item_embed.model.card import model_card
-from item_embed.model.encoder import ItemModel
+from item_embed.model.encoder import ItemBlock, ItemModel
 from item_embed.model.folder import MODEL_FILES
 from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.processor import ItemProcessor
@@ -246,6 +247,28 @@ def test_accumulation_changes_losses_by_rounding_only(catalog: Catalog, finished
             assert parts["objective_gradient_norms"][name] == pytest.approx(norm, rel=1e-2)
 
 
+def test_activations_that_are_computed_again_are_the_same(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[bool] = []
+    forward = ItemBlock.forward
+
+    def counted(block: ItemBlock, *inputs: Any) -> torch.Tensor:
+        calls.append(block.training)
+        return forward(block, *inputs)
+
+    monkeypatch.setattr(ItemBlock, "forward", counted)
+    settings = ("model.dropout=0.3", "training.steps=3", "training.accumulation=2")
+    seen = []
+    for name in ("false", "true"):
+        train(catalog, tmp_path / name, *settings, f"training.activation_checkpointing={name}")
+        seen.append(sum(calls))
+        calls.clear()
+    assert seen[1] == 2 * seen[0]
+    assert records(tmp_path / "true") == records(tmp_path / "false")
+    assert weights(tmp_path / "true") == weights(tmp_path / "false")
+
+
 def test_a_catalogue_without_validation_rows_claims_no_held_out_loss(tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path / "catalog", [replace(row, split="train") for row in tiny_rows()])
     summary = train(catalog, tmp_path / "run")
@@ -378,9 +401,12 @@ def test_a_stopped_run_may_go_on_more_carefully(catalog: Catalog, tmp_path: Path
     assert "training.learning_rate" in str(caught.value)
 
 
-def test_several_processes_are_refused(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_that_cannot_be_found_are_one_sentence(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(ConfigError, match="WORLD_SIZE is 4"):
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(ConfigError, match="WORLD_SIZE is 4, but MASTER_ADDR and MASTER_PORT is not set"):
         train(catalog, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -10,6 +10,7 @@ import typer
 
 import item_embed
 from item_embed.cli.console import say
+from item_embed.cli.processes import alone, one_voice, tell
 from item_embed.errors import ItemError
 
 # In the order of the work. Each names a module of this package with a function `command`, those of two words one in a
@@ -31,6 +32,9 @@ COMMANDS = (
     "classify fit",
     "classify predict",
 )
+
+# What several processes do together, each a share.
+_TOGETHER = ("pretrain",)
 
 app = typer.Typer(
     name="item",
@@ -56,9 +60,10 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: object, **options: object) -> None:
         try:
-            command(*args, **options)
+            with one_voice():
+                command(*args, **options)
         except ItemError as error:
-            say(f"error: {error}")
+            tell(error, str(error))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             say("interrupted")
@@ -68,7 +73,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if os.environ.get("ITEM_DEBUG"):
                 raise
-            say(f"error: unexpected {type(error).__name__}: {error} (set ITEM_DEBUG=1 for the traceback)")
+            tell(error, f"unexpected {type(error).__name__}: {error} (set ITEM_DEBUG=1 for the traceback)")
             raise typer.Exit(1) from None
 
     return run
@@ -99,5 +104,6 @@ def _options(
 
 for _name in COMMANDS:
     *_group, _verb = _name.split()
-    _module = import_module(".".join(["item_embed.cli", *_group, _verb]))
-    (_group_of(*_group) if _group else app).command(_verb)(guarded(_module.command))
+    _command = import_module(".".join(["item_embed.cli", *_group, _verb])).command
+    _guarded = guarded(_command if _name in _TOGETHER else alone(_command, _name))
+    (_group_of(*_group) if _group else app).command(_verb)(_guarded)

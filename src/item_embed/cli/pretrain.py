@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from item_embed.cli.console import print_json, progress, say, table
+from item_embed.cli.processes import restarted
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def command(
     from item_embed.config import RunConfig
 
     own = out / "config.yaml"
+    resume = resume or (restarted() and own.is_file())
     goes_on = resume and config is None and own.is_file()
     if continue_from is None or goes_on:
         run_config = RunConfig.load(own if goes_on else config or "search", settings or [])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.activations import ACT2FN
 
@@ -290,6 +291,7 @@ class ItemModel(ItemPreTrainedModel):
     def __init__(self, config: ItemConfig) -> None:
         super().__init__(config)
         self.embeddings = ItemEmbeddings(config)
+        self.activation_checkpointing = False  # of a training run, not of the model
         self.blocks = nn.ModuleList(ItemBlock(config) for _ in range(config.num_hidden_layers))
         post = config.norm_position == "post"  # the last block has normed what it gives
         self.norm = nn.Identity() if post else nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -349,7 +351,10 @@ class ItemModel(ItemPreTrainedModel):
     def _through_blocks(self, x: Tensor, attended: Attended) -> Tensor:
         """(..., D) -> (..., D)."""
         for block in self.blocks:
-            x = block(x, attended)
+            if self.activation_checkpointing and self.training:  # its inputs are kept, and it runs again backwards
+                x = checkpoint(block, x, attended, use_reentrant=False)
+            else:
+                x = block(x, attended)
         return self.norm(x)  # type: ignore[no-any-return]
 
     def get_input_embeddings(self) -> nn.Module:

@@ -4,15 +4,31 @@ What masked tasks leave open is what cosine between two vectors means: a vector 
 and yet lie where it likes. This task asks for what search asks for.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from item_embed.objectives.loss import Loss
 
+#: Brings together the rows, (B, ...), of all that share a batch, in order, and tells where those given begin.
+Gather = Callable[[Tensor], tuple[Tensor, int]]
+
+
+def alone(rows: Tensor) -> tuple[Tensor, int]:
+    """Gather where the batch is not shared: the rows are all there are."""
+    return rows, 0
+
 
 def nt_xent(
-    first: Tensor, second: Tensor, temperature: float, kinds: Tensor | None = None, alike: Tensor | None = None
+    first: Tensor,
+    second: Tensor,
+    temperature: float,
+    kinds: Tensor | None = None,
+    alike: Tensor | None = None,
+    *,
+    own: slice = slice(None),
 ) -> Loss:
     """NT-Xent, the normalised, temperature-scaled cross-entropy of SimCLR (arXiv 2002.05709, equation 1).
 
@@ -29,9 +45,11 @@ def nt_xent(
         temperature: t.
         kinds: (B,) what both views of a product show; None: all the same.
         alike: (B, B) True where two products show the same and cannot be told apart; its diagonal does not matter.
+        own: the products over whose views i the sum goes; all are told from. Sums of parts add up to the whole.
 
     Returns:
-        The loss over 2 B views, with the metric `view_top1`, how often the other view is the nearest of A_i.
+        The loss over the 2 B views, or those of `own`, with the metric `view_top1`, how often the other view is the
+        nearest of A_i.
 
     Example:
         >>> z = torch.eye(2)
@@ -41,15 +59,16 @@ def nt_xent(
     b = len(first)
     with torch.autocast(first.device.type, enabled=False):  # bf16 tells no cosines apart that differ by 0.004
         z = F.normalize(torch.cat([first, second]).float(), dim=-1)
-        scores = z @ z.T / temperature
+        scores = z.unflatten(0, (2, b))[:, own].flatten(0, 1) @ z.T / temperature
     left_out = torch.zeros(b, b, dtype=torch.bool, device=z.device)
     if kinds is not None:
         left_out |= kinds[:, None] != kinds[None, :]
     if alike is not None:
         left_out |= alike
     left_out.fill_diagonal_(False)
-    left_out = left_out.repeat(2, 2).fill_diagonal_(True)
+    places = torch.arange(2 * b, device=z.device)
+    itself, other = (of.unflatten(0, (2, b))[:, own].flatten() for of in (places, places.roll(b)))
+    left_out = left_out[own].repeat(2, 2).scatter_(1, itself[:, None], True)
     scores = scores.masked_fill(left_out, float("-inf"))
-    other = torch.arange(2 * b, device=z.device).roll(b)
     right = (scores.argmax(dim=-1) == other).sum().detach() if b else scores.sum().detach()
-    return Loss(F.cross_entropy(scores, other, reduction="sum"), 2 * b, {"view_top1": right})
+    return Loss(F.cross_entropy(scores, other, reduction="sum"), len(other), {"view_top1": right})

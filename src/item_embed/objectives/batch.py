@@ -1,7 +1,7 @@
 """`PretrainingBatch`: what the encoder and all objectives read. Made from ids and photos, without labels."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from item_embed.config import ObjectiveSettings
 from item_embed.model.arrays import Tokens
 from item_embed.model.processor import predictable
+from item_embed.objectives.agreement import Gather
 from item_embed.objectives.masking import corrupt_tokens, mask_patches, mask_tokens
 
 #: What a view shows; see `Views.kinds`.
@@ -71,6 +72,12 @@ class Views(_Tensors):
         photo = (self.kinds == TITLE_ALONE)[:, None] | (self.photo_codes[:, None] == self.photo_codes)
         title = (self.kinds == PHOTO_ALONE)[:, None] | (self.title_codes[:, None] == self.title_codes)
         return (self.kinds[:, None] == self.kinds) & photo & title
+
+    def gathered(self, gather: Gather) -> "Views":
+        """The same, but what is known of products, (B,), is that of all that share the batch."""
+        known = torch.stack([self.kinds, self.title_codes, self.photo_codes], dim=1)
+        kinds, title_codes, photo_codes = gather(known)[0].unbind(1)
+        return replace(self, kinds=kinds, title_codes=title_codes, photo_codes=photo_codes)
 
     def __len__(self) -> int:
         return len(self.input_ids)

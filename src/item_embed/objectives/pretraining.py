@@ -21,7 +21,7 @@ from item_embed.model.heads import (
 )
 from item_embed.model.patches import kept_patches, patches_at
 from item_embed.model.processor import scale_pixels
-from item_embed.objectives.agreement import nt_xent
+from item_embed.objectives.agreement import Gather, alone, nt_xent
 from item_embed.objectives.batch import PretrainingBatch, Views
 from item_embed.objectives.gmim import gmim_loss
 from item_embed.objectives.gmlm import gmlm_loss
@@ -39,8 +39,8 @@ class PretrainingOutput:
 
     Attributes:
         losses: by objective, those that are switched on.
-        encoded: by what was encoded, where it was: `masked`, the masked batch, (B, S, D); `whole`, the J pairs that ITM
-            judges with nothing masked, (J, S', D); `views`, those of agreement, (2 B, S'', D).
+        encoded: by what was encoded, where a loss reads it: `masked`, the masked batch, (B, S, D); `whole`, the J pairs
+            that ITM judges with nothing masked, (J, S', D); `views`, those of agreement, (2 B, S'', D).
     """
 
     losses: dict[str, Loss]
@@ -74,13 +74,18 @@ class Pretraining(nn.Module):
         self.model = model
         self.settings = settings
 
-    def forward(self, batch: PretrainingBatch) -> PretrainingOutput:
-        """Encode each kind of input once, and ask all objectives that read it."""
+    def forward(self, batch: PretrainingBatch, gather: Gather = alone) -> PretrainingOutput:
+        """Encode each kind of input once, and ask all objectives that read it.
+
+        Args:
+            batch: the pairs, or one process's share of them.
+            gather: brings together what all shares' products are told from, for agreement.
+        """
         masked = self._of_masked(batch) if len(self.model.heads) else PretrainingOutput({}, {})
         if batch.views is None:
             return masked
         views = self._encode_views(batch.views)
-        losses = {**masked.losses, "agreement": self._agreement(views, batch.views)}
+        losses = {**masked.losses, "agreement": self._agreement(views, batch.views, gather)}
         return PretrainingOutput(losses, {**masked.encoded, "views": views.hidden})
 
     def _of_masked(self, batch: PretrainingBatch) -> PretrainingOutput:
@@ -106,8 +111,11 @@ class Pretraining(nn.Module):
             losses["itm"] = itm_loss(self._head("itm", ITMHead), cls, batch.matched[judged])
         losses |= self._token_losses(output, batch)
         losses |= self._patch_losses(output, batch, pixel_values)
-        encoded = {"masked": output.hidden} | ({} if whole is None else {"whole": whole.hidden})
-        return PretrainingOutput(losses, encoded)
+        if whole is None:
+            return PretrainingOutput(losses, {"masked": output.hidden})
+        # DDP waits for the gradient of all that is given back: ITM alone, of whole pairs, asks nothing of masked ones.
+        asked = {} if losses.keys() == {"itm"} else {"masked": output.hidden}
+        return PretrainingOutput(losses, {**asked, "whole": whole.hidden})
 
     def _encode_views(self, views: Views) -> ItemOutput:
         """As products are embedded."""
@@ -121,9 +129,12 @@ class Pretraining(nn.Module):
         )
         return output
 
-    def _agreement(self, output: ItemOutput, views: Views) -> Loss:
-        first, second = output.cls.chunk(2)
-        return nt_xent(first, second, self.settings.agreement.temperature, views.kinds, views.alike)
+    def _agreement(self, output: ItemOutput, views: Views, gather: Gather) -> Loss:
+        vectors, begin = gather(torch.cat(output.cls.chunk(2), dim=1))  # (B of all shares, 2 D)
+        first, second = vectors.chunk(2, dim=1)
+        shown = views.gathered(gather)
+        own = slice(begin, begin + len(views.kinds))
+        return nt_xent(first, second, self.settings.agreement.temperature, shown.kinds, shown.alike, own=own)
 
     def _encode_whole(self, batch: PretrainingBatch, pixel_values: Tensor, pairs: Tensor) -> ItemOutput:
         """Encode pairs (J,), each with a title and a photo, as a product is embedded: nothing is masked."""

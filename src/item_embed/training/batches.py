@@ -21,6 +21,7 @@ from item_embed.model.processor import ItemProcessor
 from item_embed.objectives.batch import PretrainingBatch, make_batch
 from item_embed.objectives.masking import Stream
 from item_embed.training.augmentation import augment_photos
+from item_embed.training.distributed import ALONE, Processes
 from item_embed.training.views import ViewMaker
 
 # A partner is drawn this often before a pair is left matched: a catalogue of one photo has no mismatch to offer.
@@ -30,20 +31,30 @@ _PARTNER_ATTEMPTS = 16
 class PretrainingData(Dataset[list[PretrainingBatch]]):
     """The masked batches of a run; item number `step` is that step's batch, in `accumulation` parts.
 
-    Reads titles and photos only: no category, no product.
+    Reads titles and photos only: no category, no product. Where several processes train together, each part is one
+    process's share of that part.
 
     Args:
         catalog: the catalogue.
         rows: numbers of the rows to train on.
         processor: titles to ids and photos to pixels.
         config: of the run.
+        processes: those that train together.
 
     Example:
         >>> data = PretrainingData(catalog, catalog.rows("train"), processor, config)  # doctest: +SKIP
         >>> [part.counts() for part in data[0]]                                        # doctest: +SKIP
     """
 
-    def __init__(self, catalog: Catalog, rows: NDArray[np.int64], processor: ItemProcessor, config: RunConfig) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        rows: NDArray[np.int64],
+        processor: ItemProcessor,
+        config: RunConfig,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.processes = processes
         self.catalog = catalog
         self.rows = np.asarray(rows, np.int64)
         self.processor = processor
@@ -66,9 +77,9 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
 
     def __getitem__(self, step: int) -> list[PretrainingBatch]:
         rows, epochs = self.samples(step)
-        size = len(rows) // self.training.accumulation
-        starts = range(0, len(rows), size)
-        return [self.batch(rows[start : start + size], epochs[start : start + size]) for start in starts]
+        parts = np.split(np.arange(len(rows)), self.training.accumulation)
+        shares = [self.processes.share(part) for part in parts]
+        return [self.batch(rows[share], epochs[share]) for share in shares]
 
     def samples(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows of a step's batch and the epoch of each, (batch_size,) both."""

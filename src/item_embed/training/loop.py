@@ -1,15 +1,20 @@
-"""The training loop: batches in, a trained model and a log out. It knows no catalogue and no evaluation."""
+"""The training loop: batches in, a trained model and a log out. It knows no catalogue and no evaluation.
+
+Where several processes train together, each computes its share of every part of a batch, and losses are divided by the
+counts of all. Weights, losses and steps are the same in each; one writes them.
+"""
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
 from item_embed.config import TrainingSettings
@@ -17,12 +22,12 @@ from item_embed.errors import ModelError
 from item_embed.hashing import hash64
 from item_embed.model.precision import choose_precision
 from item_embed.objectives.batch import PretrainingBatch, total_counts
-from item_embed.objectives.loss import Loss
 from item_embed.objectives.masking import Stream
 from item_embed.objectives.pretraining import Pretraining, weighted_sum
 from item_embed.progress import OnProgress, silent
 from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
-from item_embed.training.metrics import Means, MetricsLog
+from item_embed.training.distributed import ALONE, Processes
+from item_embed.training.metrics import Means, MetricsLog, Unlogged
 from item_embed.training.optimiser import learning_rate, make_optimizer
 from item_embed.training.validation import Validate
 
@@ -36,6 +41,7 @@ class Trainer:
         run: the run's folder.
         validate: measures the model on held-out rows; None where there are none.
         device: where it trains; None: on a GPU where there is one.
+        processes: those that train together.
     """
 
     def __init__(
@@ -45,9 +51,13 @@ class Trainer:
         run: Path,
         validate: Validate | None,
         device: torch.device | None = None,
+        *,
+        processes: Processes = ALONE,
     ) -> None:
-        self.accelerator = _accelerator(settings, device)
+        self.processes = processes
+        self.accelerator = _accelerator(settings, device, processes)
         self.pretraining = pretraining
+        pretraining.model.item.activation_checkpointing = settings.activation_checkpointing
         self.module = self.accelerator.prepare(pretraining)
         self.optimizer = make_optimizer(pretraining.model, settings)
         self.settings = settings
@@ -83,13 +93,13 @@ class Trainer:
         """Train from the current step to the last.
 
         Args:
-            batches: of the current step and all that follow, each in parts.
+            batches: this process's shares of the current step's and of all that follow, each in parts.
             on_progress: told of steps.
 
         Raises:
             ModelError: when a loss is no longer a number.
         """
-        with closing(MetricsLog(self.run, self.step)) as log:
+        with closing(MetricsLog(self.run, self.step) if self.processes.leads else Unlogged()) as log:
             self.module.train()
             began, first = time.monotonic(), self.step
             for parts in batches:
@@ -101,38 +111,42 @@ class Trainer:
                     log.write({**self._record("train", self.means.result()), **record, "samples_per_second": rate})
                     self.means = Means()
                 last = self.step == self.settings.steps
-                if self.validate is not None and (last or self.step % self.settings.validate_every == 0):
-                    with self.accelerator.autocast():
-                        log.write(self._record("validation", self.validate(self.pretraining)))
+                if last or self.step % self.settings.validate_every == 0:
+                    self.processes.once(lambda: self._validate(log))
                 if last or self.step % self.settings.checkpoint_every == 0:
-                    state = {"means": self.means.state()}
-                    save_checkpoint(self._checkpoints, self.step, self.pretraining.model, self.optimizer, state)
+                    self.processes.once(self._save)
                 on_progress(self.step, self.settings.steps)
 
     def _train_step(self, parts: list[PretrainingBatch], measure: bool) -> dict[str, Any]:
         seed = int(hash64(self.settings.seed, Stream.DROPOUT, self.step)) >> 1
-        torch.manual_seed(seed)  # of dropout: a function of the step, so a resumed run draws the same
+        # Of dropout: a function of the step, so a resumed run draws the same, and of whose share it is.
+        torch.manual_seed(seed ^ self.processes.rank)
         rate = learning_rate(self.step, self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        counts = total_counts(parts)
+        counts = self.processes.totals(total_counts(parts))
         squares = dict.fromkeys(self.weights, 0.0)
-        for part in parts:
-            with self.accelerator.autocast():
-                output = self.module(part.to(self.device))
-            self.means.add(output.losses)
-            if measure:
-                outputs = list(output.encoded.values())
-                for name, loss in output.losses.items():
-                    term = weighted_sum({name: loss}, self.weights, counts)
-                    squares[name] += _gradient_norm(term, outputs) ** 2
-            self.accelerator.backward(weighted_sum(output.losses, self.weights, counts))
+        for number, part in enumerate(parts, 1):
+            last = number == len(parts)  # gradients travel once in a step
+            with nullcontext() if last else self.accelerator.no_sync(self.module):
+                with self.accelerator.autocast():
+                    output = self.module(part.to(self.device), self.processes.gather)
+                self.means.add(output.losses, self.processes)
+                if measure:
+                    outputs = list(output.encoded.values())
+                    for name, loss in output.losses.items():
+                        term = weighted_sum({name: loss}, self.weights, counts)
+                        squares[name] += _gradient_norm(term, outputs) ** 2
+                # DDP takes the mean over processes of what is a sum
+                loss = weighted_sum(output.losses, self.weights, counts) * self.processes.count
+                self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self.pretraining.parameters(), self.settings.max_grad_norm)
         if not math.isfinite(norm):
-            raise ModelError(self._divergence(output.losses))
+            raise ModelError(self._divergence())
         self.optimizer.step()
         self.optimizer.zero_grad()
-        norms = {name: math.sqrt(square) for name, square in squares.items()}
+        together = self.processes.total(torch.tensor(list(squares.values()), dtype=torch.float64)).tolist()
+        norms = {name: math.sqrt(square) for name, square in zip(squares, together, strict=True)}
         return {"learning_rate": rate, "gradient_norm": float(norm), "objective_gradient_norms": norms}
 
     def _record(self, split: str, means: dict[str, dict[str, float]]) -> dict[str, Any]:
@@ -140,8 +154,17 @@ class Trainer:
         samples = self.step * self.settings.batch_size
         return {"step": self.step, "samples": samples, "split": split, "loss": loss, **means}
 
-    def _divergence(self, losses: Mapping[str, Loss]) -> str:
-        which = [name for name, loss in losses.items() if not torch.isfinite(loss.total)]
+    def _validate(self, log: MetricsLog | Unlogged) -> None:
+        if self.validate is not None:
+            with self.accelerator.autocast():
+                log.write(self._record("validation", self.validate(self.pretraining)))
+
+    def _save(self) -> None:
+        state = {"means": self.means.state()}
+        save_checkpoint(self._checkpoints, self.step, self.pretraining.model, self.optimizer, state)
+
+    def _divergence(self) -> str:
+        which = [name for name in self.weights if not math.isfinite(self.means.sums.get(f"losses/{name}", 0.0))]
         what = f"the loss of {', '.join(which)}" if which else "the gradient"
         kept = latest_checkpoint(self._checkpoints)
         where = f"the last good checkpoint is {kept}" if kept else "no checkpoint was written yet"
@@ -152,13 +175,17 @@ class Trainer:
         )
 
 
-def _accelerator(settings: TrainingSettings, device: torch.device | None) -> Accelerator:
+def _accelerator(settings: TrainingSettings, device: torch.device | None, processes: Processes) -> Accelerator:
     # accelerate keeps precision and device for the whole process, which may train with others next
     AcceleratorState._reset_state(reset_partial_state=True)
     if device is not None:
         PartialState(cpu=device.type == "cpu").device = device
+    elif processes.count > 1:  # without GPUs, accelerate takes each for the only one unless told
+        PartialState(cpu=not torch.cuda.is_available())
     precision = choose_precision(settings.precision, device)
-    return Accelerator(mixed_precision="no" if precision == "fp32" else "bf16")
+    # A share may have nothing to ask of a weight that another share needs, as of ITM's head: pairs without photos.
+    shares = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(mixed_precision="no" if precision == "fp32" else "bf16", kwargs_handlers=[shares])
 
 
 def _gradient_norm(loss: Tensor, outputs: Sequence[Tensor]) -> float:

@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from item_embed.files import whole_file
 from item_embed.objectives.loss import Loss
+from item_embed.training.distributed import ALONE, Processes
 
 
 class Means:
@@ -20,13 +21,15 @@ class Means:
         self.sums = dict(sums or {})
         self.counts = dict(counts or {})
 
-    def add(self, losses: Mapping[str, Loss]) -> None:
-        """Count the losses of part of a batch."""
+    def add(self, losses: Mapping[str, Loss], processes: Processes = ALONE) -> None:
+        """Count the losses of part of a batch, all processes' shares of it."""
         named = [(key, value, loss.count) for name, loss in losses.items() for key, value in _keyed(name, loss)]
-        values = torch.stack([value.detach().double() for _, value, _ in named]).tolist()  # one transfer
-        for (key, _, count), value in zip(named, values, strict=True):
+        values = torch.stack([value.detach().double() for _, value, _ in named]).cpu()  # one transfer
+        counts = torch.tensor([count for _, _, count in named], dtype=torch.float64)
+        sums, counted = processes.total(torch.stack([values, counts])).tolist()
+        for (key, _, _), value, count in zip(named, sums, counted, strict=True):
             self.sums[key] = self.sums.get(key, 0.0) + value
-            self.counts[key] = self.counts.get(key, 0) + count
+            self.counts[key] = self.counts.get(key, 0) + int(count)
 
     def result(self) -> dict[str, dict[str, float]]:
         """`{"losses": {objective: mean}, "metrics": {metric: mean}}`; what had no prediction is left out."""
@@ -78,3 +81,13 @@ class MetricsLog:
     def close(self) -> None:
         """Finish the TensorBoard file."""
         self._board.close()
+
+
+class Unlogged:
+    """In place of `MetricsLog`, in all processes but the one that writes."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Nothing was opened."""

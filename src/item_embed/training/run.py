@@ -10,7 +10,6 @@ RUN/model                      the model folder: weights, configuration, process
 
 import hashlib
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +42,7 @@ from item_embed.objectives.pretraining import Pretraining
 from item_embed.progress import OnProgress, silent
 from item_embed.training.batches import PretrainingData, batches
 from item_embed.training.continuing import SOURCE_FOLDER, Source
+from item_embed.training.distributed import Processes, joined
 from item_embed.training.initial import OnRemark, initial_model, unsaid
 from item_embed.training.loop import Trainer
 from item_embed.training.validation import Validate, held_out_losses
@@ -96,6 +96,8 @@ def pretrain(
 ) -> RunSummary:
     """Pre-train a model on the training split of a catalogue, from titles and photos alone.
 
+    Started by torchrun, several processes train one model together, each on its share of every batch.
+
     Args:
         catalog: the catalogue.
         run: the run's folder: new, or, to resume, one that was begun with the same configuration and catalogue.
@@ -114,8 +116,8 @@ def pretrain(
             not fit the model to begin with.
         CatalogError: when no row is left to train on.
         ModelError: when there is nothing to resume from, no model to begin with, or training diverges.
+        LostProcessError: when another of the processes that torchrun started has ended.
     """
-    _refuse_several_processes()
     rows, excluded = training_rows(catalog, exclude_groups)
     facts = {
         "catalog": str(catalog.path),
@@ -127,27 +129,36 @@ def pretrain(
     }
     if config.warm_start.on:  # what cannot be taken is refused before there is a folder
         facts["warm_start"] = {"taken": load_warm_start(config.warm_start, config.model).taken}
-    _open(run, config, facts, continue_from, resume)
-    tokenizer = run_tokenizer(run, catalog, rows, config)
-    beginning = initial_model(run, config, tokenizer)
-    model = beginning.model
-    for remark in beginning.remarks:
-        on_remark(remark)
-    assert isinstance(model.config, ItemConfig)
-    processor = ItemProcessor.for_config(tokenizer, model.config)
+    with joined() as processes:
+        _check_shares(config, processes)
+        processes.once(lambda: _open(run, config, facts, continue_from, resume))
+        processes.once(lambda: run_tokenizer(run, catalog, rows, config))
+        tokenizer = run_tokenizer(run, catalog, rows, config)
+        beginning = initial_model(run, config, tokenizer)
+        model = beginning.model
+        for remark in beginning.remarks:
+            on_remark(remark)
+        assert isinstance(model.config, ItemConfig)
+        processor = ItemProcessor.for_config(tokenizer, model.config)
 
-    validate = _validation(catalog, processor, config)
-    trainer = Trainer(Pretraining(model, config.objectives), config.training, run, validate, device)
-    if resume:
-        trainer.resume()
-    data = PretrainingData(catalog, rows, processor, config)
-    first, began = trainer.step, time.monotonic()
-    trainer.fit(batches(data, first, trainer.device), on_progress)
-    if first < trainer.step or not is_model_folder(run / "model"):  # what was finished before is left as it is
-        course = _course(trainer, first, time.monotonic() - began)
-        whitening, by = _whitening(model, processor, catalog, rows, config=config, on_remark=on_remark)
-        provenance = {**facts, **beginning.facts, **course, **by, "config": config.model_dump(mode="json")}
-        _save_model(run / "model", model, processor, provenance=provenance, whitening=whitening)
+        validate = _validation(catalog, processor, config)
+        pretraining = Pretraining(model, config.objectives)
+        trainer = Trainer(pretraining, config.training, run, validate, device, processes=processes)
+        if resume:
+            trainer.resume()
+        data = PretrainingData(catalog, rows, processor, config, processes)
+        first, began = trainer.step, time.monotonic()
+        trainer.fit(batches(data, first, trainer.device), on_progress)
+
+        def finish() -> None:
+            if first == trainer.step and is_model_folder(run / "model"):
+                return  # what was finished before is left as it is
+            course = _course(trainer, first, time.monotonic() - began)
+            whitening, by = _whitening(model, processor, catalog, rows, config=config, on_remark=on_remark)
+            provenance = {**facts, **beginning.facts, **course, **by, "config": config.model_dump(mode="json")}
+            _save_model(run / "model", model, processor, provenance=provenance, whitening=whitening)
+
+        processes.once(finish)
     return RunSummary(
         model=run / "model",
         rows=len(rows),
@@ -160,12 +171,14 @@ def pretrain(
     )
 
 
-def _refuse_several_processes() -> None:
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if processes != "1":
+def _check_shares(config: RunConfig, processes: Processes) -> None:
+    """Refuse to share so few pairs that some process would have none."""
+    training = config.training
+    pairs = training.batch_size // training.accumulation
+    if pairs < processes.count:
         raise ConfigError(
-            f"WORLD_SIZE is {processes}, and this version trains in one process on one device: "
-            "start it without torchrun or accelerate launch."
+            f"training.batch_size={training.batch_size} in {number_of(training.accumulation, 'part')} leaves some of "
+            f"the {processes.count} processes without a pair; start fewer, or give a larger batch or fewer parts."
         )
 
 

@@ -223,7 +223,8 @@ class _Timer:
 def _key(config: RunConfig) -> str:
     """Equal for configurations whose steps take equally long."""
     settings = config.model_dump(mode="json")
-    alike = ("batch_size", "accumulation", "precision", "workers", "validation_rows", "pixel_cache_mb")
+    loading = ("workers", "validation_rows", "pixel_cache_mb")
+    alike = ("batch_size", "accumulation", "activation_checkpointing", "precision", *loading)
     return json.dumps({**settings, "training": {name: settings["training"][name] for name in alike}})
 
 
