@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from item_embed import files
 from item_embed.files import (
@@ -423,3 +425,17 @@ with files.locked(sys.argv[1]), files.resumable_folder(sys.argv[1], "job", repla
     with suppress(OutputError), locked(out), resumable_folder(out, "job", replace=replace) as work:
         (work.whole / "file").write_text("new")  # if it is not there already
     assert _tree(tmp_path) == {"out/file": "new"}
+
+
+def test_what_safetensors_writes_others_may_read(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    usual = (tmp_path / "usual").stat().st_mode
+    tensors = {"one": np.ones(1, np.float32)}
+    with whole_folder(tmp_path / "folder") as aside:
+        (aside / "deep").mkdir()
+        save_file(tensors, aside / "deep" / "numbers.safetensors")
+    with whole_file(tmp_path / "file.safetensors") as aside:
+        save_file(tensors, aside)
+    for file in ("folder/deep/numbers.safetensors", "file.safetensors"):
+        assert (tmp_path / file).stat().st_mode == usual
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.safetensors", "folder", "usual"]

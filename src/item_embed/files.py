@@ -81,6 +81,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         _remove(aside)
         try:
             yield aside
+            _open_to_others(aside)
             _sync(aside)
             aside.replace(real)
             _sync(real.parent)
@@ -202,6 +203,7 @@ def _lock(lock: Path, shown: str | Path) -> int:
 
 
 def _put_in_place(aside: Path, real: Path, replace: bool, sync: bool = True) -> None:
+    _open_to_others(aside)
     for file in (*aside.rglob("*"), aside) if sync else ():
         _sync(file)
     if replace and _taken(real):
@@ -209,6 +211,19 @@ def _put_in_place(aside: Path, real: Path, replace: bool, sync: bool = True) -> 
     aside.rename(real)
     _sync(real.parent)
     _recover(real)
+
+
+def _open_to_others(path: Path) -> None:
+    """Give a file, or those of a folder, the mode of any new file: safetensors leaves them to their owner alone."""
+    written = [path] if path.is_file() else [*path.rglob("*.safetensors")]
+    if not written:
+        return
+    probe = _beside(path, ".item-mode")
+    probe.touch()
+    mode = probe.stat().st_mode
+    probe.unlink()
+    for file in written:
+        file.chmod(mode)
 
 
 def _recover(path: Path) -> None:

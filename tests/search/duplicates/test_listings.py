@@ -62,7 +62,7 @@ def test_no_photo_is_read_to_learn_whether_there_is_one(index: ProductIndex) -> 
 
 
 def test_a_column_that_no_listing_has_is_refused_with_those_there_are(index: ProductIndex) -> None:
-    with pytest.raises(ConfigError, match="has a column 'color'; there is category, colour, size"):
+    with pytest.raises(ConfigError, match="has a column 'color'; there is category, colour, product_id, size"):
         read_listings(index, ids(), ["color"])
 
 

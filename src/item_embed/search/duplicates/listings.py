@@ -72,7 +72,7 @@ def read_listings(
         words[row] = len(set(_WORD.findall((item.title or "").casefold())))
         filled = {name for name, value in item.metadata.items() if _text(value) is not None}
         facts[row] = len(filled) + (item.category is not None)
-        known |= filled
+        known |= filled if _value(item, PRODUCT_ID) is None else filled | {PRODUCT_ID}
         for name, column in values.items():
             column.append(_value(item, name))
         if row % 1000 == 999:
