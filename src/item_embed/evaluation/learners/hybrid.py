@@ -1,52 +1,17 @@
 """`hybrid:METHOD`: any method that sees titles, its ranking joined with BM25 as `item search --hybrid` does it."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
-from item_embed.embedding.seen import Modalities
-from item_embed.evaluation.learners.learner import Fitted, Learner, Material
-from item_embed.progress import OnProgress, silent
+from item_embed.evaluation.learners.wrapping import Wrapping
 
 PREFIX = "hybrid:"
 
 
 @dataclass(frozen=True)
-class Hybrid:
-    """Another method, whose vectors are searched together with words: `measuring.measure_hybrid`.
-
-    Attributes:
-        method: it.
-    """
-
-    method: Learner
+class Hybrid(Wrapping):
+    """Another method, whose vectors are searched together with words: `measuring.measure_hybrid`."""
 
     @property
-    def name(self) -> str:
-        """As on the command line."""
-        return PREFIX + self.method.name
-
-    @property
-    def labels(self) -> bool:
-        """Whether the method learns from category labels."""
-        return self.method.labels
-
-    @property
-    def trains(self) -> bool:
-        """Whether the method is trained."""
-        return self.method.trains
-
-    @cached_property
-    def sees(self) -> Modalities:
-        """What of a product the method sees."""
-        return self.method.sees
-
-    def fit(
-        self, material: Material, folder: Path, device: str | None = None, on_progress: OnProgress = silent
-    ) -> Fitted:
-        """See `Learner.fit`.
-
-        The method has the folder beside this one that is named like it (`clip-3` beside `hybrid:clip-3`): it is loaded
-        from there, or trained there for whoever asks for it next.
-        """
-        return self.method.fit(material, folder.with_name(folder.name.removeprefix(PREFIX)), device, on_progress)
+    def prefix(self) -> str:
+        """What its name begins with."""
+        return PREFIX

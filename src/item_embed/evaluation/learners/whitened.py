@@ -3,7 +3,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 
 from item_embed.embedding.bulk import Embeds, embed_seen
 from item_embed.embedding.embedder import Embedder
-from item_embed.embedding.seen import Modalities, seen_title
+from item_embed.embedding.seen import seen_title
 from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ConfigError
-from item_embed.evaluation.learners.learner import Fitted, Learner, Material
+from item_embed.evaluation.learners.learner import Fitted, Material
+from item_embed.evaluation.learners.wrapping import Wrapping
 from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening
 from item_embed.progress import OnProgress, silent
 from item_embed.training.whitening import whitening_rows
@@ -26,16 +26,14 @@ POWER, ROWS = 0.75, 4096  # what `item whiten` takes unless it is told otherwise
 
 
 @dataclass(frozen=True)
-class Whitened:
+class Whitened(Wrapping):
     """Another method, whitened by the rows that it learnt from.
 
     Attributes:
-        method: it.
         late_fusion: whether its vectors of a product, of the photo alone and of the title alone are joined with the
             title's words.
     """
 
-    method: Learner
     late_fusion: bool = False
 
     @property
@@ -43,39 +41,16 @@ class Whitened:
         """What its name begins with."""
         return FUSED if self.late_fusion else PREFIX
 
-    @property
-    def name(self) -> str:
-        """As on the command line."""
-        return self.prefix + self.method.name
-
-    @property
-    def labels(self) -> bool:
-        """Whether the method learns from category labels."""
-        return self.method.labels
-
-    @property
-    def trains(self) -> bool:
-        """Whether the method is trained."""
-        return self.method.trains
-
-    @cached_property
-    def sees(self) -> Modalities:
-        """What of a product the method sees."""
-        return self.method.sees
-
     def fit(
         self, material: Material, folder: Path, device: str | None = None, on_progress: OnProgress = silent
     ) -> Fitted:
-        """See `Learner.fit`.
-
-        The method has the folder beside this one that is named like it (`clip-3` beside `whitened:clip-3`): it is
-        loaded from there, or trained there for whoever asks for it next. Whitening that a model has is left out.
+        """See `Wrapping.fit`; whitening that a model has is left out.
 
         Raises:
             ConfigError: when too few rows have a photo and a title.
             ModelError: when all of them have one vector.
         """
-        fitted = self.method.fit(material, folder.with_name(folder.name.removeprefix(self.prefix)), device, on_progress)
+        fitted = super().fit(material, folder, device, on_progress)
         if isinstance(fitted.embeds, Embedder) and isinstance(fitted.embeds.backend, TorchBackend):
             fitted = replace(fitted, embeds=Embedder(fitted.embeds.backend.unwhitened()))
         rows = whitening_rows(material.catalog, material.rows, ROWS)
