@@ -94,7 +94,11 @@ def fit_classifier(
     check_precision(precision)
     task, remarks = _seen(task, vectors)
     teaching = task.train if tuned else np.sort(np.concatenate([task.train, task.validation]))
-    folds = [] if tuned else _folds(task, teaching)
+    labelled = np.array([path is not None for path in catalog.categories]) & vectors.any(axis=1)
+    splits = catalog.splits
+    held_out = np.flatnonzero(labelled & np.isin(splits, ["validation"] if tuned else ["train", "validation"]))
+    judging = np.flatnonzero(labelled & (splits == "test"))
+    folds = [] if tuned else _folds(task, teaching, held_out)
     if (tuned and not len(task.validation)) or (not tuned and not folds):
         raise CatalogError(
             f"{catalog.path} has no labelled rows to hold out: {'its validation split' if tuned else 'all'} "
@@ -109,11 +113,7 @@ def fit_classifier(
     linear = Linear.fit(vectors[teaching], given[teaching], strength)
     on_progress(2, len(folds) + 2)
 
-    labelled = np.array([path is not None for path in catalog.categories]) & vectors.any(axis=1)
-    splits = catalog.splits
-    held_out = np.flatnonzero(labelled & np.isin(splits, ["validation"] if tuned else ["train", "validation"]))
-    judging = np.flatnonzero(labelled & (splits == "test"))
-    logits = linear(vectors[held_out])
+    logits = linear(vectors[held_out])  # which stay where the train split alone taught
     for done, fold in enumerate(folds, 3):
         logits[np.searchsorted(held_out, fold)] = _without(
             fold, teaching, given, vectors, strength=strength, leaves=len(known)
@@ -147,13 +147,20 @@ def _seen(task: LeafTask, vectors: NDArray[np.float32]) -> tuple[LeafTask, list[
     return replace(task, train=train, validation=validation, test=test), remarks
 
 
-def _folds(task: LeafTask, teaching: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The rows of each fold, of which no two share a group; fewer than five where there are fewer groups."""
-    groups = task.groups[teaching]
-    count = min(FOLDS, len(np.unique(groups)))
+def _folds(task: LeafTask, teaching: NDArray[np.int64], held_out: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The held-out rows of each fold, of which no two share a group; fewer than five where fewer groups teach.
+
+    What teaches is spread evenly; rows of leaves that are too small to teach go where their group is.
+    """
+    taught = task.groups[teaching]
+    count = min(FOLDS, len(np.unique(taught)))
     if count < 2:
         return []
-    return [teaching[fold] for _, fold in GroupKFold(count).split(teaching, groups=groups)]
+    groups, place = np.unique(task.groups[held_out], return_inverse=True)
+    fold_of = np.arange(len(groups)) % count  # of a group that teaches nothing, any
+    for number, (_, fold) in enumerate(GroupKFold(count).split(teaching, groups=taught)):
+        fold_of[np.searchsorted(groups, taught[fold])] = number
+    return [held_out[fold_of[place] == number] for number in range(count)]
 
 
 def _without(
@@ -166,7 +173,7 @@ def _without(
     leaves: int,
 ) -> NDArray[np.float32]:
     """The logits of a fold, (n, leaves), by what the other folds teach; `-inf` for a leaf that only the fold has."""
-    rest = np.setdiff1d(teaching, fold, assume_unique=True)
+    rest = np.setdiff1d(teaching, fold, assume_unique=True)  # a fold has all teaching rows of its groups
     known, labels = np.unique(given[rest], return_inverse=True)
     logits = np.full((len(fold), leaves), -np.inf, np.float32)
     logits[:, known] = Linear.fit(vectors[rest], labels, strength)(vectors[fold])
