@@ -103,6 +103,19 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
         fit_classifier(catalog, task, vectors, ENCODER, 1.0)
     with pytest.raises(CatalogError, match="the model sees something of the rows of fewer than two leaves"):
         fit_classifier(catalog, task, np.zeros_like(vectors), ENCODER)
+    blind = vectors.copy()
+    blind[task.test] = 0
+    with pytest.raises(CatalogError, match="the model sees something of no labelled row of the test split"):
+        fit_classifier(catalog, task, blind, ENCODER)
+    taught = np.flatnonzero(np.isin(task.labels, task.labels[task.test[:1]]))
+    elsewhere = replace(
+        task,
+        train=np.setdiff1d(task.train, taught),
+        validation=np.setdiff1d(task.validation, taught),
+        test=np.intersect1d(task.test, taught),
+    )
+    with pytest.raises(CatalogError, match="no leaf of the test split of .* has a row to learn from"):
+        fit_classifier(catalog, elsewhere, vectors, ENCODER)
     rows = [
         Row(str(n), category="AB"[n % 2], group=int(n > 30), split="test" if n > 30 else "train") for n in range(40)
     ]

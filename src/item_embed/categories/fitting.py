@@ -88,7 +88,7 @@ def fit_classifier(
         on_progress: told of fits.
 
     Raises:
-        CatalogError: when there are too few groups to hold any out.
+        CatalogError: when there are too few groups to hold any out, or no test row can be judged.
         ConfigError: when the precision does not lie between 0 and 1.
     """
     check_precision(precision)
@@ -103,6 +103,11 @@ def fit_classifier(
         raise CatalogError(
             f"{catalog.path} has no labelled rows to hold out: {'its validation split' if tuned else 'all'} "
             f"{'has none' if tuned else 'are of one group'}; prepare a feed with more labelled rows."
+        )
+    if not np.isin(task.labels[task.test], task.labels[teaching]).any():
+        raise CatalogError(
+            f"no leaf of the test split of {catalog.path} has a row to learn from, so nothing can be measured; prepare "
+            "a feed with more labelled rows."
         )
     strength = linear_probe(vectors)(task, task.train).settings["C"]
     on_progress(1, len(folds) + 2)
@@ -143,6 +148,8 @@ def _seen(task: LeafTask, vectors: NDArray[np.float32]) -> tuple[LeafTask, list[
     blind = sum(map(len, splits)) - len(train) - len(validation) - len(test)
     if len(np.unique(task.labels[train])) < 2:
         raise CatalogError("the model sees something of the rows of fewer than two leaves; check --modalities.")
+    if not len(test):
+        raise CatalogError("the model sees something of no labelled row of the test split; check --modalities.")
     remarks = [f"Of {number_of(blind, 'labelled row')} the model saw nothing; left out."] if blind else []
     return replace(task, train=train, validation=validation, test=test), remarks
 
