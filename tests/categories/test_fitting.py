@@ -114,7 +114,7 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
         validation=np.setdiff1d(task.validation, taught),
         test=np.intersect1d(task.test, taught),
     )
-    with pytest.raises(CatalogError, match="no leaf of the test split of .* has a row to learn from"):
+    with pytest.raises(CatalogError, match=r"no leaf of the test split of .* has a row to learn from"):
         fit_classifier(catalog, elsewhere, vectors, ENCODER)
     rows = [
         Row(str(n), category="AB"[n % 2], group=int(n > 30), split="test" if n > 30 else "train") for n in range(40)
