@@ -5,7 +5,8 @@ classifier that learnt from the other folds. Temperature and thresholds are fitt
 kept learns from all of them. The test split teaches nothing and fits nothing: it is what figures are of.
 
 Where the encoder was trained on labels too, what it says of those rows is worth nothing: the train split teaches then,
-and the validation split is what temperature and thresholds are fitted to.
+and the validation split is what temperature and thresholds are fitted to. What is kept of the encoder, and C, were
+chosen on that split as well, so that what is promised is somewhat optimistic.
 
 Letters in shapes: N rows of the catalogue, n of them, L leaves, K levels as `tree` has them.
 """
@@ -205,6 +206,6 @@ def _unknown(*parts: Said) -> list[str]:
     if not unknown:
         return []
     return [
-        f"{number_of(unknown, 'row')} {are(unknown)} of leaves that the classifier does not know, having too few rows: "
-        "what it says of them counts, and is wrong but for prefixes."
+        f"{number_of(unknown, 'row')} {are(unknown)} of leaves that the classifier does not know, having too few "
+        "rows, or none that taught: what it says of them counts, and is wrong but for prefixes."
     ]
