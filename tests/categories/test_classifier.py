@@ -121,6 +121,8 @@ def test_a_model_inside_the_folder_moves_with_it(tmp_path: Path) -> None:
         ("lost", "is damaged"),
         ("leaves", "is damaged"),
         ("modalities", "is damaged"),
+        ("temperature", "is damaged"),
+        ("precision", "is damaged"),
     ],
 )
 def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path, damage: str, sentence: str) -> None:
@@ -136,7 +138,12 @@ def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path, damage: str, sent
     elif damage == "lost":
         numbers.unlink()
     else:
-        told |= {"version": {"schema_version": 99}, "leaves": {"leaves": ["A", "B"]}}.get(damage, {})
+        told |= {
+            "version": {"schema_version": 99},
+            "leaves": {"leaves": ["A", "B"]},
+            "temperature": {"temperature": float("nan")},
+            "precision": {"precision": 1.0},
+        }.get(damage, {})
         told["model"]["modalities"] = "smell" if damage == "modalities" else "both"
         file.write_text(json.dumps(told))
     with pytest.raises(ModelError, match=sentence):

@@ -52,6 +52,29 @@ def test_rows_of_leaves_that_are_too_small_are_wrong_but_for_prefixes(tmp_path: 
     assert "3 rows are of leaves that the classifier does not know" in fitted.remarks[-1]
 
 
+def test_nothing_is_said_of_a_rare_row_by_what_its_group_taught(tmp_path: Path) -> None:
+    """A row of a small leaf lies where its twin alone lies: who learnt from the twin knows its leaf, and is sure."""
+    generator = np.random.default_rng(3)
+    twins = [
+        Row(f"twin {n}", category=("A > x", "A > rare", "B > y", "A > rare")[n % 4], group=n // 2) for n in range(8)
+    ]
+    others = [
+        Row(f"other {n}", category=("A > x", "B > y")[n % 2], group=10 + n, split="train" if n < 100 else "test")
+        for n in range(120)
+    ]
+    catalog = write_catalog(tmp_path / "catalog", [*twins, *others])
+    vectors = np.zeros((128, 6), np.float32)
+    vectors[np.arange(8), 2 + np.arange(8) // 2] = 1
+    vectors[8:, :2] = np.array([[1, 0.9], [0, 1]])[np.arange(120) % 2] + 0.05 * generator.normal(size=(120, 2))
+    task = leaf_task(catalog)
+    fitted = fit_classifier(catalog, task, vectors, ENCODER)
+    said = fitted.fitting
+    assert (said.rows == np.arange(108)).all()
+    assert (said.given[1:8:2] == -1).all()
+    assert said.nodes[:8:2].tolist() == said.nodes[1:8:2].tolist()
+    assert said.probabilities[:8:2] == pytest.approx(said.probabilities[1:8:2])
+
+
 def test_the_promise_holds_on_the_test_split(tmp_path: Path) -> None:
     catalog, vectors, _ = made(tmp_path / "catalog", count=4000, noise=1.6)
     fitted = fit_classifier(catalog, leaf_task(catalog), vectors, ENCODER, 0.9)
@@ -80,6 +103,19 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
         fit_classifier(catalog, task, vectors, ENCODER, 1.0)
     with pytest.raises(CatalogError, match="the model sees something of the rows of fewer than two leaves"):
         fit_classifier(catalog, task, np.zeros_like(vectors), ENCODER)
+    blind = vectors.copy()
+    blind[task.test] = 0
+    with pytest.raises(CatalogError, match="the model sees something of no labelled row of the test split"):
+        fit_classifier(catalog, task, blind, ENCODER)
+    taught = np.flatnonzero(np.isin(task.labels, task.labels[task.test[:1]]))
+    elsewhere = replace(
+        task,
+        train=np.setdiff1d(task.train, taught),
+        validation=np.setdiff1d(task.validation, taught),
+        test=np.intersect1d(task.test, taught),
+    )
+    with pytest.raises(CatalogError, match=r"no leaf of the test split of .* has a row to learn from"):
+        fit_classifier(catalog, elsewhere, vectors, ENCODER)
     rows = [
         Row(str(n), category="AB"[n % 2], group=int(n > 30), split="test" if n > 30 else "train") for n in range(40)
     ]

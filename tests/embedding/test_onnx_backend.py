@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -22,8 +23,9 @@ from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.embedding.vectors import read_vectors
 from item_embed.errors import ModelError
 from item_embed.search.index import ProductIndex
+from tests.catalogs import write_catalog
 from tests.embedding.export.made import photo, trained
-from tests.tiny import pattern, tiny_catalog
+from tests.tiny import pattern, tiny_catalog, tiny_rows
 
 Product = tuple[bytes | None, str | None]
 
@@ -131,6 +133,19 @@ def test_commands_work_with_it_without_torch(
         assert measured["queries"] > 10
     assert told[-2]["changes"]["unchanged"] == len(catalog)
     assert [hit["id"] for hit in told[-1]["hits"]] == [hit["id"] for hit in told[0]["hits"]]
+
+
+def test_categories_are_learnt_and_given_without_torch(exported: Path, tmp_path: Path) -> None:
+    rows = [
+        replace(row, category=f"Things > {number % 2}", split=("train", "train", "validation", "test")[number // 2 % 4])
+        for number, row in enumerate(tiny_rows())
+    ]
+    labelled = write_catalog(tmp_path / "labelled", rows).path
+    fit = ["fit", exported, labelled, "--out", tmp_path / "categories", "--modalities", "title", "--json"]
+    predict = ["predict", tmp_path / "categories", labelled, "--out", tmp_path / "said.parquet", "--json"]
+    given = json.dumps([["classify", *map(str, command)] for command in (fit, predict)])
+    fitted, counts = map(json.loads, without(TORCH.replace("safetensors,", ""), COMMANDS, given).split("\0")[:-1])
+    assert (fitted["leaves"], counts["rows"]) == (2, 40)
 
 
 def test_what_it_does_not_read_is_refused(model: TorchBackend, tmp_path: Path) -> None:

@@ -231,7 +231,8 @@ class CategoryClassifier:
         }
         if any(found != meant for found, meant in shapes.items()):
             raise ValueError("numbers and leaves do not belong together")
+        temperature, precision = float(told["temperature"]), float(told["precision"])
+        if not (0 < temperature < np.inf and 0 < precision < 1):
+            raise ValueError("temperature or precision is out of range")
         encoder = Encoder(folder / model["path"], model["fingerprint"], cast("Modalities", model["modalities"]))
-        return cls(
-            leaves, linear, float(told["temperature"]), encoder, held, float(told["precision"]), dict(told["fit"])
-        )
+        return cls(leaves, linear, temperature, encoder, held, precision, dict(told["fit"]))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from item_embed.config import TrainingSettings
 from item_embed.embedding.seen import Modalities
 from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.hashing import hash64
-from item_embed.model.folder import PROVENANCE_FILE, provenance
+from item_embed.model.folder import PROVENANCE_FILE, fingerprint, provenance
 from item_embed.progress import OnProgress, silent
 from item_embed.training.optimiser import learning_rate, make_optimizer
 
@@ -125,9 +126,29 @@ def fine_tuned_model(
     )
     network.encoder.save_pretrained(out)
     network.processor.save_pretrained(out)
-    known = {**provenance(Path(model)), "fine_tuned_on_categories_of": str(catalog.path.resolve()), **scores.settings}
+    known = _provenance(Path(model), catalog, len(task.train), scores.settings)
     (out / PROVENANCE_FILE).write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
     return scores.settings
+
+
+def _provenance(model: Path, catalog: Catalog, rows: int, settings: dict[str, float]) -> dict[str, Any]:
+    """How a fine-tuned model came to be; its source, less a whitening, which it has no more, is told under `from`."""
+    source = {name: value for name, value in provenance(model).items() if name != "whitened"}
+    config = {name: value for name, value in source.pop("config", {}).items() if name != "whitening"}
+    known = {
+        "catalog": str(catalog.path),
+        "catalog_fingerprint": catalog.fingerprint,
+        "rows": rows,
+        "excluded_rows": 0,
+        "fine_tuned_on": "categories",
+        **settings,
+        "from": {"model": str(model), "fingerprint": fingerprint(model), **source},
+    }
+    if config:  # of the run before: what it has practised, and what a run that goes on from this one goes by
+        known["config"] = config
+    if "learner" in source:  # a baseline of `item compare` stays one
+        known["learner"] = source["learner"]
+    return known
 
 
 def _train(

@@ -5,7 +5,8 @@ classifier that learnt from the other folds. Temperature and thresholds are fitt
 kept learns from all of them. The test split teaches nothing and fits nothing: it is what figures are of.
 
 Where the encoder was trained on labels too, what it says of those rows is worth nothing: the train split teaches then,
-and the validation split is what temperature and thresholds are fitted to.
+and the validation split is what temperature and thresholds are fitted to. What is kept of the encoder, and C, were
+chosen on that split as well, so that what is promised is somewhat optimistic.
 
 Letters in shapes: N rows of the catalogue, n of them, L leaves, K levels as `tree` has them.
 """
@@ -88,17 +89,26 @@ def fit_classifier(
         on_progress: told of fits.
 
     Raises:
-        CatalogError: when there are too few groups to hold any out.
+        CatalogError: when there are too few groups to hold any out, or no test row can be judged.
         ConfigError: when the precision does not lie between 0 and 1.
     """
     check_precision(precision)
     task, remarks = _seen(task, vectors)
     teaching = task.train if tuned else np.sort(np.concatenate([task.train, task.validation]))
-    folds = [] if tuned else _folds(task, teaching)
+    labelled = np.array([path is not None for path in catalog.categories]) & vectors.any(axis=1)
+    splits = catalog.splits
+    held_out = np.flatnonzero(labelled & np.isin(splits, ["validation"] if tuned else ["train", "validation"]))
+    judging = np.flatnonzero(labelled & (splits == "test"))
+    folds = [] if tuned else _folds(task, teaching, held_out)
     if (tuned and not len(task.validation)) or (not tuned and not folds):
         raise CatalogError(
             f"{catalog.path} has no labelled rows to hold out: {'its validation split' if tuned else 'all'} "
             f"{'has none' if tuned else 'are of one group'}; prepare a feed with more labelled rows."
+        )
+    if not np.isin(task.labels[task.test], task.labels[teaching]).any():
+        raise CatalogError(
+            f"no leaf of the test split of {catalog.path} has a row to learn from, so nothing can be measured; prepare "
+            "a feed with more labelled rows."
         )
     strength = linear_probe(vectors)(task, task.train).settings["C"]
     on_progress(1, len(folds) + 2)
@@ -109,11 +119,7 @@ def fit_classifier(
     linear = Linear.fit(vectors[teaching], given[teaching], strength)
     on_progress(2, len(folds) + 2)
 
-    labelled = np.array([path is not None for path in catalog.categories]) & vectors.any(axis=1)
-    splits = catalog.splits
-    held_out = np.flatnonzero(labelled & np.isin(splits, ["validation"] if tuned else ["train", "validation"]))
-    judging = np.flatnonzero(labelled & (splits == "test"))
-    logits = linear(vectors[held_out])
+    logits = linear(vectors[held_out])  # which stay where the train split alone taught
     for done, fold in enumerate(folds, 3):
         logits[np.searchsorted(held_out, fold)] = _without(
             fold, teaching, given, vectors, strength=strength, leaves=len(known)
@@ -143,17 +149,26 @@ def _seen(task: LeafTask, vectors: NDArray[np.float32]) -> tuple[LeafTask, list[
     blind = sum(map(len, splits)) - len(train) - len(validation) - len(test)
     if len(np.unique(task.labels[train])) < 2:
         raise CatalogError("the model sees something of the rows of fewer than two leaves; check --modalities.")
+    if not len(test):
+        raise CatalogError("the model sees something of no labelled row of the test split; check --modalities.")
     remarks = [f"Of {number_of(blind, 'labelled row')} the model saw nothing; left out."] if blind else []
     return replace(task, train=train, validation=validation, test=test), remarks
 
 
-def _folds(task: LeafTask, teaching: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The rows of each fold, of which no two share a group; fewer than five where there are fewer groups."""
-    groups = task.groups[teaching]
-    count = min(FOLDS, len(np.unique(groups)))
+def _folds(task: LeafTask, teaching: NDArray[np.int64], held_out: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The held-out rows of each fold, of which no two share a group; fewer than five where fewer groups teach.
+
+    What teaches is spread evenly; rows of leaves that are too small to teach go where their group is.
+    """
+    taught = task.groups[teaching]
+    count = min(FOLDS, len(np.unique(taught)))
     if count < 2:
         return []
-    return [teaching[fold] for _, fold in GroupKFold(count).split(teaching, groups=groups)]
+    groups, place = np.unique(task.groups[held_out], return_inverse=True)
+    fold_of = np.arange(len(groups)) % count  # of a group that teaches nothing, any
+    for number, (_, fold) in enumerate(GroupKFold(count).split(teaching, groups=taught)):
+        fold_of[np.searchsorted(groups, taught[fold])] = number
+    return [held_out[fold_of[place] == number] for number in range(count)]
 
 
 def _without(
@@ -166,7 +181,7 @@ def _without(
     leaves: int,
 ) -> NDArray[np.float32]:
     """The logits of a fold, (n, leaves), by what the other folds teach; `-inf` for a leaf that only the fold has."""
-    rest = np.setdiff1d(teaching, fold, assume_unique=True)
+    rest = np.setdiff1d(teaching, fold, assume_unique=True)  # a fold has all teaching rows of its groups
     known, labels = np.unique(given[rest], return_inverse=True)
     logits = np.full((len(fold), leaves), -np.inf, np.float32)
     logits[:, known] = Linear.fit(vectors[rest], labels, strength)(vectors[fold])
@@ -191,6 +206,6 @@ def _unknown(*parts: Said) -> list[str]:
     if not unknown:
         return []
     return [
-        f"{number_of(unknown, 'row')} {are(unknown)} of leaves that the classifier does not know, having too few rows: "
-        "what it says of them counts, and is wrong but for prefixes."
+        f"{number_of(unknown, 'row')} {are(unknown)} of leaves that the classifier does not know, having too few "
+        "rows, or none that taught: what it says of them counts, and is wrong but for prefixes."
     ]

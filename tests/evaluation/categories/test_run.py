@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from item_embed.catalog.store import Catalog
+from item_embed.categories import fine_tuning
 from item_embed.categories.classifier import CategoryClassifier
 from item_embed.categories.fine_tuning import FineTuning
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
 from item_embed.errors import ConfigError
 from item_embed.evaluation.categories.run import FitSettings, make_classifier
+from item_embed.evaluation.run import default_split
 from item_embed.files import OutputError
 from item_embed.model.folder import fingerprint
 from tests.catalogs import Row, write_catalog
@@ -50,16 +52,25 @@ def test_a_folder_that_is_whole(made: tuple[Catalog, Path], tmp_path: Path) -> N
 
 
 def test_a_fine_tuned_encoder_lies_in_the_folder_and_makes_the_vectors(
-    made: tuple[Catalog, Path], tmp_path: Path
+    made: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog, model = made
+    source = {"config": {"training": {"steps": 9}, "whitening": {"power": 0.5}}, "catalog_fingerprint": "another"}
+    whitened = {"whitened": {"catalog_fingerprint": "a third", "rows": 4}}
+    monkeypatch.setattr(fine_tuning, "provenance", lambda _: source | whitened)
     tuning = FineTuning(epochs=1, least_steps=4, batch_size=8)
     settings = FitSettings(device="cpu", modalities="title", fine_tuning=tuning)
     made_classifier = make_classifier(model, catalog, tmp_path / "out", settings).fitted.classifier
     read = CategoryClassifier.load(tmp_path / "out")
     assert read.encoder.path == tmp_path / "out" / "model"
     assert read.encoder.fingerprint == fingerprint(tmp_path / "out" / "model") != fingerprint(model)
-    assert json.loads((tmp_path / "out" / "model" / "provenance.json").read_text())["epochs"] == 1
+    assert made_classifier.encoder.path == read.encoder.path
+    known = json.loads((read.encoder.path / "provenance.json").read_text())
+    assert (known["epochs"], known["rows"]) == (1, 60)
+    assert known["config"] == {"training": {"steps": 9}}
+    assert "whitened" not in known | known["from"]
+    assert known["from"]["catalog_fingerprint"] == "another"
+    assert default_split(read.encoder.path, catalog) == "test"  # the labels of its train split were learnt
     vectors = embed_catalog(Embedder.from_pretrained(read.encoder.path, "cpu"), catalog, "title").vectors
     expected = made_classifier.probabilities(vectors)
     assert np.allclose(read.probabilities(vectors), expected)

@@ -33,15 +33,19 @@ def command(
 ) -> None:
     """Learn leaf categories from labelled rows; say how sure it is, and which labels are probably wrong."""
     from item_embed.catalog.store import Catalog
-    from item_embed.categories.fine_tuning import FineTuning
     from item_embed.evaluation.categories.run import FitSettings, make_classifier
     from item_embed.files import check_output
 
     check_output(out)
+    tuning = None
+    if fine_tune:
+        from item_embed.categories.fine_tuning import FineTuning  # brings torch
+
+        tuning = FineTuning(seed=seed)
     settings = FitSettings(
         vectors=vectors,
         modalities=modalities,
-        fine_tuning=FineTuning(seed=seed) if fine_tune else None,
+        fine_tuning=tuning,
         precision=precision,
         seed=seed,
         batch_size=batch_size,

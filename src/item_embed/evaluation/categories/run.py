@@ -2,12 +2,14 @@
 
 OUT/classifier.*       the classifier (`categories.classifier`)
 OUT/model/             the fine-tuned encoder, where one was asked for
-OUT/labels.parquet     what was said of every labelled row; OUT/suspects.csv: labels that are probably wrong
+OUT/labels.parquet     every labelled row, with what was said of it (fine-tuned: less those of the train split)
+OUT/suspects.csv       labels that are probably wrong
 OUT/report.html        how good it is, and the suspects with their photos
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,6 @@ from numpy.typing import NDArray
 from item_embed.catalog.store import Catalog
 from item_embed.categories.abstaining import PRECISION, check_precision
 from item_embed.categories.classifier import Encoder
-from item_embed.categories.fine_tuning import FineTuning, fine_tuned_model
 from item_embed.categories.fitting import Fitted, fit_classifier
 from item_embed.categories.leaves import leaf_task
 from item_embed.categories.suspects import Labels, find_suspects
@@ -28,6 +29,9 @@ from item_embed.evaluation.categories.quality import Quality, measure
 from item_embed.evaluation.embedded import read_catalog_vectors
 from item_embed.files import whole_folder
 from item_embed.progress import Stages, silent_stages
+
+if TYPE_CHECKING:  # which brings torch
+    from item_embed.categories.fine_tuning import FineTuning
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class FitSettings:
 
     vectors: Path | None = None
     modalities: Modalities = "both"
-    fine_tuning: FineTuning | None = None
+    fine_tuning: "FineTuning | None" = None
     precision: float = PRECISION
     seed: int = 0
     batch_size: int = 256
@@ -98,6 +102,8 @@ def make_classifier(
     task = leaf_task(catalog)
     with whole_folder(out) as aside:
         if settings.fine_tuning is not None:
+            from item_embed.categories.fine_tuning import fine_tuned_model
+
             with stages("fine-tuning") as on_progress:
                 fine_tuned_model(
                     model,
@@ -125,11 +131,14 @@ def make_classifier(
             )
         quality, labels = measure(fitted, settings.seed), find_suspects(fitted)
         told = {**fitted.classifier.told, "suspects": len(labels.suspects), "test": quality.as_json()}
-        replace(fitted.classifier, told=told).save(aside)
+        classifier = replace(fitted.classifier, told=told)
+        classifier.save(aside)
         labels.write(aside, catalog)
         with stages("writing the page"):
             write_page(aside / "report.html", catalog, fitted, quality, labels)
-    return Made(fitted, quality, labels)
+    if settings.fine_tuning is not None:  # no longer where it was made
+        encoder = replace(encoder, path=out / "model")
+    return Made(replace(fitted, classifier=replace(classifier, encoder=encoder)), quality, labels)
 
 
 def _vectors(embedder: Embedder, catalog: Catalog, settings: FitSettings, stages: Stages) -> NDArray[np.float32]:
