@@ -114,13 +114,16 @@ def test_vectors_that_are_there_are_used(tmp_path: Path, model: Path, catalog: C
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_that_moved_or_changed(tmp_path: Path, model: Path, catalog: Catalog) -> None:
+def test_a_model_that_moved_or_changed(
+    tmp_path: Path, model: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "categories"
     shown("fit", model, catalog.path, "--out", out)
     model.rename(tmp_path / "elsewhere")
     predict = ("predict", out, catalog.path, "--out", tmp_path / "said.parquet")
     assert "the model that the classifier learnt from is not at" in refused(*predict)
     assert "check --model" in refused(*predict, "--model", tmp_path / "nowhere")
+    monkeypatch.setattr(DummyEmbedder, "embed", None)  # refused before anything is embedded
     reason = refused(*predict, "--model", tmp_path / "elsewhere")  # a dummy's fingerprint is its name
     assert "the vectors come from another model (elsewhere) than the classifier learnt from (model" in reason
     assert not (tmp_path / "said.parquet").exists()

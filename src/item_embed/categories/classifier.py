@@ -139,15 +139,23 @@ class CategoryClassifier:
         Raises:
             VectorError: when another model made them, or they have another dimension.
         """
-        if fingerprint != self.encoder.fingerprint:
-            raise VectorError(
-                f"the vectors come from another model ({fingerprint[:12]}) than the classifier learnt from "
-                f"({self.encoder.fingerprint[:12]}, {self.encoder.path}); use that model, or fit the classifier again."
-            )
+        self.check_model(fingerprint)
         if vectors.shape[1] != self.linear.weights.shape[1]:
             raise VectorError(
                 f"the vectors have {vectors.shape[1]} numbers and the classifier's model makes "
                 f"{self.linear.weights.shape[1]}; make them with `item embed`."
+            )
+
+    def check_model(self, fingerprint: str) -> None:
+        """Refuse a model whose vectors mean something else.
+
+        Raises:
+            VectorError: when it is not the classifier's.
+        """
+        if fingerprint != self.encoder.fingerprint:
+            raise VectorError(
+                f"the vectors come from another model ({fingerprint[:12]}) than the classifier learnt from "
+                f"({self.encoder.fingerprint[:12]}, {self.encoder.path}); use that model, or fit the classifier again."
             )
 
     def _predict(self, vectors: NDArray[np.floating[Any]], thresholds: Thresholds) -> Predictions:

@@ -55,6 +55,7 @@ def command(
             from item_embed.embedding.bulk import embed_parts
 
             embedder = _embedder(learnt.encoder, model, device)
+            learnt.check_model(embedder.fingerprint)  # before hours of embedding
             parts = embed_parts(
                 embedder, opened, learnt.encoder.modalities, batch_size=batch_size, on_progress=on_progress
             )
