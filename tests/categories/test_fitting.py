@@ -49,7 +49,7 @@ def test_rows_of_leaves_that_are_too_small_are_wrong_but_for_prefixes(tmp_path: 
     assert not said.held.right[rare, 0].any()
     shoes = fitted.classifier.tree.names(1).index("Shoes")
     assert (said.held.right[rare, 1] == (said.nodes[rare, 1] == shoes)).all()
-    assert "3 rows are of leaves that the classifier does not know" in fitted.remarks[-1]
+    assert "3 rows are of leaves that were not learnt, having fewer than 10" in fitted.remarks[-1]
 
 
 def test_nothing_is_said_of_a_rare_row_by_what_its_group_taught(tmp_path: Path) -> None:

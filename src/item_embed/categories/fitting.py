@@ -22,7 +22,7 @@ from item_embed.catalog.store import Catalog
 from item_embed.categories.abstaining import PRECISION, HeldOut, check_precision
 from item_embed.categories.calibration import fit_temperature, softmax
 from item_embed.categories.classifier import CategoryClassifier, Encoder
-from item_embed.categories.leaves import LeafTask
+from item_embed.categories.leaves import LEAST_ROWS, LeafTask
 from item_embed.categories.linear import Linear, linear_probe
 from item_embed.categories.tree import Tree
 from item_embed.errors import CatalogError
@@ -206,6 +206,6 @@ def _unknown(*parts: Said) -> list[str]:
     if not unknown:
         return []
     return [
-        f"{number_of(unknown, 'row')} {are(unknown)} of leaves that the classifier does not know, having too few "
-        "rows, or none that taught: what it says of them counts, and is wrong but for prefixes."
+        f"{number_of(unknown, 'row')} {are(unknown)} of leaves that were not learnt, having fewer than {LEAST_ROWS} "
+        "rows, or none that taught: its answers to them count as wrong, unless a shorter path is right."
     ]
