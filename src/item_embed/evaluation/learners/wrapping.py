@@ -1,5 +1,6 @@
 """`PREFIX:METHOD`: a method made of another."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from item_embed.progress import OnProgress, silent
 
 
 @dataclass(frozen=True)
-class Wrapping:
+class Wrapping(ABC):
     """What a method has of the one that it is made of: nearly all.
 
     Attributes:
@@ -20,9 +21,9 @@ class Wrapping:
     method: Learner
 
     @property
+    @abstractmethod
     def prefix(self) -> str:
         """What its name begins with."""
-        raise NotImplementedError
 
     @property
     def name(self) -> str:
