@@ -259,6 +259,12 @@ def test_a_filter_leaves_only_what_it_holds_for(built: Path) -> None:
     assert found(item(*where, 'id in ("nobody")')) == []
 
 
+def test_the_page_says_what_held(built: Path, tmp_path: Path) -> None:
+    page = tmp_path / "hits.html"
+    item("search", built, "--title", "blue mug", "--where", "price < 5", "--html", page)
+    assert "The nearest 1 of 4 products where price &lt; 5" in page.read_text(encoding="utf8")
+
+
 def test_a_wrong_filter_is_told_before_the_model_is_loaded(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_embedder", None)
     assert "at letter 9" in refused("search", built, "--title", "mug", "--where", "price < fifty")

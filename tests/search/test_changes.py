@@ -80,6 +80,15 @@ def test_a_photo_stays_while_the_vector_changes(index: ProductIndex) -> None:
     assert index.photo("a") == RED
 
 
+def test_ids_that_no_text_can_be_are_not_there(index: ProductIndex) -> None:
+    """A file name that is not UTF-8 arrives with lone surrogates; a store could not even be asked for it."""
+    index.upsert([Item("a", "mug", photo=RED)], np.eye(1, 8, dtype=np.float32), "model")
+    odd = "\ud800"
+    assert (index.item(odd), index.photo(odd), index.items_without_photos([odd])) == (None, None, {})
+    assert list(index.items(["a", odd])) == ["a"]
+    assert index.delete([odd]) == Changes()
+
+
 def test_what_is_there_already_is_not_written(index: ProductIndex) -> None:
     item, vector = Item("a", "mug", metadata={"price": 5}, photo=RED), np.eye(1, 8, dtype=np.float32)
     index.upsert([item], vector, "model")

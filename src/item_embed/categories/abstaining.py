@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from item_embed.categories.calibration import PRECISION
 from item_embed.errors import ConfigError
 from item_embed.thresholds import Point, precision_curve
-
-PRECISION = 0.95
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from item_embed.catalog.store import Catalog
-from item_embed.categories.abstaining import PRECISION, HeldOut, check_precision
-from item_embed.categories.calibration import fit_temperature, softmax
+from item_embed.categories.abstaining import HeldOut, check_precision
+from item_embed.categories.calibration import PRECISION, fit_temperature, softmax
 from item_embed.categories.classifier import CategoryClassifier, Encoder
 from item_embed.categories.leaves import LEAST_ROWS, LeafTask
 from item_embed.categories.linear import Linear, linear_probe

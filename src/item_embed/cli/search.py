@@ -59,14 +59,22 @@ def command(
         print_json({"query": query, "hits": [{name: getattr(hit, name) for name in shown} for hit in hits]})
     else:
         rows = [
-            [str(rank), f"{hit.score:.3f}", hit.id, hit.title or "", hit.category or ""]
+            [
+                str(rank),
+                f"{hit.score:.4f}" if hybrid else f"{hit.score:.3f}",
+                hit.id,
+                hit.title or "",
+                hit.category or "",
+            ]
             for rank, hit in enumerate(hits, 1)
         ]
         table("Nearest products", ["rank", "score", "id", "title", "category"], rows)
         page = f"; page in {html}" if html else ""
         print(f"{len(hits)} of {number_of(len(products), 'product')} shown{page}.", flush=True)
     if html:
-        _write_page(html, products, hits, title or (image.name if image else ""), photo)
+        note = f"The nearest {len(hits)} of {number_of(len(products), 'product')}{f' where {where}' if where else ''}"
+        asked = title or (image.name if image else ""), photo, note
+        _write_page(html, asked, [(hit, products.photo(hit.id)) for hit in hits])
 
 
 def _read_photo(path: Path) -> bytes:
@@ -92,11 +100,13 @@ def _embedder(products: "ProductIndex", model: Path | None) -> "Embedder":
     return Embedder.from_pretrained(folder)
 
 
-def _write_page(path: Path, products: "ProductIndex", hits: "list[Hit]", heading: str, photo: bytes | None) -> None:
+def _write_page(path: Path, query: tuple[str, bytes | None, str], hits: "list[tuple[Hit, bytes | None]]") -> None:
+    """A page of a query (heading, photo, note) and its hits with their photos."""
     from item_embed.files import whole_file
     from item_embed.search.page import PageHit, PageQuery, page, render_queries
 
-    found = [PageHit(hit.title or "", products.photo(hit.id), hit.score, hit.category or "") for hit in hits]
-    query = PageQuery(heading, photo, found, note=f"The nearest {len(found)} of {number_of(len(products), 'product')}")
+    heading, photo, note = query
+    found = [PageHit(hit.title or "", pictured, hit.score, hit.category or "") for hit, pictured in hits]
     with whole_file(path) as aside:
-        aside.write_text(page("Nearest products", render_queries([query])), encoding="utf8")
+        asked = render_queries([PageQuery(heading, photo, found, note)])
+        aside.write_text(page("Nearest products", asked), encoding="utf8")

@@ -24,7 +24,7 @@ from item_embed.search.backend import Neighbours, Truth
 from item_embed.search.embedded import build_folder, open_folder
 from item_embed.search.feed import CatalogFeed, unseen
 from item_embed.search.fusion import DEPTH, best_by_both
-from item_embed.search.items import Changes, Hit, Item
+from item_embed.search.items import Changes, Hit, Item, sayable
 from item_embed.search.records import records_of
 
 if TYPE_CHECKING:  # the embedder brings torch, which a search by vector does not need
@@ -130,7 +130,7 @@ class ProductIndex:
             >>> index.update(Embedder.from_pretrained("run/model"), Catalog("catalog"))    # doctest: +SKIP
             Changes(added=12, changed=308, unchanged=43744, removed=9)
         """
-        self._check_model(vectors.fingerprint, "the vectors come")
+        self.manifest.check_model(vectors.fingerprint, "the vectors come", self.path)
         feed = self._feed(vectors, catalog, on_progress)
         with self._lock:
             with self._writing():
@@ -160,7 +160,7 @@ class ProductIndex:
             >>> index.upsert([Item("a1", "red mug")], vector, embedder.fingerprint)        # doctest: +SKIP
             Changes(added=1, changed=0, unchanged=0, removed=0)
         """
-        self._check_model(fingerprint, "the vectors come")
+        self.manifest.check_model(fingerprint, "the vectors come", self.path)
         records = records_of(items, self._matrix(vectors, "vectors"))
         photos = [item.photo for item in items]
         with self._lock:
@@ -183,7 +183,7 @@ class ProductIndex:
         """
         with self._lock:
             with self._writing():
-                changes = self._store.remove(list(dict.fromkeys(ids)))
+                changes = self._store.remove(sayable(ids))
             self._nearest.fold()
         return changes
 
@@ -240,11 +240,7 @@ class ProductIndex:
             )
 
     def check_filter(self, where: str) -> None:
-        """Refuse a filter that cannot be read, or names a field that no product has ever had.
-
-        Raises:
-            FilterError: saying what is wrong, and at which letter.
-        """
+        """Refuse a filter that cannot be read, or names a field that no product has ever had, with a FilterError."""
         with self._in_step():
             self._store.condition(where)
 
@@ -322,17 +318,17 @@ class ProductIndex:
     def items(self, ids: Sequence[str]) -> dict[str, Item]:
         """Products by id, whole; those that are not there are left out."""
         with self._in_step():
-            return self._store.items(ids)
+            return self._store.items(sayable(ids))
 
     def items_without_photos(self, ids: Sequence[str]) -> dict[str, tuple[Item, bool]]:
         """Products by id, each with whether it has a photo: that is not read. Those that are not there are left out."""
         with self._in_step():
-            return self._store.items_without_photos(ids)
+            return self._store.items_without_photos(sayable(ids))
 
     def photo(self, key: str) -> bytes | None:
         """The encoded photo (JPEG or WebP) of the product with an id, or None."""
         with self._in_step():
-            return self._store.photo(key)
+            return self._store.photo(key) if sayable([key]) else None
 
     def scan(self, block: int = 8192) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield all products in a stable order, one block in memory at a time, as they were when it began.
@@ -361,12 +357,8 @@ class ProductIndex:
 
     def _check_same(self) -> None:
         """Refuse an index that was put in this one's place: its vectors do not compare with what was opened."""
-        now, then = self._store.manifest(), self.manifest
-        if (now.fingerprint, now.dimension, now.modalities) != (then.fingerprint, then.dimension, then.modalities):
-            raise VectorError(
-                f"{self.path} was built again by another model ({now.fingerprint[:12]}, {now.model}) since it was "
-                "opened; open it again."
-            )
+        now = self._store.manifest()
+        self.manifest.check_same(now, self.path)
         self.manifest = now
 
     def _feed(self, vectors: "Vectors | Embedder", catalog: Catalog, on_progress: OnProgress) -> CatalogFeed:
@@ -388,15 +380,8 @@ class ProductIndex:
         shown = self._store.shown({row for found in scores for row in found})
         return [[Hit(score=score, **shown[row]) for row, score in found.items()] for found in scores]
 
-    def _check_model(self, fingerprint: str, who: str) -> None:
-        if fingerprint != self.fingerprint:
-            raise VectorError(
-                f"{who} from another model ({fingerprint[:12]}) than the vectors of {self.path} "
-                f"({self.fingerprint[:12]}, {self.model}); use that model, or embed and index again."
-            )
-
     def _check_query(self, queries: NDArray[np.float32], k: int, fingerprint: str) -> NDArray[np.float32]:
-        self._check_model(fingerprint, "the query comes")
+        self.manifest.check_model(fingerprint, "the query comes", self.path)
         matrix = self._matrix(queries, "queries")
         if not np.isfinite(matrix).all():
             raise VectorError("a query has numbers that are not finite; check the model that made it.")

@@ -1,12 +1,17 @@
 """What an index holds of a product, and what it says of one that was found."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from item_embed.embedding.seen import Modalities
+from item_embed.errors import VectorError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class IndexManifest(BaseModel):
@@ -18,6 +23,27 @@ class IndexManifest(BaseModel):
     modalities: Modalities
     catalog: str
     catalog_fingerprint: str
+
+    def check_model(self, fingerprint: str, who: str, path: str | Path) -> None:
+        """Refuse vectors of another model; `who` comes from it, `path` is the index."""
+        if fingerprint != self.fingerprint:
+            raise VectorError(
+                f"{who} from another model ({fingerprint[:12]}) than the vectors of {path} "
+                f"({self.fingerprint[:12]}, {self.model}); use that model, or embed and index again."
+            )
+
+    def check_same(self, now: "IndexManifest", path: str | Path) -> None:
+        """Refuse an index whose vectors do not compare with those that it had when it was opened."""
+        if (now.fingerprint, now.dimension, now.modalities) != (self.fingerprint, self.dimension, self.modalities):
+            raise VectorError(
+                f"{path} was built again by another model ({now.fingerprint[:12]}, {now.model}) since it was "
+                "opened; open it again."
+            )
+
+
+def sayable(ids: Iterable[str]) -> list[str]:
+    """The different ids that UTF-8 can hold, in order: no product has any other."""
+    return [key for key in dict.fromkeys(ids) if not _SURROGATE.search(key)]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.catalog.store import Catalog
-from item_embed.categories.abstaining import PRECISION, check_precision
+from item_embed.categories.abstaining import check_precision
+from item_embed.categories.calibration import PRECISION
 from item_embed.categories.classifier import Encoder
 from item_embed.categories.fitting import Fitted, fit_classifier
 from item_embed.categories.leaves import leaf_task
