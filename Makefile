@@ -1,11 +1,11 @@
-# make setup | demo [SOURCE=feed.csv] | test | test-slow | lint | format | bench [BENCH_ARGS=...]
+# make setup | demo [SOURCE=feed.csv] | test | test-slow | lint | format | docs | bench [BENCH_ARGS=...]
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Without a GPU, PyTorch's CPU wheels save gigabytes of CUDA libraries.
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: setup demo test test-slow lint format bench
+.PHONY: setup demo test test-slow lint format docs bench
 
 setup: $(VENV)/.installed
 
@@ -32,6 +32,10 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo 'the site is in build/site: open build/site/index.html'
 
 bench: setup
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py $(BENCH_ARGS)

@@ -311,7 +311,7 @@ class ItemModel(ItemPreTrainedModel):
         """Encode titles and photos together.
 
         Args:
-            input_ids: (B, T) token ids: [CLS], the title, [SEP], padding. Without a title: [CLS] [SEP].
+            input_ids: (B, T) token ids: `[CLS]`, the title, `[SEP]`, padding. Without a title: `[CLS] [SEP]`.
             pixel_values: (B, 3, height, width) in [-1, 1]; any values where the photo is missing; None
                 where no row has one, which gives the same outputs in less time.
             token_padding: (B, T) True where a position is padding.

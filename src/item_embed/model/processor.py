@@ -19,7 +19,7 @@ class ItemProcessor(ArrayProcessor):
     """Turns titles and photos into what `ItemModel` reads.
 
     The whole photo is used: scaled to fit `image_size`, never cropped, with white around it. A missing title
-    becomes [CLS] [SEP]; a missing photo is marked in `photo_missing`. Arguments are those of `ArrayProcessor`.
+    becomes `[CLS] [SEP]`; a missing photo is marked in `photo_missing`. Arguments are those of `ArrayProcessor`.
 
     Example:
         >>> processor = ItemProcessor.from_pretrained("run/model")           # doctest: +SKIP
