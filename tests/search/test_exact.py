@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from item_embed.search.exact import search, tie_keys, top_k
+from item_embed.search import exact
+from item_embed.search.exact import search, search_among, tie_keys, top_k
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -77,6 +78,21 @@ def test_neither_the_block_nor_the_place_of_a_row_changes_a_result() -> None:
     order = rng.permutation(3001)
     moved_rows, moved_scores = search(asked, vectors[order], 20, ties[order])
     assert_same((order[moved_rows], moved_scores), reference)
+
+
+@given(data=st.data(), k=st.integers(1, 8), rows=st.integers(1, 40), chunk=st.integers(1, 12))
+@settings(max_examples=60, deadline=None)
+def test_search_among_is_search_with_the_others_left_out(data: st.DataObject, k: int, rows: int, chunk: int) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    vectors = rng.integers(-1, 2, (rows, 3)).astype(np.float32)  # few directions: many equal scores
+    vectors /= np.maximum(1, np.linalg.norm(vectors, axis=1, keepdims=True))
+    queries = vectors[rng.integers(0, rows, 3)]
+    ties = rng.integers(0, 5, rows).astype(np.uint64)
+    allowed = rng.random(rows) < data.draw(st.sampled_from([0, 0.2, 0.7, 1]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "_CHUNK_ROWS", chunk)
+        found = search_among(queries, vectors, np.flatnonzero(allowed), k, ties)
+    assert_same(found, search(queries, vectors, k, ties, allowed=allowed))
 
 
 def test_a_zero_query_is_answered_in_the_order_of_the_keys() -> None:

@@ -97,7 +97,7 @@ def test_a_graph_is_asked_as_broadly_as_it_needs(
     unmeasured.hnsw.efSearch = faiss.IndexHNSWFlat(1, 2).hnsw.efSearch  # as in graphs that were made before
     faiss.write_index(unmeasured, file)
     Snapshot(tmp_path).search(vectors[:1], 10)
-    assert asked == [77, 100, 256, 128]
+    assert asked == [77, 100, 4 * 77, 128]
 
 
 def test_a_graph_is_not_asked_for_the_neighbours_of_nothing(vectors: NDArray[np.float32]) -> None:

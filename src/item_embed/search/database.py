@@ -57,6 +57,7 @@ CREATE TRIGGER item_removed AFTER DELETE ON items BEGIN
     INSERT INTO titles (titles, rowid, title) VALUES ('delete', old.row, old.title);
 END;
 """
+_CACHE_KIB = 64 << 10  # pages kept in memory, so that a hit's place in a large file is found without reading it again
 _WAL_BYTES = 64 << 20  # what the write-ahead log is cut to after a large change
 _TO_READ, _AS_IT_IS = "?mode=ro", "?mode=ro&immutable=1"
 
@@ -101,6 +102,7 @@ def connect(folder: Path, timeout: float) -> Connection:
         connection = _connect(folder / FILE, timeout, "" if writable else _TO_READ if still is None else _AS_IT_IS)
         connection.still = still
         try:
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 raise _damaged(folder)

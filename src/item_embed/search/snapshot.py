@@ -18,14 +18,14 @@ from item_embed.search.held import Nearest, places_of
 #: Neighbours of a vector in the graph, M of the paper, and candidates kept while it is made, efConstruction.
 NEIGHBOURS, BUILD_BREADTH = 32, 128
 
-_BREADTH = 128  # efSearch, candidates that a query keeps: under a filter, and in graphs that do not say
+_BREADTH = 128  # efSearch, candidates that a query keeps, in graphs that do not say
 _UNSAID = 16  # faiss's own, which a graph has that was written before it was measured
 _BREADTHS = (32, 48, 64, 96, 128, 192, 256)  # that a graph is tried with, until it finds
 _WANTED = 0.999  # of the nearest: products that were left out of a graph then find .99 or more, being harder to find
 _ASKED, _NEAREST = 256, 10  # queries that it is tried by, and how many nearest
 _NOISE = 0.5  # by which these differ from vectors of the graph: a cosine of .89
 _SPARE = 16  # candidates scored anew beside the k, so that faiss's rounding does not decide
-_COST = 16  # vectors scored for each candidate that is kept: half of a vector's 32 neighbours were seen before
+_COST = 40  # vectors scored exactly, one after the other, in the time that a candidate takes, all over the memory
 
 
 class Snapshot:
@@ -72,8 +72,9 @@ class Snapshot:
     def search(self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None) -> Nearest:
         """The k rows of every query that the graph finds, scored and ordered as by `exact.search`.
 
-        Few rows are searched exactly: a graph that may give only a share s of its rows has to keep 1 / s as many
-        candidates, so it costs more than looking at each of n where n * n < rows * candidates * cost of one.
+        Few rows are searched exactly. A graph that may give only a share s of its rows has to keep more candidates:
+        1 / s times as many to give as many, and as many times more since its ways lead through rows that it may not
+        give. So it costs more than looking at each of n where n < candidates / s² * cost of one.
 
         Args:
             queries: (Q, d) unit vectors.
@@ -81,13 +82,11 @@ class Snapshot:
             among: what may be found, from `places`; by default all.
         """
         count = len(self) if among is None else len(among)
-        breadth = max(_BREADTH, 2 * k)
-        if count <= k or count**2 < len(self._rows) * breadth * _COST:
+        breadth = max(self._breadth, 2 * k) * len(self._rows) ** 2 // max(1, count) ** 2
+        if count <= k or count < breadth * _COST:
             found, scores = self._exactly(queries, k, among)
         else:
-            if among is None:  # under a filter, way is lost among those that may not be found
-                breadth = max(self._breadth, 2 * k)
-            found, scores = self._by_graph(queries, k, among, breadth * len(self._rows) // count)
+            found, scores = self._by_graph(queries, k, among, breadth)
         return Nearest.of(found, scores, self._rows, self._ties)
 
     def _by_graph(
@@ -112,8 +111,7 @@ class Snapshot:
         self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         places = np.flatnonzero(self._live) if among is None else among
-        found, scores = exact.search(queries, self._vectors[places], k, self._ties[places])
-        return (np.where(found >= 0, places[found], -1) if len(places) else found), scores
+        return exact.search_among(queries, self._vectors, places, k, self._ties)
 
 
 class GraphBuilder:

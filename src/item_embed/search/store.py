@@ -148,15 +148,11 @@ class Store:
     def shown(self, rows: Collection[int]) -> dict[int, dict[str, Any]]:
         """What a hit shows of some rows, but for its score, by row."""
         columns = "row, id, title, category, product_id, metadata"
+        found = list(self._of("row", list(rows), columns))
+        metadata = json.loads(f"[{','.join(values[-1] for values in found)}]")  # at once: a third of the time
         return {
-            row: {
-                "id": key,
-                "title": title,
-                "category": category,
-                "product_id": product,
-                "metadata": json.loads(metadata),
-            }
-            for row, key, title, category, product, metadata in self._of("row", list(rows), columns)
+            row: {"id": key, "title": title, "category": category, "product_id": product, "metadata": fields}
+            for (row, key, title, category, product, _), fields in zip(found, metadata, strict=True)
         }
 
     def items(self, ids: Sequence[str]) -> dict[str, Item]:

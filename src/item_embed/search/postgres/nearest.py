@@ -19,7 +19,7 @@ NEIGHBOURS, BUILD_BREADTH = 16, 128
 
 _BREADTH, _MOST_BREADTH = 128, 1000  # efSearch: candidates that a query keeps; pgvector takes no more
 _SPARE = 16  # candidates scored anew beside the k, so that the rounding to halves does not decide
-_COST = 16  # as in `snapshot.py`: products scored for each candidate that is kept
+_COST = 16  # products scored for each candidate that is kept
 _MARGIN = 1e-5  # as in `exact.py`: far above the rounding error of a float32 product of unit vectors
 
 _ALL = Condition("true")
