@@ -21,6 +21,10 @@ class Backend(Protocol):
         """Hash of what decides a vector."""
 
     @property
+    def precision(self) -> str:
+        """What its encoder multiplies in: `fp32`, `bf16` or `int8`."""
+
+    @property
     def dimension(self) -> int:
         """Numbers in a vector."""
 

@@ -72,6 +72,11 @@ class Embedder:
         return self.backend.fingerprint
 
     @property
+    def precision(self) -> str:
+        """What the encoder multiplies in: `fp32`, `bf16` or `int8`."""
+        return self.backend.precision
+
+    @property
     def dimension(self) -> int:
         """Numbers in a vector."""
         return self.backend.dimension

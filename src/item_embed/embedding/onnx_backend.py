@@ -84,6 +84,11 @@ class OnnxBackend:
         return self.exported.fingerprint
 
     @property
+    def precision(self) -> str:
+        """What its encoder multiplies in."""
+        return self.exported.precision
+
+    @property
     def dimension(self) -> int:
         """Numbers in a vector."""
         return self.exported.dimension
