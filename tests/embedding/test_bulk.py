@@ -33,7 +33,7 @@ def catalog(tmp_path: Path) -> Catalog:
 def test_every_row_gets_its_own_vector(
     catalog: Catalog, modalities: Modalities, part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk, "_PART", part)
+    monkeypatch.setattr(bulk, "SHARD_ROWS", part)
     vectors = embed_catalog(dummy(), catalog, modalities)
     assert vectors.ids == ["a", "b", "c", "d", "e"]
     assert vectors.modalities == modalities
@@ -67,7 +67,7 @@ def test_rows_without_the_modality_cost_no_pass(catalog: Catalog) -> None:
 
 
 def test_progress_never_falls_and_ends_at_the_total(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "_PART", 2)
+    monkeypatch.setattr(bulk, "SHARD_ROWS", 2)
     told: list[tuple[int, int | None]] = []
     embed_catalog(dummy(), catalog, "image", on_progress=lambda done, total: told.append((done, total)))
     assert told == sorted(told)
@@ -82,7 +82,7 @@ def test_unknown_modalities_are_refused(catalog: Catalog) -> None:
 @pytest.mark.parametrize("part", [1, 3, 100])
 def test_parts_are_the_whole(catalog: Catalog, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = embed_catalog(dummy(), catalog, "image")
-    monkeypatch.setattr(bulk, "_PART", part)
+    monkeypatch.setattr(bulk, "SHARD_ROWS", part)
     parts = list(embed_parts(dummy(), catalog, "image"))
     assert max(map(len, parts)) <= part
     assert [key for one in parts for key in one.ids] == whole.ids

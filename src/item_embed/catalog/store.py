@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,20 @@ from item_embed.catalog.rowfiles import RowFiles
 from item_embed.catalog.schema import ROW_SCHEMA, SPLITS, Manifest
 from item_embed.catalog.texts import Texts
 from item_embed.errors import CatalogError
+
+
+class Listing(NamedTuple):
+    """What a model may see of a row, and the row's id.
+
+    Attributes:
+        id: of the row.
+        title: cleaned, or None.
+        photo: its file, JPEG or WebP, or None.
+    """
+
+    id: str
+    title: str | None
+    photo: bytes | None
 
 
 class Catalog:
@@ -43,6 +57,7 @@ class Catalog:
     def __init__(self, path: str | Path, photo_cache_bytes: int = 1 << 30) -> None:
         self.path = Path(path)
         self.manifest = Manifest.read(self.path)
+        self._other_titles: Texts[str | None] | None = None
         self._files = RowFiles([self.path / file for file in sorted(self.manifest.files) if "rows/" in file])
         self._cache: OrderedDict[int, list[bytes | None]] = OrderedDict()
         self._cached_bytes = 0
@@ -67,7 +82,7 @@ class Catalog:
     @cached_property
     def titles(self) -> Texts[str | None]:
         """The cleaned title of every row, or None."""
-        return Texts(self._files.columns("title"))
+        return Texts(self._files.columns("title")) if self._other_titles is None else self._other_titles
 
     @cached_property
     def categories(self) -> list[str | None]:
@@ -119,7 +134,7 @@ class Catalog:
         if len(titles) != len(self):
             raise ValueError(f"{len(titles)} titles are not one for each of {len(self)} rows")
         other = Catalog(self.path, self._cache_limit)
-        other.titles = Texts([pa.chunked_array([titles], pa.string())])
+        other._other_titles = Texts([pa.chunked_array([titles], pa.string())])
         return other
 
     def metadata(self, row: int) -> dict[str, Any]:
@@ -149,6 +164,26 @@ class Catalog:
             if number != held:
                 held, photos = number, self._cache.get(number) or self._photos(number)
             yield photos[place]
+
+    def iter_listings(self, rows: Iterable[int] | None = None, *, photos: bool = True) -> Iterator[Listing]:
+        """Yield several rows, or all, in their order; only a few are in memory at once, and no column of all.
+
+        Neighbouring rows are read together, so ask for rows in order where there are many.
+
+        Args:
+            rows: row numbers; by default all.
+            photos: whether to read them; None stands for each otherwise.
+        """
+        columns = ["id", "title", *(["image"] if photos else [])]
+        held, ids, titles, images = -1, list[str](), list[str | None](), list[bytes | None]()
+        for row in range(len(self)) if rows is None else map(int, rows):
+            number, place = self._place(row)
+            if number != held:
+                held, batch = number, self._files.read(number, columns)
+                ids, titles = batch.column(0).to_pylist(), batch.column(1).to_pylist()
+                images = batch.column(2).to_pylist() if photos else [None] * len(ids)
+            title = titles[place] if self._other_titles is None else self._other_titles[row]
+            yield Listing(ids[place], title, images[place])
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield some columns of all rows, in their order, one row group at a time.
