@@ -1,5 +1,7 @@
 """An embedder without a model, for tests of what uses one."""
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,14 @@ class AsTheyAre:
     """What makes a photo ready for an embedder that reads its file."""
 
     def read(self, photo: bytes) -> bytes:
+        return photo
+
+
+class Deadly:
+    """The first photo ends the process that reads it, as where memory runs out."""
+
+    def read(self, photo: bytes) -> bytes:
+        os.kill(os.getpid(), signal.SIGKILL)
         return photo
 
 

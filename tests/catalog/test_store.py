@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -83,6 +84,18 @@ def test_photos_in_order_are_read_once_and_not_kept(catalog: Catalog, monkeypatc
     assert read == [0, 1, 0]  # three groups in two files
     assert catalog.photos([1, 3]) == [_BLUE, _BLUE]
     assert not catalog._cache
+
+
+@pytest.mark.parametrize("order", [None, [4, 0, 3, 1, 2, 0, 4], np.array([1, 2]), range(2, 5), []])
+def test_listings_are_what_the_columns_say_without_reading_all_of_them(catalog: Catalog, order: Any) -> None:
+    rows = [_ROWS[row] for row in (range(5) if order is None else order)]
+    assert list(catalog.iter_listings(order)) == [(row.id, row.title, row.image) for row in rows]
+    assert list(catalog.iter_listings(order, photos=False)) == [(row.id, row.title, None) for row in rows]
+    assert not {"ids", "titles"} & vars(catalog).keys()
+    other = catalog.with_titles(["a", None, "c", "d", "e"])
+    assert [listing.title for listing in other.iter_listings(order)] == [
+        other.titles[row] for row in (range(5) if order is None else order)
+    ]
 
 
 def test_a_catalogue_is_kept_if_its_files_fit(catalog: Catalog) -> None:
