@@ -23,7 +23,7 @@ def command(
         typer.Option(
             min=0,
             help="Processes that decode photos ahead of the model; 0: none but this one.",
-            show_default="one for each core, none for few rows",
+            show_default="one for each core, 16 at most, none for few rows",
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,

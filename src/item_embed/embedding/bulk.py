@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # the embedder brings its tokenizer, which readers of vectors
 
 _T = TypeVar("_T")
 _SLICE = 64  # rows that a worker takes at once
+_MOST_WORKERS = 16  # by default: decode 10,000 photos a second, more than one process takes from others
 _ENOUGH_FOR_PROCESSES = 2048  # rows; fewer are decoded before processes have started
 
 
@@ -149,7 +150,7 @@ def embed_shards(
 
 def enough_workers(rows: int, modalities: Modalities) -> int:
     """How many processes decode the photos of so many rows fastest: none where they would hardly have started."""
-    return cores() if modalities != "title" and rows >= _ENOUGH_FOR_PROCESSES else 0
+    return min(cores(), _MOST_WORKERS) if modalities != "title" and rows >= _ENOUGH_FOR_PROCESSES else 0
 
 
 class _Told:
