@@ -44,7 +44,7 @@ def test_each_stage_is_timed_alone_and_beside_the_other(tmp_path: Path) -> None:
 
 def test_progress_is_timed_from_a_quarter_of_the_rows_on(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([7.0, 9.0])
-    monkeypatch.setattr(embedding.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     pace = embedding.Pace()
     for done in (0, 10, 24, 25, 100):
         pace(done, 100)

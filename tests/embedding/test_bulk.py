@@ -195,6 +195,43 @@ def test_nothing_that_grows_with_the_catalogue_is_read_whole(catalog: Catalog, t
     assert not {"ids", "titles", "has_photo", "photo_pixels"} & vars(catalog).keys()
 
 
+_RESIDENT = """
+import os, sys
+import numpy as np
+import psutil
+from item_embed.catalog.store import Catalog
+from item_embed.embedding.bulk import embed_parts
+from tests.embedders import DummyEmbedder
+
+resident = {}
+for _ in embed_parts(
+    DummyEmbedder(), Catalog(sys.argv[1]), rows=np.tile(np.arange(512), 64), workers=int(sys.argv[2]),
+    on_progress=lambda done, total: resident.update({8 * done // total: psutil.Process().memory_info().rss}),
+): pass
+print(resident[7] - resident[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path, workers: int) -> None:
+    """From 8,000 to 28,000 rows, of photos that together would be 650 MB."""
+    drawn = np.random.default_rng(0)
+    catalog = write_catalog(
+        tmp_path / "catalog", [Row(f"row {i}", f"mug {i}", drawn.bytes(20_000)) for i in range(512)]
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", _RESIDENT, str(catalog.path), str(workers)],
+        env={**os.environ, "PYTHONPATH": f"{root / 'src'}:{root}"},
+        timeout=300,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < 32 << 20
+
+
 def test_progress_begins_with_what_is_kept(catalog: Catalog, tmp_path: Path) -> None:
     shards = Shards(tmp_path / "vectors.parquet", Job.of(dummy(), catalog, shard_rows=2))
     told: list[tuple[int, int | None]] = []
