@@ -21,6 +21,7 @@ from item_embed.catalog.rowfiles import RowFiles
 from item_embed.catalog.schema import ROW_SCHEMA, SPLITS, Manifest
 from item_embed.catalog.texts import Texts
 from item_embed.errors import CatalogError
+from item_embed.remote.places import Remote, place
 
 
 class Listing(NamedTuple):
@@ -41,7 +42,8 @@ class Catalog:
     """The rows of a catalogue folder, addressed by number from 0 to `len(catalog) - 1`.
 
     Args:
-        path: a folder written by `item prepare`.
+        path: a folder written by `item prepare`, or the fsspec URL of one, such as `s3://bucket/catalog`; of that only
+            what is asked for is fetched.
         photo_cache_bytes: how many bytes of encoded photos `photo` may keep in memory; each process has its own. A
             catalogue of larger files is not kept at all: what is asked for at random would hardly ever be there.
 
@@ -54,8 +56,8 @@ class Catalog:
         >>> catalog.ids[0], catalog.titles[0], len(catalog.photo(0))  # doctest: +SKIP
     """
 
-    def __init__(self, path: str | Path, photo_cache_bytes: int = 1 << 30) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path | Remote, photo_cache_bytes: int = 1 << 30) -> None:
+        self.path = place(path)
         self.manifest = Manifest.read(self.path)
         self._other_titles: Texts[str | None] | None = None
         self._files = RowFiles([self.path / file for file in sorted(self.manifest.files) if "rows/" in file])
@@ -158,12 +160,10 @@ class Catalog:
         Args:
             rows: row numbers; by default all.
         """
-        held, photos = -1, list[bytes | None]()
-        for row in range(len(self)) if rows is None else rows:
-            number, place = self._place(int(row))
-            if number != held:
-                held, photos = number, self._cache.get(number) or self._photos(number)
-            yield photos[place]
+        for places in self._windows(range(len(self)) if rows is None else rows):
+            photos = self._several(dict.fromkeys(group for group, _ in places))
+            for group, number in places:
+                yield photos[group][number]
 
     def iter_listings(self, rows: Iterable[int] | None = None, *, photos: bool = True) -> Iterator[Listing]:
         """Yield several rows, or all, in their order; only a few are in memory at once, and no column of all.
@@ -191,8 +191,9 @@ class Catalog:
         Args:
             columns: names of `ROW_SCHEMA`.
         """
-        for group in range(len(self._files)):
-            yield self._files.read(group, columns)
+        for first in range(0, len(self._files), self._files.at_once):
+            groups = range(first, min(first + self._files.at_once, len(self._files)))
+            yield from self._files.read_several(groups, columns)
 
     def records(self, rows: Iterable[int]) -> dict[int, dict[str, Any]]:
         """Whole rows as the files hold them, by column.
@@ -208,9 +209,9 @@ class Catalog:
             number, place = self._place(row)
             places.setdefault(number, []).append((row, place))
         found = {}
-        for number, wanted in places.items():
-            batch = self._files.read(number, ROW_SCHEMA.names)
-            found.update({row: batch.slice(place, 1).to_pylist()[0] for row, place in wanted})
+        for numbers in _cut(list(places), self._files.at_once):
+            for number, batch in zip(numbers, self._files.read_several(numbers, ROW_SCHEMA.names), strict=True):
+                found.update({row: batch.slice(place, 1).to_pylist()[0] for row, place in places[number]})
         return found
 
     @cached_property
@@ -233,8 +234,27 @@ class Catalog:
     def _numbers(self, name: str) -> NDArray[np.int64]:
         return as_numpy((part.fill_null(-1) for part in self._files.columns(name)), np.int64)
 
-    def _photos(self, group: int) -> list[bytes | None]:
-        return self._files.read(group, ["image"]).column(0).to_pylist()  # type: ignore[no-any-return]
+    def _photos(self, groups: Sequence[int]) -> list[list[bytes | None]]:
+        return [batch.column(0).to_pylist() for batch in self._files.read_several(groups, ["image"])]
+
+    def _windows(self, rows: Iterable[int] | NDArray[np.int64]) -> Iterator[list[tuple[int, int]]]:
+        """The row groups of rows and their places in them, in parts of as many row groups as are read at once."""
+        window, groups = list[tuple[int, int]](), set[int]()
+        for row in rows:
+            group, number = self._place(int(row))
+            if group not in groups and len(groups) == self._files.at_once:
+                yield window
+                window, groups = [], set()
+            window.append((group, number))
+            groups.add(group)
+        if window:
+            yield window
+
+    def _several(self, groups: Iterable[int]) -> dict[int, list[bytes | None]]:
+        """The photos of some row groups: those in memory from there, all others read at once."""
+        found = {group: self._cache.get(group) for group in groups}
+        lacking = [group for group, photos in found.items() if photos is None]
+        return {**found, **dict(zip(lacking, self._photos(lacking), strict=True))}  # type: ignore[dict-item]
 
     def _place(self, row: int) -> tuple[int, int]:
         """The row group of a row, and its place in it."""
@@ -246,13 +266,18 @@ class Catalog:
         if number in self._cache:
             self._cache.move_to_end(number)
             return self._cache[number]
-        photos = self._photos(number)
+        (photos,) = self._photos([number])
         self._cache[number] = photos
         self._cached_bytes += _size(photos)
         while self._cached_bytes > self._cache_limit and len(self._cache) > 1:
             _, dropped = self._cache.popitem(last=False)
             self._cached_bytes -= _size(dropped)
         return photos
+
+
+def _cut(numbers: list[int], size: int) -> Iterator[list[int]]:
+    for first in range(0, len(numbers), size):
+        yield numbers[first : first + size]
 
 
 def _size(photos: list[bytes | None]) -> int:
