@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from item_embed.errors import CatalogError
-from item_embed.remote.places import MissingError, Remote, RemoteError
+from item_embed.errors import CatalogError, RemoteError
+from item_embed.remote.places import MissingError, Remote
 
 SCHEMA_VERSION = 2
 SPLITS = ("train", "validation", "test")

@@ -68,6 +68,9 @@ class Catalog:
     def __len__(self) -> int:
         return int(self._files.starts[-1])
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_cache": OrderedDict(), "_cached_bytes": 0}  # other processes keep photos of their own
+
     def __repr__(self) -> str:
         return f"Catalog({str(self.path)!r}, rows={len(self)})"
 
@@ -75,6 +78,11 @@ class Catalog:
     def fingerprint(self) -> str:
         """A hash of the catalogue's content."""
         return self.manifest.fingerprint
+
+    @property
+    def keeps_photos(self) -> bool:
+        """Whether photos that are asked for one by one stay in memory, so that none is read twice."""
+        return self._cache_limit > 0
 
     @cached_property
     def ids(self) -> list[str]:
@@ -175,15 +183,15 @@ class Catalog:
             photos: whether to read them; None stands for each otherwise.
         """
         columns = ["id", "title", *(["image"] if photos else [])]
-        held, ids, titles, images = -1, list[str](), list[str | None](), list[bytes | None]()
-        for row in range(len(self)) if rows is None else map(int, rows):
-            number, place = self._place(row)
-            if number != held:
-                held, batch = number, self._files.read(number, columns)
-                ids, titles = batch.column(0).to_pylist(), batch.column(1).to_pylist()
-                images = batch.column(2).to_pylist() if photos else [None] * len(ids)
-            title = titles[place] if self._other_titles is None else self._other_titles[row]
-            yield Listing(ids[place], title, images[place])
+        for places in self._windows(range(len(self)) if rows is None else rows):
+            groups = list(dict.fromkeys(group for group, _ in places))
+            read = zip(groups, self._files.read_several(groups, columns), strict=True)
+            found = {group: [column.to_pylist() for column in batch.columns] for group, batch in read}
+            for group, number in places:
+                key, title, *photo = (column[number] for column in found[group])
+                if self._other_titles is not None:
+                    title = self._other_titles[int(self._files.starts[group]) + number]
+                yield Listing(key, title, photo[0] if photo else None)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield some columns of all rows, in their order, one row group at a time.

@@ -13,9 +13,9 @@ from item_embed.wording import are, number_of
 
 def command(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model, such as RUN/model.")],
-    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
+    catalog: Annotated[str, typer.Argument(help="Catalogue made by `item prepare`, a path or a URL.")],
     *,
-    out: Annotated[Path, typer.Option(help="Parquet file to write; it must not exist.")],
+    out: Annotated[str, typer.Option(help="Parquet file to write, a path or a URL; it must not exist.")],
     modalities: Annotated[Modalities, typer.Option(help="What the model sees.")] = "both",
     batch_size: Annotated[int, typer.Option(min=1, help="Products embedded at once.")] = 256,
     workers: Annotated[
@@ -39,8 +39,10 @@ def command(
     """
     from item_embed.catalog.store import Catalog
     from item_embed.files import check_output
+    from item_embed.remote.places import place
 
-    check_output(out)
+    target = place(out)
+    check_output(target)
     opened = Catalog(catalog)
 
     from item_embed.embedding.bulk import embed_shards, enough_workers
@@ -48,7 +50,7 @@ def command(
     from item_embed.embedding.shards import Job, Shards
 
     embedder = Embedder.from_pretrained(model, device, precision)
-    shards = Shards(out, Job.of(embedder, opened, modalities))
+    shards = Shards(target, Job.of(embedder, opened, modalities))
     with shards.held():
         missing = shards.missing()
         kept, made = len(shards.job) - len(missing), sum(len(shards.job.shard(number)) for number in missing)
@@ -64,7 +66,7 @@ def command(
     if as_json:
         print_json(
             {
-                "out": str(out),
+                "out": str(target),
                 "rows": len(opened),
                 "empty": empty,
                 "dimension": embedder.dimension,
@@ -79,4 +81,4 @@ def command(
     else:
         lacking = f" ({number_of(empty, 'row has', 'rows have')} no {modalities} and got zeros)" if empty else ""
         pace = f", {rate:,.0f} rows a second" if rate else ""
-        print(f"{number_of(len(opened), 'vector')} of {embedder.dimension} numbers in {out}{lacking}{pace}.")
+        print(f"{number_of(len(opened), 'vector')} of {embedder.dimension} numbers in {target}{lacking}{pace}.")

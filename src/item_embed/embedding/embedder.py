@@ -15,6 +15,7 @@ from item_embed.embedding.seen import seen_title
 from item_embed.errors import ModelError
 from item_embed.model.photos import PhotoProcessor, ReadyPhoto
 from item_embed.progress import OnProgress, silent
+from item_embed.remote.urls import refuse_url
 
 if TYPE_CHECKING:
     from item_embed.config import Precision
@@ -54,6 +55,7 @@ class Embedder:
         Raises:
             ModelError: when a file is missing or damaged, or there is no such device.
         """
+        refuse_url(path, "a model")
         if is_exported(Path(path)):
             from item_embed.embedding.onnx_backend import OnnxBackend
 

@@ -6,19 +6,20 @@ at the file's size before; the columns of row groups by as many at a time as the
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.utils import merge_offset_ranges
 
-from item_embed.remote.places import Remote, RemoteError, sentences
+from item_embed.errors import RemoteError
+from item_embed.remote.places import Remote, sentences
 
 # A full row file of a catalogue has a footer of 0.3 MB. What is fetched in vain before it costs less than to ask again.
 _TAIL = 1 << 19
 _TAILS = 64  # fetched at once
 _GAP = 1 << 16  # bytes fetched in vain to save a request
-_MOST = 1 << 26  # bytes of one request
+_MOST = 1 << 23  # bytes of one request: of more than that, several bring more at a time
 _END = 8  # bytes behind a footer: its length, and the magic number
 
 
@@ -51,7 +52,7 @@ class RemoteParquet:
     def stored_bytes(self) -> int:
         """Of its columns, as they are stored."""
         groups = range(self.metadata.num_row_groups)
-        return sum(sum(end - start for start, end in self._chunks(group, None)) for group in groups)
+        return sum(end - start for start, end in self.chunks(groups))
 
     def read_row_group(self, group: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Some columns of a row group, or all."""
@@ -59,47 +60,71 @@ class RemoteParquet:
 
     def read_row_groups(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> list[pa.Table]:
         """Some columns, or all, of several row groups, fetched at once; one table for each."""
-        if not groups:
-            return []
-        chunks = [chunk for group in groups for chunk in self._chunks(group, columns)]
-        if not chunks:
-            return [self._empty(columns) for _ in groups]
-        parts = self._fetch(chunks)
-        with pa.PythonFile(_Parts(parts), mode="r") as source:
-            file = pq.ParquetFile(source, metadata=self.metadata, pre_buffer=False)
-            wanted = None if columns is None else list(columns)
-            return [file.read_row_group(group, columns=wanted, use_threads=False) for group in groups]
+        return read_together([(self, groups)], columns)[0]
 
     def read(self, columns: Sequence[str] | None = None, use_threads: bool = False) -> pa.Table:
         """Some columns, or all, of all rows."""
         groups = self.read_row_groups(range(self.metadata.num_row_groups), columns)
         return pa.concat_tables(groups) if groups else self._empty(columns)
 
+    def chunks(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[tuple[int, int]]:
+        """Where some columns of row groups, or all, begin and end."""
+        for group in groups:
+            about = self.metadata.row_group(group)
+            for number in range(about.num_columns if about.num_rows else 0):
+                column = about.column(number)
+                if columns is None or _name(column) in columns:
+                    dictionary = column.dictionary_page_offset if column.has_dictionary_page else None
+                    start = column.data_page_offset if dictionary is None else dictionary
+                    yield start, start + column.total_compressed_size
+
+    def tables(
+        self, groups: Sequence[int], columns: Sequence[str] | None, parts: Mapping[int, bytes]
+    ) -> list[pa.Table]:
+        """Some columns of row groups, or all, from bytes of the file by where they begin."""
+        if not parts:
+            return [self._empty(columns) for _ in groups]
+        with pa.PythonFile(_Parts(parts), mode="r") as source:
+            file = pq.ParquetFile(source, metadata=self.metadata, pre_buffer=False)
+            wanted = None if columns is None else list(columns)
+            return [file.read_row_group(group, columns=wanted, use_threads=False) for group in groups]
+
     def _empty(self, columns: Sequence[str] | None) -> pa.Table:
+        """Of row groups without rows, of which nothing is fetched."""
         table = self.schema_arrow.empty_table()
         return table if columns is None else table.select(list(columns))
 
-    def _chunks(self, group: int, columns: Sequence[str] | None) -> Iterator[tuple[int, int]]:
-        """Where the columns of a row group begin and end."""
-        about = self.metadata.row_group(group)
-        for number in range(about.num_columns):
-            column = about.column(number)
-            if columns is None or column.path_in_schema.split(".", 1)[0] in columns:
-                dictionary = column.dictionary_page_offset if column.has_dictionary_page else None
-                start = column.data_page_offset if dictionary is None else min(dictionary, column.data_page_offset)
-                if column.total_compressed_size:
-                    yield start, start + column.total_compressed_size
 
-    def _fetch(self, chunks: Sequence[tuple[int, int]]) -> dict[int, bytes]:
-        """The bytes of these ranges by where they begin, ranges that lie near each other as one."""
-        with sentences(self.place):
-            system, address = self.place.system, self.place.address
-            starts, ends = map(list, zip(*chunks, strict=True))
-            paths, starts, ends = merge_offset_ranges([address] * len(starts), starts, ends, _GAP, _MOST, sort=True)
-            found = system.cat_ranges(paths, starts, ends, on_error="raise")
-        if any(len(data) != end - start for data, start, end in zip(found, starts, ends, strict=True)):
-            raise RemoteError(f"{self.place} cannot be read in parts: it was replaced, or its server gives no parts.")
-        return dict(zip(starts, found, strict=True))
+def read_together(
+    asked: Sequence[tuple[RemoteParquet, Sequence[int]]], columns: Sequence[str] | None = None
+) -> list[list[pa.Table]]:
+    """Some columns, or all, of row groups of several files of one store, fetched at once.
+
+    Args:
+        asked: files, and the row groups of each; no file twice.
+        columns: their names.
+
+    Returns:
+        For each file, a table of each row group.
+    """
+    chunks = [(file.place.address, *chunk) for file, groups in asked for chunk in file.chunks(groups, columns)]
+    paths, starts, ends = (list(part) for part in zip(*chunks, strict=True)) if chunks else ([], [], [])
+    paths, starts, ends = merge_offset_ranges(paths, starts, ends, _GAP, _MOST, sort=True)
+    found = asked[0][0].place.system.cat_ranges(paths, starts, ends, on_error="return") if chunks else []
+    parts: dict[str, dict[int, bytes]] = {}
+    for path, start, end, data in zip(paths, starts, ends, found, strict=True):
+        place = next(file.place for file, _ in asked if file.place.address == path)
+        with sentences(place):
+            if isinstance(data, Exception):
+                raise data
+        if len(data) != end - start:
+            raise RemoteError(f"{place} cannot be read in parts: it was replaced, or its server gives no parts.")
+        parts.setdefault(path, {})[start] = data
+    return [file.tables(groups, columns, parts.get(file.place.address, {})) for file, groups in asked]
+
+
+def _name(column: pq.ColumnChunkMetaData) -> str:
+    return str(column.path_in_schema).split(".", 1)[0]
 
 
 def open_files(places: Sequence[Remote]) -> Iterator[RemoteParquet]:
@@ -130,7 +155,7 @@ def _footer(place: Remote, tail: bytes | Exception) -> bytes:
 class _Parts(io.RawIOBase):
     """A file of which some parts are there; nothing else of it is asked for."""
 
-    def __init__(self, parts: dict[int, bytes]) -> None:
+    def __init__(self, parts: Mapping[int, bytes]) -> None:
         self._parts = parts
         self._starts = sorted(parts)
         self._size = self._starts[-1] + len(parts[self._starts[-1]])

@@ -9,7 +9,7 @@ from typing import Any
 
 import fsspec
 
-from item_embed.errors import ItemError
+from item_embed.errors import ItemError, RemoteError
 from item_embed.remote.urls import CREDENTIALS, is_url, local_path, shown
 
 _INSTALL = {
@@ -27,10 +27,6 @@ _INSTALL = {
     "hf": "huggingface_hub",
 }
 _BOTO = re.compile(r"An error occurred \(\w+\) when calling the \w+ operation[^:]*: ")
-
-
-class RemoteError(ItemError):
-    """A URL cannot be read or written: what is missing, or what the server says."""
 
 
 class MissingError(RemoteError):
@@ -68,6 +64,11 @@ class Remote:
         """The last part of it."""
         return str(self).rsplit("/", 1)[-1]
 
+    @property
+    def parent(self) -> "Remote":
+        """The folder it lies in."""
+        return Remote(self.url.rsplit("/", 1)[0])
+
     def resolve(self) -> "Remote":
         """Itself: a URL depends on no folder."""
         return self
@@ -95,13 +96,16 @@ class Remote:
         with sentences(self):
             return bytes(self.system.cat_file(self.address))
 
-    def exists(self) -> bool:
+    def exists(self, done: str = "read") -> bool:
         """Whether there is such a file or folder now, whatever was listed before.
+
+        Args:
+            done: what is to be done to it, for the sentence.
 
         Raises:
             RemoteError: when that cannot be found out.
         """
-        with sentences(self):
+        with sentences(self, done):
             system = self.system
             system.invalidate_cache()
             try:
@@ -124,6 +128,20 @@ def place(path: "str | Path | Remote") -> "Path | Remote":
         path = local_path(path)
         return Remote(path) if is_url(path) else Path(path)
     return path
+
+
+def size_of(file: "Path | Remote") -> int:
+    """How many bytes a file has.
+
+    Raises:
+        RemoteError: when that of a `Remote` cannot be found out.
+    """
+    if isinstance(file, Path):
+        return file.stat().st_size
+    with sentences(file):
+        system = file.system
+        system.invalidate_cache()
+        return int(system.info(file.address)["size"])
 
 
 def file_system(source: str) -> Any:

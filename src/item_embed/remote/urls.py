@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from item_embed.errors import RemoteError
+
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _ONE_SLASH = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # what a `Path` makes of it; a drive has one letter
 CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
@@ -18,14 +20,29 @@ def is_url(source: str) -> bool:
     return bool(_URL.match(source))
 
 
-def was_url(path: str | Path) -> bool:
-    """Whether it is a URL, or was one before it became a `Path`, which loses a slash.
+def url_in(path: str | Path) -> str | None:
+    """The URL that a path is, or was before it became a `Path`, which loses a slash; None of any other.
 
     Example:
-        >>> was_url(Path("s3://bucket/run")), was_url("run/s3:/bucket")
-        (True, False)
+        >>> url_in(Path("s3://bucket/run")), url_in("run/s3:/bucket")
+        ('s3://bucket/run', None)
     """
-    return bool(_ONE_SLASH.match(str(path)))
+    scheme = _ONE_SLASH.match(str(path))
+    return None if scheme is None else shown(f"{scheme[0]}/{str(path)[scheme.end() :].lstrip('/')}")
+
+
+def refuse_url(path: str | Path, what: str) -> None:
+    """Refuse the URL of what is read from a local disk only.
+
+    Args:
+        path: as the user gave it.
+        what: it is, as "a model".
+
+    Raises:
+        RemoteError: naming both.
+    """
+    if url := url_in(path):
+        raise RemoteError(f"{url} is a URL, and {what} is read from a local disk only; copy it there first.")
 
 
 def local_path(source: str) -> str:

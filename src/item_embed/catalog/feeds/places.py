@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 import fsspec.asyn
 import pyarrow as pa
 
-from item_embed.errors import FeedError
+from item_embed.errors import FeedError, RemoteError
 from item_embed.remote import places as remote
-from item_embed.remote.places import RemoteError, reason
+from item_embed.remote.places import reason
 from item_embed.remote.urls import shown
 
 # What object stores and servers say of a file that changes with it; none says all of it.
