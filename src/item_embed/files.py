@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from item_embed.errors import ItemError, RemoteError
+from item_embed.errors import ItemError
 from item_embed.hashing import text_hash
 from item_embed.remote.urls import url_in
 
@@ -43,12 +43,12 @@ def check_output(path: "str | Path | Remote", option: str = "--out") -> None:
 
     Raises:
         OutputError: saying which, and the mend.
+        RemoteError: the same of a `Remote`.
     """
     if not isinstance(path, str | Path):
         from item_embed.remote.writing import check_free
 
-        with _as_output_error():
-            check_free(path)
+        check_free(path)
         return
     with locked(path) as real:
         _refuse_taken(real, f"{option} {path}")
@@ -105,11 +105,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_bytes(path: "Path | Remote") -> Iterator[io.IOBase]:
+def whole_bytes(path: "Path | Remote") -> Iterator[io.RawIOBase | io.BufferedIOBase]:
     """The same of a file that may lie in an object store, opened to be written from its beginning to its end.
 
     Raises:
-        OutputError: when another process writes it, or the file system or the store refuses.
+        OutputError: when another process writes it, or the file system refuses.
+        RemoteError: when the store does not take it.
 
     Example:
         >>> with whole_bytes(place("s3://bucket/answer.txt")) as file:  # doctest: +SKIP
@@ -121,7 +122,7 @@ def whole_bytes(path: "Path | Remote") -> Iterator[io.IOBase]:
         return
     from item_embed.remote.writing import sent
 
-    with _as_output_error(), sent(path) as sending:
+    with sent(path) as sending:
         yield sending
 
 
@@ -202,14 +203,6 @@ def resumable_folder(path: str | Path, job: str, *, replace: bool = False) -> It
 def discard_partial(path: str | Path) -> None:
     """Remove what a `resumable_folder` that cannot succeed has left."""
     _remove(_beside(Path(os.path.realpath(path)), _ASIDE))
-
-
-@contextmanager
-def _as_output_error() -> Iterator[None]:
-    try:
-        yield
-    except RemoteError as error:
-        raise OutputError(str(error)) from None
 
 
 def _refuse(real: Path, shown: str | Path, replace: bool) -> None:

@@ -7,8 +7,8 @@ import pytest
 from item_embed.embedding import vectors as module
 from item_embed.embedding.export.vectors import export_vectors
 from item_embed.embedding.vectors import Vectors, count_vectors, read_vectors, vector_parts, write_vectors
-from item_embed.errors import VectorError
-from item_embed.files import OutputError, check_output
+from item_embed.errors import RemoteError, VectorError
+from item_embed.files import check_output
 from item_embed.remote.places import Remote, place
 from tests.stores import Store
 
@@ -78,17 +78,17 @@ def test_sentences(bucket: str, made: Vectors, s3: Store) -> None:
     url = f"{bucket}/v.parquet"
     with pytest.raises(VectorError, match=rf"^{url} does not exist or is no file; make the vectors with `item embed`"):
         read_vectors(url)
-    with pytest.raises(VectorError, match=r"^s3://no-shop/v.parquet cannot be read: The specified bucket does not"):
+    with pytest.raises(RemoteError, match=r"^s3://no-shop/v.parquet cannot be read: The specified bucket does not"):
         count_vectors("s3://no-shop/v.parquet")
-    with pytest.raises(OutputError, match=r"^s3://no-shop/v.parquet cannot be written: The specified bucket does not"):
+    with pytest.raises(RemoteError, match=r"^s3://no-shop/v.parquet cannot be written: The specified bucket does not"):
         write_vectors("s3://no-shop/v.parquet", made)
     fsspec.filesystem("s3").pipe_file(url, b"no vectors")
     with pytest.raises(VectorError, match=rf"^{url} is damaged or is no Parquet file; make the vectors again"):
         read_vectors(url)
-    with pytest.raises(OutputError, match=rf"^{url} exists already; choose another name, or remove it first"):
+    with pytest.raises(RemoteError, match=rf"^{url} exists already; choose another name, or remove it first"):
         check_output(place(url))
     s3.refuses = lambda request: request.startswith("P")
-    with pytest.raises(OutputError, match=rf"^{url} cannot be written: the server refuses"):
+    with pytest.raises(RemoteError, match=rf"^{url} cannot be written: the server refuses"):
         write_vectors(url, made)
-    with pytest.raises(OutputError, match=rf"^{bucket}/new cannot be written: the server refuses"):
+    with pytest.raises(RemoteError, match=rf"^{bucket}/new cannot be written: the server refuses"):
         check_output(place(f"{bucket}/new"))

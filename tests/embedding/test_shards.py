@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.shards import Job, Shards
 from item_embed.embedding.vectors import Vectors, read_vectors
-from item_embed.errors import VectorError
+from item_embed.errors import RemoteError, VectorError
 from item_embed.files import OutputError
+from item_embed.remote.places import Remote
+from item_embed.remote.writing import names_in, write_whole
 from tests.catalogs import Row, write_catalog
 from tests.embedders import dummy
+from tests.stores import Store
 
 JOB = Job("f", "c", "both", "fp32", rows=10, shard_rows=4)
 
@@ -25,6 +28,12 @@ def made(rows: range, **changes: Any) -> Vectors:
     angles = np.array(rows)[:, None] + [0, np.pi / 2]
     vectors = np.where(np.array(rows)[:, None] % 7, np.sin(angles), 0).astype(np.float32)
     return replace(Vectors([f"row {row}" for row in rows], vectors, "f", "run/model", "both"), **changes)
+
+
+def folder(shards: Shards) -> Path:
+    """Where shards of this machine are kept."""
+    assert isinstance(shards.folder, Path)
+    return shards.folder
 
 
 @pytest.fixture
@@ -66,7 +75,7 @@ def test_shards_in_any_order_become_one_file_in_the_order_of_the_rows(shards: Sh
     read, whole = read_vectors(shards.out), made(range(10))
     assert (read.ids, read.fingerprint, read.model, read.modalities) == (whole.ids, "f", "run/model", "both")
     np.testing.assert_array_equal(read.vectors, whole.vectors)
-    assert not shards.folder.exists()
+    assert not folder(shards).exists()
 
 
 def test_of_no_rows_comes_an_empty_file(tmp_path: Path) -> None:
@@ -87,12 +96,12 @@ def test_a_run_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_was_being_written_is_not_there(shards: Shards) -> None:
-    (shards.folder / ".000001.parquet.item-partial").write_bytes(b"half of it")
+    (folder(shards) / ".000001.parquet.item-partial").write_bytes(b"half of it")
     assert shards.missing() == [0, 1, 2]
     for number in shards.missing():
         shards.write(number, made(JOB.shard(number)))
     shards.merge()
-    assert not shards.folder.exists()
+    assert not folder(shards).exists()
 
 
 @pytest.mark.parametrize(
@@ -121,32 +130,32 @@ def test_a_job_that_finished_nothing_gives_way(tmp_path: Path) -> None:
         (tmp_path / "vectors.parquet.parts" / ".000001.parquet.item-partial").write_bytes(b"half of it")
     other = Shards(tmp_path / "vectors.parquet", replace(JOB, fingerprint="g"))
     with other.held():
-        assert [file.name for file in other.folder.iterdir()] == ["job.json"]
-        assert json.loads((other.folder / "job.json").read_text()) == asdict(other.job)
+        assert [file.name for file in folder(other).iterdir()] == ["job.json"]
+        assert json.loads((folder(other) / "job.json").read_text()) == asdict(other.job)
 
 
 def test_a_folder_that_says_not_what_it_holds_is_left_alone(tmp_path: Path) -> None:
     shards = Shards(tmp_path / "vectors.parquet", JOB)
-    shards.folder.mkdir()
-    (shards.folder / "holiday.jpg").touch()
+    folder(shards).mkdir()
+    (folder(shards) / "holiday.jpg").touch()
     with pytest.raises(OutputError, match="none of `item embed`'s"), shards.held():
         pass
-    (shards.folder / "holiday.jpg").rename(shards.folder / "000000.parquet")
+    (folder(shards) / "holiday.jpg").rename(folder(shards) / "000000.parquet")
     with pytest.raises(OutputError, match="another version"), shards.held():
         pass
-    (shards.folder / "000000.parquet").unlink()
-    shards.folder.rmdir()
-    shards.folder.touch()
+    (folder(shards) / "000000.parquet").unlink()
+    folder(shards).rmdir()
+    folder(shards).touch()
     with pytest.raises(OutputError, match="is a file"), shards.held():
         pass
 
 
 def test_what_else_is_in_the_folder_stays(shards: Shards) -> None:
-    (shards.folder / "note.txt").touch()
+    (folder(shards) / "note.txt").touch()
     for number in shards.missing():
         shards.write(number, made(JOB.shard(number)))
     shards.merge()
-    assert [file.name for file in shards.folder.iterdir()] == ["note.txt"]
+    assert [file.name for file in folder(shards).iterdir()] == ["note.txt"]
 
 
 def test_one_run_at_a_time(shards: Shards) -> None:
@@ -164,7 +173,7 @@ def test_other_vectors_than_those_of_the_shard_are_refused(shards: Shards, chang
 def test_a_damaged_shard_is_named_and_nothing_is_written(shards: Shards) -> None:
     for number in shards.missing():
         shards.write(number, made(JOB.shard(number)))
-    damaged = shards.folder / "000001.parquet"
+    damaged = folder(shards) / "000001.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-9])
     with pytest.raises(VectorError, match=r"000001\.parquet is damaged; remove it"):
         shards.merge()
@@ -173,3 +182,37 @@ def test_a_damaged_shard_is_named_and_nothing_is_written(shards: Shards) -> None
     shards.write(1, made(JOB.shard(1)))
     shards.merge()
     assert len(read_vectors(shards.out)) == 10
+
+
+def test_shards_of_a_store(bucket: str, s3: Store) -> None:
+    """They are kept, gone on with, refused and merged as those of a disk; nothing of them is left."""
+    shards = Shards(f"{bucket}/new/vectors.parquet", JOB)
+    with shards.held():
+        assert shards.missing() == [0, 1, 2]
+        for number in (2, 0):
+            shards.write(number, made(JOB.shard(number)))
+    assert sorted(names_in(Remote(f"{bucket}/new"))) == ["vectors.parquet.parts"]
+    with (
+        pytest.raises(OutputError, match=r"vectors.parquet.parts holds 2 finished shards of other --modalities"),
+        Shards(f"{bucket}/new/vectors.parquet", replace(JOB, modalities="title")).held(),
+    ):
+        pass
+    again = Shards(Remote(f"{bucket}/new/vectors.parquet"), JOB)
+    with again.held():
+        assert again.missing() == [1]
+        again.write(1, made(JOB.shard(1)))
+        s3.refuses = lambda request: "000001" in request
+        with pytest.raises(RemoteError, match=r"000001.parquet cannot be read: the server refuses"):
+            again.merge()
+        s3.refuses = lambda request: False
+        assert again.merge() == 2
+    assert names_in(Remote(f"{bucket}/new")) == {"vectors.parquet"}
+    whole = read_vectors(f"{bucket}/new/vectors.parquet")
+    assert whole.ids == [f"row {row}" for row in range(10)]
+    np.testing.assert_array_equal(whole.vectors, made(range(10)).vectors)
+
+
+def test_what_was_begun_in_a_store_and_is_not_ours_is_left_alone(bucket: str) -> None:
+    write_whole(Remote(f"{bucket}/v.parquet.parts/thesis"), b"years")
+    with pytest.raises(OutputError, match="is not empty and none of"), Shards(f"{bucket}/v.parquet", JOB).held():
+        pass

@@ -2,12 +2,14 @@
 
 OUT.parts/job.json        what is being embedded, by what
 OUT.parts/000003.parquet  the vectors of one shard of rows, a file of vectors like any other
+
+The output may lie in an object store, and its shards then lie there too.
 """
 
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,9 @@ from item_embed.catalog.store import Catalog
 from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import Vectors, read_vectors, write_vectors
 from item_embed.errors import VectorError
-from item_embed.files import OutputError, locked, whole_file
+from item_embed.files import OutputError, locked, whole_bytes
+from item_embed.remote.places import MissingError, Remote, place
+from item_embed.remote.writing import names_in, remove
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:  # the embedder brings its backends
@@ -83,7 +87,7 @@ class Shards:
     A shard is whole or not there. Several processes may write shards of one job, each its own.
 
     Args:
-        out: the output, a file of vectors; the folder is named after it.
+        out: the output, a file of vectors, or its fsspec URL; the folder is named after it.
         job: what is being made.
 
     Example:
@@ -94,25 +98,25 @@ class Shards:
         ...     shards.merge()
     """
 
-    def __init__(self, out: str | Path, job: Job) -> None:
-        self.out = Path(out)
+    def __init__(self, out: str | Path | Remote, job: Job) -> None:
+        self.out = place(out)
         self.job = job
-        self.folder = self.out.with_name(f"{self.out.name}.parts")
+        self.folder = self.out.parent / f"{self.out.name}.parts"
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Begin the job or go on with it, and keep other runs from it meanwhile.
+        """Begin the job or go on with it, and keep other runs from it meanwhile; a store has no means to keep them.
 
         Raises:
             OutputError: when another run is at it, the folder cannot be written to, or it holds finished shards of
                 another job: they are the work of hours perhaps, and not removed for a slip.
         """
-        with locked(self.folder):
+        with locked(self.folder) if isinstance(self.folder, Path) else nullcontext():
             if self._begun() != self.job:
                 self._refuse_others()
                 self._clear()
-                with whole_file(self.folder / _JOB_FILE) as aside:
-                    aside.write_text(json.dumps(asdict(self.job), indent=2) + "\n", encoding="utf8")
+                with whole_bytes(self.folder / _JOB_FILE) as file:
+                    file.write(f"{json.dumps(asdict(self.job), indent=2)}\n".encode())
             yield
 
     def finished(self) -> list[int]:
@@ -182,14 +186,14 @@ class Shards:
         if given != asked:
             raise ValueError(f"vectors of {given} are not those of shard {number}, of {asked}")
 
-    def _file(self, number: int) -> Path:
+    def _file(self, number: int) -> Path | Remote:
         return self.folder / f"{number:06}.parquet"
 
     def _begun(self) -> Job | None:
         """The job that the folder's shards are of; None where it does not say."""
         try:
-            return Job(**json.loads((self.folder / _JOB_FILE).read_text(encoding="utf8")))
-        except (OSError, ValueError, TypeError):
+            return Job(**json.loads((self.folder / _JOB_FILE).read_bytes()))
+        except (MissingError, OSError, ValueError, TypeError):
             return None
 
     def _refuse_others(self) -> None:
@@ -212,6 +216,10 @@ class Shards:
     def _clear(self) -> None:
         """Remove the shards, and the folder if nothing else is in it; what says whose they are goes last."""
         ours = sorted(filter(_OURS.fullmatch, self._names()), key=lambda name: name == _JOB_FILE)
+        if isinstance(self.folder, Remote):
+            for name in ours:
+                remove(self.folder / name)
+            return
         for name in ours:
             (self.folder / name).unlink(missing_ok=True)
         with suppress(OSError):  # something of the user's is in it
@@ -219,6 +227,8 @@ class Shards:
 
     def _names(self) -> list[str]:
         """What is in the folder."""
+        if isinstance(self.folder, Remote):
+            return sorted(names_in(self.folder))
         if self.folder.exists() and not self.folder.is_dir():
             raise OutputError(f"{self.folder}, where unfinished work is kept, is a file; choose another --out.")
         return [file.name for file in self.folder.iterdir()] if self.folder.is_dir() else []

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from item_embed.embedding.narrow import DTYPES, Numbers, narrowed, widened
 from item_embed.embedding.seen import Modalities
-from item_embed.errors import RemoteError, VectorError
+from item_embed.errors import VectorError
 from item_embed.files import whole_bytes
 from item_embed.remote.parquet import RemoteParquet, open_files
 from item_embed.remote.places import MissingError, Remote, place
@@ -71,7 +71,7 @@ def write_vectors(path: str | Path | Remote, vectors: Vectors | Iterable[Vectors
 
     Raises:
         VectorError: when ids and vectors differ in number, or a vector is not finite or not of length 1 or 0.
-        OutputError: when the file cannot be written.
+        OutputError: when the file cannot be written; RemoteError where it lies in a store.
 
     Example:
         >>> made = Vectors(["a"], np.array([[0.6, 0.8]], np.float32), fingerprint="f", model="run/model")
@@ -103,6 +103,7 @@ def read_vectors(path: str | Path | Remote) -> Vectors:
     Raises:
         VectorError: when the file is missing, is no file of vectors, does not name its model, or holds
             vectors that are missing, of several dimensions, not finite, or not of length 1 or 0.
+        RemoteError: when its store cannot be reached, or refuses.
 
     Example:
         >>> read_vectors("vectors.parquet").dimension  # doctest: +SKIP
@@ -201,8 +202,6 @@ def _readable(path: Path | Remote) -> Iterator[None]:
         yield
     except MissingError:
         raise VectorError(f"{path} does not exist or is no file; make the vectors with `item embed`.") from None
-    except RemoteError as error:
-        raise VectorError(str(error)) from None
     except (pa.ArrowInvalid, OSError):
         raise VectorError(f"{path} is damaged or is no Parquet file; {_AGAIN}.") from None
 
