@@ -239,7 +239,7 @@ def print_sleeping(catalog: Catalog) -> None:
     """Both stages, which sleep: how near the rows a second are to those of the one that sleeps longer."""
     print("| decoding sleeps, ms a row | encoding sleeps | rows/s | of the slower |\n|---|---|---|---|")
     for decoding, encoding in ((8, 4), (5, 5), (4, 8)):
-        idle = Idle(Sleeping(decoding / 1000), catalog.path, encoding / 1000)
+        idle = Idle(Sleeping(decoding / 1000), Path(str(catalog.path)), encoding / 1000)
         rate = through(cast("Embedder", idle), catalog, 1, 64)
         share = rate.rows * max(decoding, encoding) / 1000
         print(f"| {decoding} | {encoding} | {rate.rows:.0f} | {100 * share:.0f} % |", flush=True)

@@ -19,8 +19,9 @@ from item_embed.remote.places import MissingError, Remote
 # Each holds the description of its row groups, 1.5 MB. Opening one anew takes 1.5 ms, reading a photo from it 0.1.
 _OPEN_FILES = 64
 _AT_ONCE = 16  # row groups, of 1 MB with their photos: what a store gives in the time of one or two
-# In a row group they lie beside each other, or with the next one's, so that a request brings all or one of them.
-_SMALL = ("id", "title", "photo_pixels", "category", "product_id", "group", "split")
+# What training and search read of all rows, labels apart. In a row group they lie beside each other, or with the next
+# one's, so that a request brings all or one of them.
+_SMALL = ("id", "title", "photo_pixels", "group", "split")
 
 
 class RowFiles:
