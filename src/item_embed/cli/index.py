@@ -78,7 +78,7 @@ def _vectors(path: str) -> "Vectors | Embedder":
     if Path(path).is_dir():
         from item_embed.embedding.embedder import Embedder
 
-        return Embedder.from_pretrained(path)
+        return Embedder.from_pretrained(Path(path))
 
     from item_embed.embedding.vectors import read_vectors
 
