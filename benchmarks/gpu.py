@@ -101,7 +101,7 @@ def main() -> None:
     speeds = print_speeds(measure(stage, arguments.steps, arguments.workers), most)
     if not arguments.no_pretrain:
         small = next(speed.fed for speed in speeds if speed.fed is not None)  # the first: not compiled, as in a run
-        run = Run(catalog.path, arguments.out / "run", arguments.queries, arguments.workers, arguments.batch)
+        run = Run(Path(str(catalog.path)), arguments.out / "run", arguments.queries, arguments.workers, arguments.batch)
         run.pretrain(int(60 * arguments.minutes * small))
         run.evaluate()
 

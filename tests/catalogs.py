@@ -53,6 +53,12 @@ def write_catalog(path: Path, rows: Sequence[Row], files: int = 1) -> Catalog:
     return Catalog(path)
 
 
+def folder(catalog: Catalog) -> Path:
+    """Where a catalogue of this machine is."""
+    assert isinstance(catalog.path, Path)
+    return catalog.path
+
+
 def _record(number: int, row: Row) -> dict[str, Any]:
     group = number if row.group is None else row.group
     stored = vars(row) | {"metadata": json.dumps(row.metadata), "repairs": [], "group": group, "source": number}

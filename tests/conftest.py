@@ -4,12 +4,14 @@ import gc
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.servers import Server
+    from tests.stores import Store
 
 # Side by side each process has one thread, or torch would start as many in each as there are cores.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -44,3 +46,21 @@ def server() -> "Iterator[Server]":
 
     with postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def s3() -> "Iterator[Store]":
+    """An S3 server, which fsspec asks as long as the module's tests run."""
+    from tests.stores import Store
+
+    with Store().running() as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(s3: "Store") -> "Iterator[str]":
+    """The URL of an empty bucket; nothing has been asked of its server."""
+    name = f"bucket-{uuid4().hex[:8]}"
+    with s3.undisturbed():
+        s3.make(name)
+        yield f"s3://{name}"

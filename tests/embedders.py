@@ -1,5 +1,7 @@
 """An embedder without a model, for tests of what uses one."""
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +19,27 @@ if TYPE_CHECKING:
     from item_embed.embedding.embedder import Embedder
 
 
+class AsTheyAre:
+    """What makes a photo ready for an embedder that reads its file."""
+
+    def read(self, photo: bytes) -> bytes:
+        return photo
+
+
+class Deadly:
+    """The first photo ends the process that reads it, as where memory runs out."""
+
+    def read(self, photo: bytes) -> bytes:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return photo
+
+
 class DummyEmbedder:
     """Gives every title and photo a direction of its own; a product's vector is their normalised sum."""
 
     dimension = 16
     image_size, patch_size = (32, 32), 16
+    precision, photos = "fp32", AsTheyAre()
 
     def __init__(self, path: Path = Path("model"), fingerprint: str = "dummy") -> None:
         self.path = path

@@ -15,6 +15,7 @@ from item_embed.config import RunConfig
 from item_embed.model import encoder
 from item_embed.model import precision as model_precision
 from item_embed.objectives.batch import PretrainingBatch
+from tests.catalogs import folder
 from tests.tiny import tiny_config, white_catalog
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -24,6 +25,7 @@ from gpu import Speed, fed_by_the_loader, fed_steps, measure, on_ready_batches, 
 from minutes import Bench, plan, print_table  # noqa: E402
 from models import Contestant, Ours, Vilt  # noqa: E402
 
+import remote  # noqa: E402
 from training import SWITCHES, Stage, fast_precision, race, rows, warmed  # noqa: E402
 
 SQUARE = "model.image_size=[32, 32]"  # ViLT's photos are
@@ -261,3 +263,10 @@ def test_the_benchmark_of_a_gpu_says_in_a_sentence_that_there_is_none() -> None:
     assert ran.returncode == 1
     assert ran.stderr.count("\n") == 1
     assert "CUDA" in ran.stderr
+
+
+def test_a_catalogue_is_read_from_a_store_as_from_a_disk(tmp_path: Path) -> None:
+    for places in remote.measure(folder(white_catalog(tmp_path / "catalog")), delay=0, rounds=1).values():
+        assert {cost.rows for cost in places.values()} <= {40}
+        assert places["local"].requests == 0
+        assert 0 < places["store"].requests == places["far"].requests

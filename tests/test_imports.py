@@ -23,7 +23,7 @@ FLOORS = (
     ("model",),
     ("catalog",),
     ("config", "files"),
-    ("parallel", "thresholds"),
+    ("parallel", "remote", "thresholds"),
     ("errors", "hashing", "progress", "spreadsheet", "wording"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

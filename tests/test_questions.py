@@ -8,7 +8,7 @@ import pytest
 
 from item_embed.catalog.references import rows_of_items
 from item_embed.training.run import training_rows
-from tests.catalogs import Row, write_catalog
+from tests.catalogs import Row, folder, write_catalog
 from tests.evaluation.relistings import query, write_queries
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -52,7 +52,7 @@ def test_fewer_rows_are_whole_groups_and_none_of_a_query(tmp_path: Path) -> None
     catalog = write_catalog(tmp_path / "catalog", rows)
     asked = write_queries(tmp_path / "queries.parquet", [query("r30", title="mug"), query("r61", title="mug")])
     target = tmp_path / "feeds" / "left_out.parquet"
-    questions.write_left_out(target, catalog.path, asked, 40)
+    questions.write_left_out(target, folder(catalog), asked, 40)
     kept, _ = training_rows(catalog, target)
     assert 40 <= len(kept) <= 42
     assert all(count == 3 for count in np.unique(catalog.groups[kept], return_counts=True)[1])

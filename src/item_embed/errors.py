@@ -13,6 +13,10 @@ class CatalogError(ItemError):
     """A catalogue folder is missing, incomplete, or of another schema version."""
 
 
+class RemoteError(ItemError):
+    """A URL cannot be read or written, or stands where a local path is needed."""
+
+
 class ConfigError(ItemError):
     """A run configuration or an option is unknown, out of range, or contradicts another."""
 

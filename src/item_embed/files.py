@@ -1,16 +1,25 @@
-"""Files and folders that are whole or not there: written aside under a hidden name, synced, then renamed."""
+"""Files and folders that are whole or not there: written aside under a hidden name, synced, then renamed.
+
+A single file may also go to an object store, which has other ways to the same end: see `remote.writing`.
+"""
 
 import errno
 import fcntl
+import io
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from item_embed.errors import ItemError
 from item_embed.hashing import text_hash
+from item_embed.remote.urls import url_in
+
+if TYPE_CHECKING:  # what brings fsspec waits for a URL
+    from item_embed.remote.places import Remote
 
 # Hidden, and with our own suffix: what a killed process left is recognised and replaced, nothing of the user's is.
 _ASIDE = ".item-partial"
@@ -25,16 +34,22 @@ class OutputError(ItemError):
     """An output cannot be written: the place exists, or the file system refuses."""
 
 
-def check_output(path: str | Path, option: str = "--out") -> None:
+def check_output(path: "str | Path | Remote", option: str = "--out") -> None:
     """Refuse an output before hours of work rather than after: it exists, or its folder cannot be made or written to.
 
     Args:
-        path: the file or folder to be written; an empty folder counts as free.
+        path: the file or folder to be written, of a `Remote` a file; an empty folder counts as free.
         option: how the user named it.
 
     Raises:
         OutputError: saying which, and the mend.
+        RemoteError: the same of a `Remote`.
     """
+    if not isinstance(path, str | Path):
+        from item_embed.remote.writing import check_free
+
+        check_free(path)
+        return
     with locked(path) as real:
         _refuse_taken(real, f"{option} {path}")
 
@@ -87,6 +102,28 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             _sync(real.parent)
         finally:
             _remove(aside)
+
+
+@contextmanager
+def whole_bytes(path: "Path | Remote") -> Iterator[io.RawIOBase | io.BufferedIOBase]:
+    """The same of a file that may lie in an object store, opened to be written from its beginning to its end.
+
+    Raises:
+        OutputError: when another process writes it, or the file system refuses.
+        RemoteError: when the store does not take it.
+
+    Example:
+        >>> with whole_bytes(place("s3://bucket/answer.txt")) as file:  # doctest: +SKIP
+        ...     file.write(b"42")
+    """
+    if isinstance(path, Path):
+        with whole_file(path) as aside, aside.open("wb") as file:
+            yield file
+        return
+    from item_embed.remote.writing import sent
+
+    with sent(path) as sending:
+        yield sending
 
 
 @contextmanager
@@ -279,6 +316,8 @@ def _remove(path: Path) -> None:
 @contextmanager
 def _sentences(path: str | Path) -> Iterator[Path]:
     """Give the place that a path means, and turn what the file system says about that place into a sentence."""
+    if url := url_in(path):
+        raise OutputError(f"{url} is a URL, and this is written to a local disk only; name a place there.")
     try:
         real = Path(os.path.realpath(path))  # a new file goes where a link points, not in the link's place
     except FileNotFoundError:

@@ -45,13 +45,14 @@ def ordered_map(function: Callable[[_T], _R], items: Iterable[_T], workers: int,
         >>> list(ordered_map(abs, [-2, 1, -3], workers=1))
         [2, 1, 3]
     """
-    if workers <= 1:
+    yield from map_beside(function, items, workers if workers > 1 else 0, ahead)
+
+
+def map_beside(function: Callable[[_T], _R], items: Iterable[_T], workers: int, ahead: int = 2) -> Generator[_R]:
+    """`ordered_map` for work beside that of this process: even one worker is another process, and 0 is none."""
+    if workers < 1:
         yield from map(function, items)
         return
-    yield from _in_processes(function, items, workers, ahead)
-
-
-def _in_processes(function: Callable[[_T], _R], items: Iterable[_T], workers: int, ahead: int) -> Iterator[_R]:
     from loky import ProcessPoolExecutor  # costs nothing where one process is enough
     from loky.process_executor import BrokenProcessPool
 

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from item_embed.catalog.schema import Manifest
 from item_embed.catalog.store import Catalog
 from item_embed.errors import CatalogError
-from tests.catalogs import Row, photo, write_catalog
+from tests.catalogs import Row, folder, photo, write_catalog
 
 _RED, _BLUE = photo((200, 0, 0)), photo((0, 0, 200))
 _ROWS = [
@@ -85,8 +86,20 @@ def test_photos_in_order_are_read_once_and_not_kept(catalog: Catalog, monkeypatc
     assert not catalog._cache
 
 
+@pytest.mark.parametrize("order", [None, [4, 0, 3, 1, 2, 0, 4], np.array([1, 2]), range(2, 5), []])
+def test_listings_are_what_the_columns_say_without_reading_all_of_them(catalog: Catalog, order: Any) -> None:
+    rows = [_ROWS[row] for row in (range(5) if order is None else order)]
+    assert list(catalog.iter_listings(order)) == [(row.id, row.title, row.image) for row in rows]
+    assert list(catalog.iter_listings(order, photos=False)) == [(row.id, row.title, None) for row in rows]
+    assert not {"ids", "titles"} & vars(catalog).keys()
+    other = catalog.with_titles(["a", None, "c", "d", "e"])
+    assert [listing.title for listing in other.iter_listings(order)] == [
+        other.titles[row] for row in (range(5) if order is None else order)
+    ]
+
+
 def test_a_catalogue_is_kept_if_its_files_fit(catalog: Catalog) -> None:
-    size = sum(file.stat().st_size for file in (catalog.path / "rows").iterdir())
+    size = sum(file.stat().st_size for file in (folder(catalog) / "rows").iterdir())
     groups = {}
     for limit in (size, size - 1):
         opened = Catalog(catalog.path, photo_cache_bytes=limit)
@@ -121,7 +134,7 @@ def test_no_catalogue(tmp_path: Path) -> None:
 
 
 def test_a_missing_row_file(catalog: Catalog) -> None:
-    file = sorted((catalog.path / "rows").iterdir())[1]
+    file = sorted((folder(catalog) / "rows").iterdir())[1]
     file.unlink()
     with pytest.raises(CatalogError, match=f"{file.name} is missing, though the manifest names it"):
         Catalog(catalog.path)
@@ -129,7 +142,7 @@ def test_a_missing_row_file(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"not parquet", None])
 def test_a_damaged_row_file(catalog: Catalog, data: bytes | None) -> None:
-    file = sorted((catalog.path / "rows").iterdir())[0]
+    file = sorted((folder(catalog) / "rows").iterdir())[0]
     file.write_bytes(file.read_bytes()[:-20] if data is None else data)
     with pytest.raises(CatalogError, match=f"{file.name} is damaged and cannot be read"):
         Catalog(catalog.path)
@@ -142,7 +155,7 @@ def test_damage_in_the_middle_of_a_row_file(tmp_path: Path) -> None:
         Row(str(n), noise.bytes(20).hex(), noise.bytes(300) if n % 3 else None, "A > B", f"p{n}", {"n": n})
         for n in range(40)
     ]
-    path = write_catalog(tmp_path / "c", rows).path
+    path = folder(write_catalog(tmp_path / "c", rows))
     file = next((path / "rows").iterdir())
     data = file.read_bytes()
     damaged = set()
@@ -159,14 +172,14 @@ def test_damage_in_the_middle_of_a_row_file(tmp_path: Path) -> None:
 
 
 def test_a_parquet_file_of_something_else(catalog: Catalog) -> None:
-    file = next((catalog.path / "rows").iterdir())
+    file = next((folder(catalog) / "rows").iterdir())
     pq.write_table(pa.table({"id": ["a"]}), file)
     with pytest.raises(CatalogError, match=f"{file.name} is damaged and cannot be read"):
         Catalog(catalog.path)
 
 
 def test_a_manifest_that_is_no_text(catalog: Catalog) -> None:
-    (catalog.path / "manifest.json").write_bytes(b"{\xe9")
+    (folder(catalog) / "manifest.json").write_bytes(b"{\xe9")
     with pytest.raises(CatalogError, match=r"manifest.json is damaged \(it is no text\)"):
         Catalog(catalog.path)
 
@@ -182,14 +195,14 @@ def test_a_manifest_that_cannot_be_read(catalog: Catalog, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"counts": {}}', '{"command": 5}'])
 def test_a_damaged_manifest(catalog: Catalog, text: str) -> None:
-    (catalog.path / "manifest.json").write_text(text)
+    (folder(catalog) / "manifest.json").write_text(text)
     with pytest.raises(CatalogError, match=r"manifest.json is damaged .*; prepare the catalogue again") as raised:
         Catalog(catalog.path)
     assert "\n" not in str(raised.value)
 
 
 def test_a_manifest_of_another_version(catalog: Catalog) -> None:
-    manifest = json.loads((catalog.path / "manifest.json").read_text())
-    (catalog.path / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 99}))
+    manifest = json.loads((folder(catalog) / "manifest.json").read_text())
+    (folder(catalog) / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 99}))
     with pytest.raises(CatalogError, match="has schema version 99"):
         Manifest.read(catalog.path)

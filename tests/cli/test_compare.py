@@ -11,6 +11,7 @@ from item_embed.cli import compare
 from item_embed.cli.main import guarded
 from item_embed.evaluation.comparison import running
 from item_embed.files import locked
+from tests.catalogs import folder
 from tests.evaluation.comparison.learners import fake_learner, labelled_shop
 from tests.evaluation.relistings import query, write_queries
 
@@ -20,7 +21,7 @@ SMALL = ["training.steps=4", "training.warmup_steps=1"]
 @pytest.fixture
 def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(running, "learner", fake_learner)
-    return labelled_shop(tmp_path / "catalog").path
+    return folder(labelled_shop(tmp_path / "catalog"))
 
 
 def run(*arguments: object) -> Result:

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from typer.testing import CliRunner, Result
 from item_embed.catalog.photos.images import prepare_photo
 from item_embed.cli import embed, index, search
 from item_embed.cli.main import guarded
+from item_embed.embedding.shards import Job
 from item_embed.embedding.vectors import read_vectors
 from item_embed.files import OutputError
 from item_embed.search.index import ProductIndex
 from tests.catalogs import Row, photo, write_catalog
-from tests.embedders import replace_embedder
+from tests.embedders import DummyEmbedder, replace_embedder
 from tests.servers import Server
 
 RED, BLUE = photo((200, 20, 20)), photo((20, 20, 200))
@@ -160,13 +162,18 @@ def test_no_index_there(tmp_path: Path) -> None:
 def test_embed_writes_every_row(model: Path, catalog: Path, tmp_path: Path, modalities: str, empty: int) -> None:
     out = tmp_path / "v.parquet"
     result = item("embed", model, catalog, "--out", out, "--modalities", modalities, "--json")
-    assert json.loads(result.stdout) == {
+    told = json.loads(result.stdout)
+    assert told.pop("rows_per_second") > 0
+    assert told == {
         "out": str(out),
         "rows": 4,
         "empty": empty,
         "dimension": 16,
         "modalities": modalities,
         "fingerprint": "model",
+        "shards": 1,
+        "kept_shards": 0,
+        "workers": 0,
     }
     vectors = read_vectors(out)
     assert vectors.ids == ["a", "b", "c", "d"]
@@ -176,6 +183,35 @@ def test_embed_writes_every_row(model: Path, catalog: Path, tmp_path: Path, moda
     text = item("embed", model, catalog, "--out", tmp_path / "again.parquet", "--modalities", modalities).stdout
     assert text.startswith("4 vectors of 16 numbers in ")
     assert ("got zeros" in text) == (empty > 0)
+
+
+def test_embed_goes_on_where_an_interrupted_run_ended(
+    model: Path, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, embed, calls = Job.of, DummyEmbedder.embed, 0
+    monkeypatch.setattr(Job, "of", partial(job, shard_rows=3))
+    out, whole = tmp_path / "v.parquet", tmp_path / "whole.parquet"
+    item("embed", model, catalog, "--out", whole)
+
+    def interrupted(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return embed(*given)
+
+    monkeypatch.setattr(DummyEmbedder, "embed", interrupted)
+    result = run("embed", model, catalog, "--out", out)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "interrupted")
+    assert not out.exists()
+    (tmp_path / "other").mkdir()
+    assert "1 finished shard by another model" in refused("embed", tmp_path / "other", catalog, "--out", out)
+    result = item("embed", model, catalog, "--out", out, "--json")
+    assert result.stderr.startswith(f"note: 1 of 2 shards is kept from an earlier run in {out}.parts")
+    assert (json.loads(result.stdout)["shards"], json.loads(result.stdout)["kept_shards"]) == (2, 1)
+    assert calls == 3
+    assert out.read_bytes() == whole.read_bytes()
+    assert not Path(f"{out}.parts").exists()
 
 
 def test_embed_replaces_nothing(model: Path, catalog: Path, tmp_path: Path) -> None:
@@ -304,7 +340,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     def work(*_: object, **__: object) -> None:
         raise AssertionError("work was done")
 
-    for place in ("item_embed.embedding.bulk.embed_parts", "item_embed.embedding.vectors.read_vectors"):
+    for place in ("item_embed.embedding.bulk.embed_shards", "item_embed.embedding.vectors.read_vectors"):
         monkeypatch.setattr(place, work)
     monkeypatch.setattr(ProductIndex, "search", work)
     out = tmp_path / "file" / "below"

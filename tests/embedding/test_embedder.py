@@ -3,7 +3,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -49,6 +49,16 @@ def embedder(folder: Path) -> Embedder:
 @pytest.fixture(scope="module")
 def images() -> list[Image.Image | None]:
     return [opened(1), opened(2), None, Image.new("RGB", (90, 40), "teal"), opened(3)]
+
+
+def test_a_photo_that_was_made_ready_has_the_vector_of_its_file(embedder: Embedder) -> None:
+    files = [pattern(number) for number in range(4)]
+    ready = [embedder.photos.read(file) for file in files]
+    np.testing.assert_array_equal(embedder.embed(ready, TITLES[:4]), embedder.embed(files, TITLES[:4]))
+    with pytest.raises(ModelError, match="product 1 was made ready for another model"):
+        embedder.embed([None, ready[0]._replace(pixels=ready[0].pixels[:, 1:])], ["mug", None])
+    with pytest.raises(ValueError, match="single photo"):
+        embedder.embed(cast("Any", ready[0]))
 
 
 def test_bf16_turns_vectors_by_next_to_nothing(

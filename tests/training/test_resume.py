@@ -16,7 +16,7 @@ from item_embed.errors import ConfigError, ModelError
 from item_embed.model.folder import provenance
 from item_embed.training.checkpoints import latest_checkpoint
 from item_embed.training.run import pretrain
-from tests.catalogs import write_catalog
+from tests.catalogs import folder, write_catalog
 from tests.tiny import tiny_catalog, tiny_config, tiny_rows, white_catalog
 from tests.training.runs import StoppedError, records, train, weights
 
@@ -193,7 +193,7 @@ def test_another_catalogue_is_refused(stopped: Path, tmp_path: Path) -> None:
 def test_a_catalogue_that_only_moved_is_accepted(
     catalog: Catalog, uninterrupted: Path, stopped: Path, tmp_path: Path
 ) -> None:
-    moved = Catalog(shutil.copytree(catalog.path, tmp_path / "moved"))
+    moved = Catalog(shutil.copytree(folder(catalog), tmp_path / "moved"))
     train(moved, stopped, *SETTINGS, resume=True)
     assert weights(stopped) == weights(uninterrupted)
 

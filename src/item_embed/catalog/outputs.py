@@ -7,10 +7,12 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from item_embed.catalog.feeds.places import file_system, is_url, local_path, reason, shown
+from item_embed.catalog.feeds.places import file_system
 from item_embed.catalog.schema import Manifest, printable
 from item_embed.errors import CatalogError
 from item_embed.progress import OnProgress, Stages, silent
+from item_embed.remote.places import reason
+from item_embed.remote.urls import is_url, local_path, shown
 
 _MANIFEST = "manifest.json"
 _WRITTEN = {_MANIFEST, "rejected.parquet", "report.html", "rows"}

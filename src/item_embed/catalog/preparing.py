@@ -21,7 +21,6 @@ from item_embed.catalog.checking import Job, check_chunk
 from item_embed.catalog.chunks import ROWS, Chunks
 from item_embed.catalog.feeds.columns import Columns, choose_columns
 from item_embed.catalog.feeds.feed import Feed, open_feed
-from item_embed.catalog.feeds.places import is_url, local_path
 from item_embed.catalog.outputs import Output
 from item_embed.catalog.photos.downloading import Downloader, DownloadLimits
 from item_embed.catalog.photos.finding import PhotoFolders
@@ -36,6 +35,7 @@ from item_embed.errors import CatalogError, FeedError
 from item_embed.files import discard_partial, locked, resumable_folder
 from item_embed.parallel import cores, ordered_map
 from item_embed.progress import Stages, silent_stages
+from item_embed.remote.urls import is_url, local_path
 
 _ENOUGH_FOR_PROCESSES = 4 * ROWS  # rows; fewer are done before processes have started
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from item_embed.errors import CatalogError
+from item_embed.errors import CatalogError, RemoteError
+from item_embed.remote.places import MissingError, Remote
 
 SCHEMA_VERSION = 2
 SPLITS = ("train", "validation", "test")
@@ -70,6 +71,14 @@ def is_rejected_file(path: Path) -> bool:
         return False
 
 
+def _text(file: Path | Remote) -> str:
+    if isinstance(file, Remote):
+        return file.read_bytes().decode("utf8")
+    if not file.is_file():
+        raise MissingError(f"{file} does not exist.")
+    return file.read_text(encoding="utf8")
+
+
 _Text = Annotated[str, BeforeValidator(lambda value: printable(value) if isinstance(value, str) else value)]
 
 
@@ -112,17 +121,21 @@ class Manifest(BaseModel):
     fingerprint: str  # SHA-256 over `files`: equal for equal content
 
     @classmethod
-    def read(cls, catalog: Path) -> "Manifest":
+    def read(cls, catalog: Path | Remote) -> "Manifest":
         """Read the manifest of a catalogue folder.
 
         Raises:
             CatalogError: when the folder holds no readable manifest of this schema version.
         """
         path = catalog / "manifest.json"
-        if not path.is_file():
-            raise CatalogError(f"{catalog} is not a catalogue: it has no manifest.json; make one with `item prepare`.")
         try:
-            manifest = cls.model_validate_json(path.read_text(encoding="utf8"))
+            manifest = cls.model_validate_json(_text(path))
+        except MissingError:
+            raise CatalogError(
+                f"{catalog} is not a catalogue: it has no manifest.json; make one with `item prepare`."
+            ) from None
+        except RemoteError as error:
+            raise CatalogError(str(error)) from None
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"

@@ -25,7 +25,7 @@ class HeldOut(StrEnum):
 
 def command(
     grid: Annotated[Path, typer.Argument(help="YAML file of axes, their points, and seeds; docs/ablate.md has one.")],
-    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
+    catalog: Annotated[str, typer.Argument(help="Catalogue made by `item prepare`, a path or a URL.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder of the ablation; begun before, it goes on.")],
     queries: Annotated[
@@ -65,11 +65,12 @@ def command(
     from item_embed.evaluation.ablation.running import Ablation, read_about
     from item_embed.evaluation.asked import Asked
     from item_embed.evaluation.learners.trained import find_device
+    from item_embed.remote.places import place
     from item_embed.training.optimiser import keep_few_kernels
 
     find_device(device)  # one that is not there ends it before anything is written
     keep_few_kernels()
-    ablation = Ablation(out, catalog, Asked(queries, relist, split.value), leaf_category, batch_size, device)
+    ablation = Ablation(out, place(catalog), Asked(queries, relist, split.value), leaf_category, batch_size, device)
     if only_table:
         _tell(ablation, plan, read_about(out), as_json=as_json)
     elif dry_run:

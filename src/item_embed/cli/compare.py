@@ -17,7 +17,7 @@ _METHODS = ["simple", "tfidf", "resnet50", "roberta", "clip", "concatenation", "
 
 
 def command(
-    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
+    catalog: Annotated[str, typer.Argument(help="Catalogue made by `item prepare`, a path or a URL.")],
     methods: Annotated[
         list[str] | None,
         typer.Argument(

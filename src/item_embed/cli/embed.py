@@ -1,26 +1,31 @@
 """`item embed`: the vectors of a whole catalogue."""
 
-from collections.abc import Iterable, Iterator
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from item_embed.cli.console import print_json, progress
+from item_embed.cli.console import print_json, progress, say
 from item_embed.embedding.seen import Modalities
-from item_embed.wording import number_of
-
-if TYPE_CHECKING:
-    from item_embed.embedding.vectors import Vectors
+from item_embed.wording import are, number_of
 
 
 def command(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model, such as RUN/model.")],
-    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
+    catalog: Annotated[str, typer.Argument(help="Catalogue made by `item prepare`, a path or a URL.")],
     *,
-    out: Annotated[Path, typer.Option(help="Parquet file to write; it must not exist.")],
+    out: Annotated[str, typer.Option(help="Parquet file to write, a path or a URL; it must not exist.")],
     modalities: Annotated[Modalities, typer.Option(help="What the model sees.")] = "both",
     batch_size: Annotated[int, typer.Option(min=1, help="Products embedded at once.")] = 256,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes that decode photos ahead of the model; 0: none but this one.",
+            show_default="one for each core, 16 at most, none for few rows",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
     precision: Annotated[
         Literal["fp32", "bf16", "auto"],
@@ -28,40 +33,52 @@ def command(
     ] = "fp32",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Embed every row of a catalogue: Parquet with id, vector and the model's fingerprint."""
+    """Embed every row of a catalogue: Parquet with id, vector and the model's fingerprint.
+
+    A run that ends early leaves what it has finished in OUT.parts; the same command goes on there.
+    """
     from item_embed.catalog.store import Catalog
     from item_embed.files import check_output
+    from item_embed.remote.places import place
 
-    check_output(out)
+    target = place(out)
+    check_output(target)
     opened = Catalog(catalog)
 
-    from item_embed.embedding.bulk import embed_parts
+    from item_embed.embedding.bulk import embed_shards, enough_workers
     from item_embed.embedding.embedder import Embedder
-    from item_embed.embedding.vectors import write_vectors
+    from item_embed.embedding.shards import Job, Shards
 
     embedder = Embedder.from_pretrained(model, device, precision)
-    empty = 0
-
-    def counted(parts: "Iterable[Vectors]") -> "Iterator[Vectors]":
-        nonlocal empty
-        for part in parts:
-            empty += int((~part.vectors.any(axis=1)).sum())
-            yield part
-
-    with progress("embedding") as on_progress:
-        parts = embed_parts(embedder, opened, modalities, batch_size=batch_size, on_progress=on_progress)
-        write_vectors(out, counted(parts))
+    shards = Shards(target, Job.of(embedder, opened, modalities))
+    with shards.held():
+        missing = shards.missing()
+        kept, made = len(shards.job) - len(missing), sum(len(shards.job.shard(number)) for number in missing)
+        if kept:
+            said = f"{kept:,} of {number_of(len(shards.job), 'shard')} {are(kept)} kept"
+            say(f"note: {said} from an earlier run in {shards.folder}")
+        workers = enough_workers(made, modalities) if workers is None else workers
+        began = time.monotonic()
+        with progress("embedding") as on_progress:
+            embed_shards(embedder, opened, shards, batch_size=batch_size, workers=workers, on_progress=on_progress)
+        rate = made / max(time.monotonic() - began, 1e-9) if made else None
+        empty = shards.merge()
     if as_json:
         print_json(
             {
-                "out": str(out),
+                "out": str(target),
                 "rows": len(opened),
                 "empty": empty,
                 "dimension": embedder.dimension,
                 "modalities": modalities,
                 "fingerprint": embedder.fingerprint,
+                "shards": len(shards.job),
+                "kept_shards": kept,
+                "workers": workers,
+                "rows_per_second": rate and round(rate, 1),
             }
         )
     else:
         lacking = f" ({number_of(empty, 'row has', 'rows have')} no {modalities} and got zeros)" if empty else ""
-        print(f"{number_of(len(opened), 'vector')} of {embedder.dimension} numbers in {out}{lacking}.")
+        pace = f", {rate:,.0f} rows a second" if rate else ""
+        print(f"{number_of(len(opened), 'vector')} of {embedder.dimension} numbers in {target}{lacking}{pace}.")

@@ -35,7 +35,7 @@ def command(
             "tfidf, characters, pixels, colours, pixels+colours, simple."
         ),
     ],
-    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
+    catalog: Annotated[str, typer.Argument(help="Catalogue made by `item prepare`, a path or a URL.")],
     *,
     task: Annotated[
         Task, typer.Option(help="What to measure, or all that the catalogue allows; the guide describes each.")
@@ -61,7 +61,7 @@ def command(
         ),
     ] = None,
     vectors: Annotated[
-        Path | None, typer.Option(help="Vectors of this catalogue by `item embed`, with the same --modalities.")
+        str | None, typer.Option(help="Vectors of this catalogue by `item embed`, with the same --modalities.")
     ] = None,
     baselines: Annotated[bool, typer.Option("--baselines", help="Compare with simple methods.")] = False,
     hybrid: Annotated[

@@ -11,14 +11,19 @@ from item_embed.wording import number_of
 
 if TYPE_CHECKING:
     from item_embed.embedding.loss import Loss
+    from item_embed.remote.places import Remote
 
 
 def command(
     source: Annotated[
-        Path, typer.Argument(help="Folder of a trained model, such as RUN/model, or vectors made by `item embed`.")
+        str,
+        typer.Argument(help="Folder of a trained model, such as RUN/model, or vectors made by `item embed`."),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Folder, or Parquet file of vectors, to write; it must not exist.")],
+    out: Annotated[
+        str,
+        typer.Option(help="Folder, or Parquet file of vectors, to write, this a path or a URL; it must not exist."),
+    ],
     precision: Annotated[
         Literal["fp32", "half", "int8"] | None,
         typer.Option(
@@ -29,22 +34,25 @@ def command(
         Modalities | None, typer.Option(help="What the exported model reads of a product.", show_default="both")
     ] = None,
     catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue on whose rows the exported model is measured beside its source.")
+        str | None, typer.Option(help="Catalogue on whose rows the exported model is measured beside its source.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write a model as ONNX, which embeds without torch, or vectors in half precision or 8 bits."""
     from item_embed.files import check_output
+    from item_embed.remote.places import Remote, place
 
-    check_output(out)
-    if source.is_file():
-        told, summary, loss = _vectors(source, out, precision, modalities, catalog)
+    read, target = place(source), place(out)
+    of_vectors = isinstance(read, Remote) or read.is_file()
+    check_output(target if of_vectors else out)
+    if of_vectors:
+        told, summary, loss = _vectors(read, target, precision, modalities, catalog)
     else:
-        told, summary, loss = _model(source, out, precision, modalities, catalog)
+        told, summary, loss = _model(Path(source), Path(out), precision, modalities, catalog)
     if as_json:
         from dataclasses import asdict
 
-        print_json({"out": str(out), **told, "loss": loss and asdict(loss)})
+        print_json({"out": str(target), **told, "loss": loss and asdict(loss)})
         return
     if loss:
         print(f"{loss.text()}.")
@@ -52,7 +60,7 @@ def command(
 
 
 def _model(
-    source: Path, out: Path, precision: str | None, modalities: Modalities | None, catalog: Path | None
+    source: Path, out: Path, precision: str | None, modalities: Modalities | None, catalog: str | None
 ) -> "tuple[dict[str, object], str, Loss | None]":
     from item_embed.catalog.store import Catalog
     from item_embed.embedding.export import export_model
@@ -84,10 +92,15 @@ def _model(
 
 
 def _vectors(
-    source: Path, out: Path, precision: str | None, modalities: Modalities | None, catalog: Path | None
+    source: "Path | Remote",
+    out: "Path | Remote",
+    precision: str | None,
+    modalities: Modalities | None,
+    catalog: str | None,
 ) -> "tuple[dict[str, object], str, Loss | None]":
     from item_embed.embedding.export.vectors import export_vectors
     from item_embed.errors import ConfigError
+    from item_embed.remote.places import size_of
 
     for given, option in ((modalities, "--modalities"), (catalog, "--catalog")):
         if given is not None:
@@ -97,7 +110,7 @@ def _vectors(
     numbers: Literal["half", "int8"] = "half" if precision == "half" else "int8"
     with progress("rounding") as on_progress:
         rows, loss = export_vectors(source, out, numbers, on_progress=on_progress)
-    bytes_before, bytes_after = source.stat().st_size, out.stat().st_size
+    bytes_before, bytes_after = size_of(source), size_of(out)
     told: dict[str, object] = {
         "precision": precision,
         "rows": rows,

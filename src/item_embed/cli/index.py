@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def command(
     vectors: Annotated[
-        Path,
+        str,
         typer.Argument(help="Vectors made by `item embed`; for --update also the model: it embeds what is new."),
     ],
-    catalog: Annotated[Path, typer.Argument(help="The catalogue they were made from.")],
+    catalog: Annotated[str, typer.Argument(help="The catalogue they were made from.")],
     *,
     out: Annotated[
         str,
@@ -41,7 +41,7 @@ def command(
     from item_embed.search.address import is_address
     from item_embed.search.index import ProductIndex
 
-    if not update and vectors.is_dir():
+    if not update and Path(vectors).is_dir():
         raise VectorError(
             f"{vectors} is a folder and no file of vectors; make one with `item embed`, or bring an index up to date "
             "with --update."
@@ -73,12 +73,12 @@ def command(
         print(f"{number_of(len(index), 'product')} in {index.path}.")
 
 
-def _vectors(path: Path) -> "Vectors | Embedder":
+def _vectors(path: str) -> "Vectors | Embedder":
     """A file of vectors, or the model in a folder."""
-    if path.is_dir():
+    if Path(path).is_dir():
         from item_embed.embedding.embedder import Embedder
 
-        return Embedder.from_pretrained(path)
+        return Embedder.from_pretrained(Path(path))
 
     from item_embed.embedding.vectors import read_vectors
 

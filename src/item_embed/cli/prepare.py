@@ -70,9 +70,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON instead of the summary.")] = False,
 ) -> None:
     """Check a feed of photos and titles, and write a catalogue."""
-    from item_embed.catalog.feeds.places import shown
     from item_embed.catalog.photos.downloading import DownloadLimits
     from item_embed.catalog.preparing import prepare
+    from item_embed.remote.urls import shown
 
     columns = {
         "id": id_column,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`.")],
+    catalog: Annotated[str, typer.Argument(help="Catalogue made by `item prepare`, a path or a URL.")],
     settings: Annotated[
         list[str] | None,
         typer.Argument(
@@ -44,6 +44,7 @@ def command(
     """Pre-train a model on a catalogue's titles and photos. No label is read."""
     from item_embed.catalog.store import Catalog
     from item_embed.config import RunConfig
+    from item_embed.remote.places import Remote
 
     own = out / "config.yaml"
     resume = resume or (restarted() and own.is_file())
@@ -55,6 +56,11 @@ def command(
 
         run_config = continued_config(continue_from, config, settings or [])
     opened = Catalog(catalog)
+    if isinstance(opened.path, Remote) and not opened.keeps_photos:
+        say(
+            f"note: {catalog} is too large to be kept in memory, and training asks for photos one by one; it goes "
+            "faster from a copy on a local disk"
+        )
 
     from item_embed.training.optimiser import keep_few_kernels
     from item_embed.training.run import pretrain

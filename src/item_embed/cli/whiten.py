@@ -11,7 +11,7 @@ from item_embed.wording import number_of
 
 def command(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model, such as RUN/model; it is left as it is.")],
-    catalog: Annotated[Path, typer.Argument(help="Catalogue by whose training split is whitened; no label is read.")],
+    catalog: Annotated[str, typer.Argument(help="Catalogue by whose training split is whitened, a path or a URL.")],
     *,
     out: Annotated[Path, typer.Option(help="The new model's folder; it must not exist.")],
     power: Annotated[

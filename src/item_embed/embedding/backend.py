@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from item_embed.model.photos import PhotoProcessor, ReadyPhoto
+
 
 class Backend(Protocol):
     """A loaded model: `TorchBackend`, or `OnnxBackend` for an exported one."""
@@ -19,6 +21,10 @@ class Backend(Protocol):
     @property
     def fingerprint(self) -> str:
         """Hash of what decides a vector."""
+
+    @property
+    def precision(self) -> str:
+        """What its encoder multiplies in: `fp32`, `bf16` or `int8`."""
 
     @property
     def dimension(self) -> int:
@@ -33,13 +39,19 @@ class Backend(Protocol):
         """Side of a square patch, pixels."""
 
     @property
+    def photos(self) -> PhotoProcessor:
+        """What makes photos ready for it, in this process or another."""
+
+    @property
     def sees(self) -> frozenset[str]:
         """What it can read of a product: `image`, `title`."""
 
-    def encode(self, images: Sequence[Image.Image | None], titles: Sequence[str | None]) -> NDArray[np.float32]:
+    def encode(
+        self, images: Sequence[Image.Image | ReadyPhoto | None], titles: Sequence[str | None]
+    ) -> NDArray[np.float32]:
         """Unit vectors, (n, dimension).
 
         Args:
-            images: n photos, upright and RGB; None where there is none.
+            images: n photos, upright and RGB or made ready by `photos`; None where there is none.
             titles: n cleaned titles; None where there is none. Each product has one of the two that the model reads.
         """

@@ -13,13 +13,15 @@ from item_embed.embedding.backend import Backend
 from item_embed.embedding.exported import is_exported
 from item_embed.embedding.seen import seen_title
 from item_embed.errors import ModelError
+from item_embed.model.photos import PhotoProcessor, ReadyPhoto
 from item_embed.progress import OnProgress, silent
+from item_embed.remote.urls import refuse_url
 
 if TYPE_CHECKING:
     from item_embed.config import Precision
 
-#: A photo as a user has it: opened, a file, or its bytes; None where there is none.
-ImageInput = Image.Image | Path | str | bytes | None
+#: A photo as a user has it: opened, a file, its bytes, or made ready by `Embedder.photos`; None where there is none.
+ImageInput = Image.Image | ReadyPhoto | Path | str | bytes | None
 
 
 class Embedder:
@@ -53,6 +55,7 @@ class Embedder:
         Raises:
             ModelError: when a file is missing or damaged, or there is no such device.
         """
+        refuse_url(path, "a model")
         if is_exported(Path(path)):
             from item_embed.embedding.onnx_backend import OnnxBackend
 
@@ -72,6 +75,11 @@ class Embedder:
         return self.backend.fingerprint
 
     @property
+    def precision(self) -> str:
+        """What the encoder multiplies in: `fp32`, `bf16` or `int8`."""
+        return self.backend.precision
+
+    @property
     def dimension(self) -> int:
         """Numbers in a vector."""
         return self.backend.dimension
@@ -85,6 +93,11 @@ class Embedder:
     def patch_size(self) -> int:
         """Side of a square patch, pixels."""
         return self.backend.patch_size
+
+    @property
+    def photos(self) -> PhotoProcessor:
+        """What makes photos ready for the model, ahead of `embed` and in another process if need be."""
+        return self.backend.photos
 
     def embed(
         self,
@@ -147,7 +160,7 @@ def _count(images: Sequence[ImageInput] | None, titles: Sequence[str | None] | N
         raise ValueError("give images, titles, or both")
     if isinstance(titles, str | bytes):
         raise ValueError(f"titles is a single title; give a list: titles=[{titles!r}]")
-    if isinstance(images, str | bytes | Path | Image.Image):
+    if isinstance(images, str | bytes | Path | Image.Image | ReadyPhoto):
         raise ValueError("images is a single photo; give a list: images=[photo]")
     if images is not None and titles is not None and len(images) != len(titles):
         raise ValueError(f"{len(images)} images and {len(titles)} titles: one of each per product, or None")
@@ -160,9 +173,13 @@ def _title(title: str | None, product: int) -> str | None:
     return seen_title(title)
 
 
-def _open(image: ImageInput, product: int, fit: tuple[int, int]) -> Image.Image | None:
+def _open(image: ImageInput, product: int, fit: tuple[int, int]) -> Image.Image | ReadyPhoto | None:
     if image is None:
         return None
+    if isinstance(image, ReadyPhoto):
+        if image.pixels.shape != (3, *fit):
+            raise ModelError(f"the photo of product {product} was made ready for another model; use `Embedder.photos`.")
+        return image
     if not isinstance(image, Image.Image | Path | str | bytes):
         raise ModelError(
             f"the photo of product {product} is no photo but {image!r}; give an opened photo, a file or its bytes, or "

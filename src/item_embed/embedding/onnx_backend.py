@@ -12,6 +12,7 @@ from PIL import Image
 from item_embed.embedding.exported import MEND, ONNX_FILE, WORDS, Exported, load_words
 from item_embed.errors import ModelError
 from item_embed.model.arrays import ArrayProcessor
+from item_embed.model.photos import PhotoProcessor, ReadyPhoto
 from item_embed.model.tokenizer import PAD
 from item_embed.model.words import Words
 
@@ -84,6 +85,11 @@ class OnnxBackend:
         return self.exported.fingerprint
 
     @property
+    def precision(self) -> str:
+        """What its encoder multiplies in."""
+        return self.exported.precision
+
+    @property
     def dimension(self) -> int:
         """Numbers in a vector."""
         return self.exported.dimension
@@ -98,11 +104,18 @@ class OnnxBackend:
         """Side of a square patch, pixels."""
         return self.exported.patch_size
 
-    def encode(self, images: Sequence[Image.Image | None], titles: Sequence[str | None]) -> NDArray[np.float32]:
+    @property
+    def photos(self) -> PhotoProcessor:
+        """What makes photos ready for it."""
+        return self._processor.photos
+
+    def encode(
+        self, images: Sequence[Image.Image | ReadyPhoto | None], titles: Sequence[str | None]
+    ) -> NDArray[np.float32]:
         """See `Backend.encode`."""
         ids = self._processor.tokenize(titles).ids
-        photos = [None if image is None else self._processor.pixels(image) for image in images]
-        kept = [self._kept(pixels) for pixels in photos]
+        photos = [None if image is None else self._processor.ready(image) for image in images]
+        kept = [self._kept(photo) for photo in photos]
         tokens, patches = (ids != PAD).sum(axis=1), np.array([len(numbers) for numbers in kept], np.int64)
         vectors = np.empty((len(ids), self.dimension), np.float32)
         for rows in _together(tokens, patches):
@@ -116,23 +129,22 @@ class OnnxBackend:
             (vectors[rows],) = self._session.run(None, inputs)
         return vectors
 
-    def _kept(self, pixels: NDArray[np.uint8] | None) -> NDArray[np.int64]:
+    def _kept(self, photo: ReadyPhoto | None) -> NDArray[np.int64]:
         """The patches of a photo that are encoded, by number; none without a photo."""
-        if pixels is None:
+        if photo is None:
             return np.zeros(0, np.int64)
-        background = self._processor.background(pixels[None])
-        return np.arange(self._patches) if background is None else np.flatnonzero(~background[0])
+        return np.arange(self._patches) if photo.background is None else np.flatnonzero(~photo.background)
 
     def _photos(
-        self, photos: Sequence[NDArray[np.uint8] | None], kept: Sequence[NDArray[np.int64]]
+        self, photos: Sequence[ReadyPhoto | None], kept: Sequence[NDArray[np.int64]]
     ) -> dict[str, NDArray[Any]]:
         """The photos that are there, (I, 3, height, width), and each product's patches among all of theirs, (B, N)."""
         index = np.full((len(kept), max(1, *map(len, kept))), -1, np.int64)
-        present = [row for row, pixels in enumerate(photos) if pixels is not None]
+        present = [row for row, photo in enumerate(photos) if photo is not None]
         for number, row in enumerate(present):
             index[row, : len(kept[row])] = number * self._patches + kept[row]
         # No input is ever empty: where no product has a photo, there is a white one that none of them looks at.
-        pixels = [photo for photo in photos if photo is not None] or [self._processor.pixels(None)]
+        pixels = [photo.pixels for photo in photos if photo is not None] or [self._processor.pixels(None)]
         return {"pixel_values": np.stack(pixels), "patch_index": index}
 
     @property

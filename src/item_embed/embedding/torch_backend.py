@@ -13,8 +13,9 @@ from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemModel
 from item_embed.model.encoding import unit_vectors, vectors_by_sight
 from item_embed.model.folder import fingerprint
+from item_embed.model.photos import ReadyPhoto
 from item_embed.model.precision import choose_precision
-from item_embed.model.processor import ItemProcessor
+from item_embed.model.processor import ItemProcessor, TorchPhotoProcessor
 from item_embed.model.storage import load_model
 from item_embed.model.whitening import Whitening
 
@@ -96,8 +97,15 @@ class TorchBackend:
         """Side of a square patch, pixels."""
         return int(self.model.config.patch_size)
 
+    @property
+    def photos(self) -> TorchPhotoProcessor:
+        """What makes photos ready for it."""
+        return self.processor.photos
+
     @torch.inference_mode()
-    def encode(self, images: Sequence[Image.Image | None], titles: Sequence[str | None]) -> NDArray[np.float32]:
+    def encode(
+        self, images: Sequence[Image.Image | ReadyPhoto | None], titles: Sequence[str | None]
+    ) -> NDArray[np.float32]:
         """See `Backend.encode`."""
         encode = vectors_by_sight if self.whitening is not None and self.whitening.fuses else unit_vectors
         vectors = encode(self.model, self.processor, images, titles, self.precision)

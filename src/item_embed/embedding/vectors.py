@@ -6,6 +6,7 @@ products, lie in the schema's metadata.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 from item_embed.embedding.narrow import DTYPES, Numbers, narrowed, widened
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import VectorError
-from item_embed.files import whole_file
+from item_embed.files import whole_bytes
+from item_embed.remote.parquet import RemoteParquet, open_files
+from item_embed.remote.places import MissingError, Remote, place
 
 _FINGERPRINT = b"item_embed.fingerprint"
 _MODEL = b"item_embed.model"
@@ -57,30 +60,30 @@ class Vectors:
         return int(self.vectors.shape[1])
 
 
-def write_vectors(path: str | Path, vectors: Vectors | Iterable[Vectors], numbers: Numbers = "fp32") -> None:
-    """Write vectors to a Parquet file: aside first, then renamed, so that the file is whole or not there.
+def write_vectors(path: str | Path | Remote, vectors: Vectors | Iterable[Vectors], numbers: Numbers = "fp32") -> None:
+    """Write vectors to a Parquet file, which is whole or not there.
 
     Args:
-        path: the file to write; its folder is made if missing, a file of that name is replaced.
+        path: the file to write, or its fsspec URL; its folder is made if missing, a file of that name is replaced.
         vectors: what to write, or its parts in order, at least one, such as `embed_parts` makes: of these only one
             at a time is in memory.
         numbers: what they become in the file; see `narrowed`.
 
     Raises:
         VectorError: when ids and vectors differ in number, or a vector is not finite or not of length 1 or 0.
-        OutputError: when the file cannot be written.
+        OutputError: when the file cannot be written; RemoteError where it lies in a store.
 
     Example:
         >>> made = Vectors(["a"], np.array([[0.6, 0.8]], np.float32), fingerprint="f", model="run/model")
         >>> write_vectors("vectors.parquet", made)  # doctest: +SKIP
     """
-    path = Path(path)
+    path = place(path)
     parts = iter([vectors] if isinstance(vectors, Vectors) else vectors)
     first = next(parts)
     # Floats neither compress nor repeat: encoding them would only cost time. Parquet keeps int8 in 32 bits, unless
     # the 255 values that there are lie in a dictionary.
     encoding = {"use_dictionary": [_NUMBERS] if numbers == "int8" else False, "compression": "none"}
-    with whole_file(path) as aside, pq.ParquetWriter(aside, _schema(first, numbers), **encoding) as writer:
+    with whole_bytes(path) as file, pq.ParquetWriter(file, _schema(first, numbers), **encoding) as writer:
         for part in chain([first], parts):
             if len(part.ids) != len(part.vectors):
                 raise VectorError(f"{len(part.ids)} ids cannot name {len(part.vectors)} vectors; give one id for each.")
@@ -91,32 +94,34 @@ def write_vectors(path: str | Path, vectors: Vectors | Iterable[Vectors], number
             writer.write_table(table, row_group_size=_ROW_GROUP)
 
 
-def read_vectors(path: str | Path) -> Vectors:
+def read_vectors(path: str | Path | Remote) -> Vectors:
     """Read a file of vectors and check every one of them.
 
     Args:
-        path: a file written by `item embed` or `write_vectors`.
+        path: a file written by `item embed` or `write_vectors`, or its fsspec URL.
 
     Raises:
         VectorError: when the file is missing, is no file of vectors, does not name its model, or holds
             vectors that are missing, of several dimensions, not finite, or not of length 1 or 0.
+        RemoteError: when its store cannot be reached, or refuses.
 
     Example:
         >>> read_vectors("vectors.parquet").dimension  # doctest: +SKIP
         256
     """
-    file, named = _open(Path(path))
-    return _vectors(_table(file, Path(path)), named, Path(path))
+    path = place(path)
+    file, named = _open(path)
+    return _vectors(_table(file, path), named, path)
 
 
-def vector_parts(path: str | Path) -> Iterator[Vectors]:
+def vector_parts(path: str | Path | Remote) -> Iterator[Vectors]:
     """The vectors of `read_vectors` part by part, at least one, for files that do not fit in memory.
 
     Example:
         >>> sum(len(part) for part in vector_parts("vectors.parquet"))  # doctest: +SKIP
         44072
     """
-    path = Path(path)
+    path = place(path)
     file, named = _open(path)
     first = None
     for table in _tables(file, path):
@@ -127,13 +132,13 @@ def vector_parts(path: str | Path) -> Iterator[Vectors]:
         yield part
 
 
-def count_vectors(path: str | Path) -> int:
+def count_vectors(path: str | Path | Remote) -> int:
     """How many vectors a file has; none is read.
 
     Raises:
         VectorError: when it is no file of vectors.
     """
-    file, _ = _open(Path(path))
+    file, _ = _open(place(path))
     return int(file.metadata.num_rows)
 
 
@@ -145,14 +150,12 @@ class _Named(NamedTuple):
     modalities: Modalities
 
 
-def _open(path: Path) -> tuple[pq.ParquetFile, _Named]:
+def _open(path: Path | Remote) -> tuple[pq.ParquetFile | RemoteParquet, _Named]:
     """A file of vectors and what it says of them; its rows are not read."""
-    if not path.is_file():
-        raise VectorError(f"{path} does not exist or is no file; make the vectors with `item embed`.")
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError):
-        raise _damaged(path) from None
+    with _readable(path):
+        if isinstance(path, Path) and not path.is_file():
+            raise MissingError(f"{path} is no file")
+        file = pq.ParquetFile(path) if isinstance(path, Path) else next(open_files([path]))
     for column in ("id", "vector"):
         if column not in file.schema_arrow.names:
             raise VectorError(f"{path} is no file of vectors: it has no column {column!r}; {_AGAIN}.")
@@ -165,7 +168,7 @@ def _open(path: Path) -> tuple[pq.ParquetFile, _Named]:
     return file, _Named(metadata[_FINGERPRINT].decode(), metadata[_MODEL].decode(), cast("Modalities", modalities))
 
 
-def _vectors(table: pa.Table, named: _Named, path: Path) -> Vectors:
+def _vectors(table: pa.Table, named: _Named, path: Path | Remote) -> Vectors:
     """The vectors of some rows, every one of them checked."""
     if table["id"].null_count:
         raise VectorError(f"{path} has {table['id'].null_count} rows without an id; {_AGAIN}.")
@@ -175,32 +178,37 @@ def _vectors(table: pa.Table, named: _Named, path: Path) -> Vectors:
     return Vectors(ids, vectors, *named)
 
 
-def _table(file: pq.ParquetFile, path: Path) -> pa.Table:
+def _table(file: pq.ParquetFile | RemoteParquet, path: Path | Remote) -> pa.Table:
     """All rows."""
-    try:
+    with _readable(path):
         return file.read()
-    except (pa.ArrowInvalid, OSError):
-        raise _damaged(path) from None
 
 
-def _tables(file: pq.ParquetFile, path: Path) -> Iterator[pa.Table]:
-    """The same, so many rows at a time."""
-    try:
-        for batch in file.iter_batches(_ROW_GROUP):
-            yield pa.Table.from_batches([batch])
-    except (pa.ArrowInvalid, OSError):
-        raise _damaged(path) from None
+def _tables(file: pq.ParquetFile | RemoteParquet, path: Path | Remote) -> Iterator[pa.Table]:
+    """The same, so many rows at a time; of a store, a row group."""
+    with _readable(path):
+        if isinstance(file, RemoteParquet):
+            yield from (file.read_row_groups([group])[0] for group in range(file.metadata.num_row_groups))
+        else:
+            yield from (pa.Table.from_batches([batch]) for batch in file.iter_batches(_ROW_GROUP))
     if not file.metadata.num_rows:
         yield file.schema_arrow.empty_table()
 
 
-def _mixed(path: Path, dimensions: Sequence[int]) -> VectorError:
+@contextmanager
+def _readable(path: Path | Remote) -> Iterator[None]:
+    """Turn what is said of a file that cannot be read into a sentence that names it."""
+    try:
+        yield
+    except MissingError:
+        raise VectorError(f"{path} does not exist or is no file; make the vectors with `item embed`.") from None
+    except (pa.ArrowInvalid, OSError):
+        raise VectorError(f"{path} is damaged or is no Parquet file; {_AGAIN}.") from None
+
+
+def _mixed(path: Path | Remote, dimensions: Sequence[int]) -> VectorError:
     found = " and ".join(map(str, dimensions))
     return VectorError(f"{path} mixes vectors of several dimensions ({found}); {_AGAIN} with one model.")
-
-
-def _damaged(path: Path) -> VectorError:
-    return VectorError(f"{path} is damaged or is no Parquet file; {_AGAIN}.")
 
 
 def _schema(vectors: Vectors, numbers: Numbers) -> pa.Schema:
@@ -213,7 +221,7 @@ def _schema(vectors: Vectors, numbers: Numbers) -> pa.Schema:
     return pa.schema([("id", pa.string()), ("vector", pa.list_(kind, vectors.dimension))], metadata=named)
 
 
-def _matrix(column: pa.ChunkedArray, path: Path) -> NDArray[np.float32]:
+def _matrix(column: pa.ChunkedArray, path: Path | Remote) -> NDArray[np.float32]:
     """The column as (n, d), whether its lists are of fixed or of free size."""
     kind = column.type
     is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)

@@ -13,6 +13,7 @@ from item_embed.embedding.vectors import read_vectors
 from item_embed.errors import VectorError
 from item_embed.evaluation.queries import QuerySet
 from item_embed.progress import OnProgress, silent
+from item_embed.remote.places import Remote
 
 _PART = 256  # queries whose photos are in memory at once: altered ones are not compressed
 
@@ -30,7 +31,7 @@ class Model(Protocol):
 
 
 def read_catalog_vectors(
-    path: Path, catalog: Catalog, embedder: Model, modalities: Modalities = "both"
+    path: str | Path | Remote, catalog: Catalog, embedder: Model, modalities: Modalities = "both"
 ) -> NDArray[np.float32]:
     """The vectors of a file, after checking that this model made them of this catalogue with these modalities.
 

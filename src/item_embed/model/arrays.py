@@ -7,13 +7,11 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tokenizers import Tokenizer
 
-from item_embed.catalog.photos.images import upright_rgb, whole_size
 from item_embed.errors import ModelError
-from item_embed.model.background import background_patches
 from item_embed.model.folder import PROCESSOR_FILE, TOKENIZER_FILE
+from item_embed.model.photos import PhotoProcessor
 from item_embed.model.tokenizer import PAD, load_tokenizer
 
 
@@ -24,7 +22,7 @@ class Tokens(NamedTuple):
     padding: NDArray[np.bool_]
 
 
-class ArrayProcessor:
+class ArrayProcessor(PhotoProcessor):
     """Turns titles and photos into arrays; `ItemProcessor` puts them into tensors.
 
     Args:
@@ -46,12 +44,16 @@ class ArrayProcessor:
         max_title_tokens: int,
         background_patch_size: int | None = None,
     ) -> None:
+        super().__init__(image_size, background_patch_size)
         self.tokenizer = tokenizer
-        self.image_size = image_size
         self.max_title_tokens = max_title_tokens
-        self.background_patch_size = background_patch_size
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_title_tokens)
+
+    @property
+    def photos(self) -> PhotoProcessor:
+        """What it does to photos, without the tokenizer: light enough for another process."""
+        return PhotoProcessor(self.image_size, self.background_patch_size)
 
     def tokenize(self, titles: Sequence[str | None]) -> Tokens:
         """Titles to ids, padded to the longest of them."""
@@ -61,34 +63,6 @@ class ArrayProcessor:
         for row, tokens in enumerate(encoded):
             ids[row, : len(tokens)] = tokens
         return Tokens(ids, ids == PAD)
-
-    def pixels(self, image: Image.Image | None, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """A photo as (3, height, width) bytes, scaled to fit with white around it; all white without a photo.
-
-        Args:
-            image: of any mode and size.
-            out: where to write it, (3, height, width); by default a new array.
-        """
-        height, width = self.image_size
-        canvas = np.empty((3, height, width), np.uint8) if out is None else out
-        canvas[...] = 255
-        if image is not None:
-            upright = upright_rgb(image)
-            whole_width, whole_height = whole_size(upright)
-            scale = min(height / whole_height, width / whole_width)
-            h, w = max(1, round(whole_height * scale)), max(1, round(whole_width * scale))
-            top, left = (height - h) // 2, (width - w) // 2
-            canvas[:, top : top + h, left : left + w] = self._resized(upright, (h, w))
-        return canvas
-
-    def _resized(self, photo: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """An RGB photo as (3, *size) bytes, bilinear and antialiased."""
-        scaled = photo.resize(size[::-1], Image.Resampling.BILINEAR)  # as it is where it has that size
-        return np.asarray(scaled).transpose(2, 0, 1)
-
-    def background(self, pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-        """(B, 3, height, width) to (B, P), True where the model does not encode a patch; None where it encodes all."""
-        return None if self.background_patch_size is None else background_patches(pixels, self.background_patch_size)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write the tokenizer and the settings into a model's folder."""

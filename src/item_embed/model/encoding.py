@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from item_embed.model.encoder import ItemModel
+from item_embed.model.photos import ReadyPhoto
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.whitening import SIGHTS
 
@@ -18,7 +19,7 @@ Precision = Literal["fp32", "bf16"]
 def unit_vectors(
     model: ItemModel,
     processor: ItemProcessor,
-    images: Sequence[Image.Image | None],
+    images: Sequence[Image.Image | ReadyPhoto | None],
     titles: Sequence[str | None],
     precision: Precision,
 ) -> Tensor:
@@ -27,7 +28,7 @@ def unit_vectors(
     Args:
         model: the encoder; its device is where all is computed.
         processor: the one it was trained with.
-        images: B photos, upright and RGB; None where there is none.
+        images: B photos, upright and RGB or ready; None where there is none.
         titles: B titles; None where there is none.
         precision: what the encoder multiplies in.
 
@@ -44,7 +45,7 @@ def unit_vectors(
 def vectors_by_sight(
     model: ItemModel,
     processor: ItemProcessor,
-    images: Sequence[Image.Image | None],
+    images: Sequence[Image.Image | ReadyPhoto | None],
     titles: Sequence[str | None],
     precision: Precision,
 ) -> Tensor:
@@ -76,7 +77,10 @@ def vectors_by_sight(
 
 
 def _inputs(
-    model: ItemModel, processor: ItemProcessor, images: Sequence[Image.Image | None], titles: Sequence[str | None]
+    model: ItemModel,
+    processor: ItemProcessor,
+    images: Sequence[Image.Image | ReadyPhoto | None],
+    titles: Sequence[str | None],
 ) -> dict[str, Tensor | None]:
     inputs: dict[str, Tensor | None] = {
         name: value.to(model.device) for name, value in processor(titles, images).items()

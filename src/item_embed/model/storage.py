@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemPreTrainedModel
 from item_embed.model.folder import CONFIG_FILE, EXPORT_FILE, MODEL_FILES
+from item_embed.remote.urls import refuse_url
 
 Model = TypeVar("Model", bound=ItemPreTrainedModel)
 
@@ -25,6 +26,7 @@ def load_model(folder: Path, kind: type[Model]) -> Model:
     Example:
         >>> load_model(Path("run/model"), ItemModel)  # doctest: +SKIP
     """
+    refuse_url(folder, "a model")
     missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
     if (folder / EXPORT_FILE).is_file():
         raise ModelError(

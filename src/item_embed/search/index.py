@@ -19,6 +19,7 @@ from item_embed.embedding.seen import Modalities
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import VectorError
 from item_embed.progress import OnProgress, silent
+from item_embed.remote.urls import refuse_url
 from item_embed.search.address import is_address
 from item_embed.search.backend import Neighbours, Truth
 from item_embed.search.embedded import build_folder, open_folder
@@ -65,6 +66,7 @@ class ProductIndex:
 
             self.path, self._store, self._nearest = open_address(str(path), timeout)
         else:
+            refuse_url(path, "an index")
             self.path = Path(path)
             self._store, self._nearest = open_folder(self.path, timeout)
         with self._store.reading():

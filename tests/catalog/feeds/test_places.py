@@ -12,9 +12,11 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from item_embed.catalog.feeds.feed import open_feed
-from item_embed.catalog.feeds.places import reason, remote_file, shown
+from item_embed.catalog.feeds.places import remote_file
 from item_embed.catalog.schema import REJECTED_SCHEMA
 from item_embed.errors import FeedError
+from item_embed.remote.places import reason
+from item_embed.remote.urls import shown
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_what_cannot_be_read_by_url_is_one_sentence(store: str, source: str, mes
 
 
 @pytest.mark.parametrize(
-    ("protocol", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("az", "adlfs"), ("https", "aiohttp")]
+    ("protocol", "package"), [("s3", r"'item-embed\[s3\]'"), ("gs", "gcsfs"), ("az", "adlfs"), ("https", "aiohttp")]
 )
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, protocol: str, package: str) -> None:
     def refuse(url: str) -> None:

@@ -23,7 +23,7 @@ from item_embed.evaluation.learners import resuming
 from item_embed.evaluation.measured import FIGURES, read_measured, write_measured
 from item_embed.progress import OnProgress
 from item_embed.training.run import RunSummary, pretrain
-from tests.catalogs import write_catalog
+from tests.catalogs import folder, write_catalog
 from tests.evaluation.ablation.small import STEPS, small_catalog, write_grid
 from tests.tiny import pattern, tiny_rows
 
@@ -33,7 +33,7 @@ RATES = {"key": "objectives.patch_mask_rate", "values": [0.25, 0.5]}
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_catalog(tmp_path_factory.mktemp("small") / "catalog").path
+    return folder(small_catalog(tmp_path_factory.mktemp("small") / "catalog"))
 
 
 @pytest.fixture(scope="module")

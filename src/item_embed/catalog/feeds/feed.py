@@ -10,11 +10,12 @@ from pathlib import Path
 from item_embed.catalog.feeds import delimited, jsonlines, parquet
 from item_embed.catalog.feeds.finding import PARQUET, find_files, kind
 from item_embed.catalog.feeds.hub import is_hub, open_hub
-from item_embed.catalog.feeds.places import FeedFile, named_errors, shown
+from item_embed.catalog.feeds.places import FeedFile, named_errors
 from item_embed.catalog.feeds.records import Record
 from item_embed.catalog.schema import printable
 from item_embed.errors import FeedError
 from item_embed.progress import OnProgress, silent
+from item_embed.remote.urls import shown
 
 _Reader = Callable[[int], Iterator[Record]]  # of a file's rows but the first so many
 _READERS: dict[str, Callable[[FeedFile, int], Iterator[Record]]] = {

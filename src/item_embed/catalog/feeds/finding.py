@@ -13,17 +13,15 @@ import pyarrow.parquet as pq
 from item_embed.catalog.feeds.places import (
     FeedFile,
     file_system,
-    is_url,
     local_file,
-    local_path,
     named_errors,
     open_bytes,
-    reason,
     remote_file,
-    shown,
 )
 from item_embed.catalog.schema import REJECTED_SCHEMA
 from item_embed.errors import FeedError
+from item_embed.remote.places import reason
+from item_embed.remote.urls import is_url, local_path, shown
 
 TEXT = (".csv", ".tsv", ".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")

@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from item_embed.catalog.feeds import parquet
-from item_embed.catalog.feeds.places import FeedFile, reason
+from item_embed.catalog.feeds.places import FeedFile
 from item_embed.catalog.feeds.records import Record
 from item_embed.errors import FeedError
+from item_embed.remote.places import reason
 
 _OPTIONS = ("config", "split", "revision")
 _LARGEST_PHOTO = 64 << 20  # bytes

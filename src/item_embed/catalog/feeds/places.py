@@ -3,7 +3,6 @@
 import csv
 import io
 import lzma
-import re
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping
@@ -11,33 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote
 
-import fsspec
 import fsspec.asyn
 import pyarrow as pa
 
-from item_embed.errors import FeedError
+from item_embed.errors import FeedError, RemoteError
+from item_embed.remote import places as remote
+from item_embed.remote.places import reason
+from item_embed.remote.urls import shown
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
 # What object stores and servers say of a file that changes with it; none says all of it.
 _TELLING = "etag ETag checksum md5 md5Hash content_md5 Content-MD5 crc32c generation LastModified last_modified mtime "
 _TELLING += "updated modify created blob_id sha size"
-_INSTALL = {
-    "s3": "s3fs",
-    "s3a": "s3fs",
-    "gs": "gcsfs",
-    "gcs": "gcsfs",
-    "az": "adlfs",
-    "abfs": "adlfs",
-    "abfss": "adlfs",
-    "http": "aiohttp",
-    "https": "aiohttp",
-    "sftp": "paramiko",
-    "ssh": "paramiko",
-    "hf": "huggingface_hub",
-}
 
 
 class UnreachableError(OSError):
@@ -122,59 +106,16 @@ def _headers(fs: Any, url: str) -> dict[str, str]:
     return {ours: told[theirs] for theirs, ours in names.items() if theirs in told}
 
 
-def is_url(source: str) -> bool:
-    """Whether fsspec is to read it; `file://` means a local path.
-
-    Example:
-        >>> is_url("s3://bucket/feed.csv"), is_url("feed.csv")
-        (True, False)
-    """
-    return bool(_URL.match(source))
-
-
-def local_path(source: str) -> str:
-    """A `file://` URL as the path it means; anything else as it is.
-
-    Example:
-        >>> local_path("file:///shop/my%20feed.csv"), local_path("s3://shop/feed.csv")
-        ('/shop/my feed.csv', 's3://shop/feed.csv')
-    """
-    if not source.lower().startswith("file://"):
-        return source
-    named = source[len("file://") :].removeprefix("localhost")
-    return named if Path(named).exists() else unquote(named)
-
-
-def shown(url: str) -> str:
-    """A URL as people may see it: without a password, and without a query, which may hold a signature.
-
-    Example:
-        >>> shown("https://me:secret@shop.example/feed.csv?key=1234")
-        'https://shop.example/feed.csv'
-    """
-    if not is_url(url):
-        return url
-    bare = _CREDENTIALS.sub("", url)
-    return re.split("[?#]", bare, maxsplit=1)[0] if bare.lower().startswith("http") else bare
-
-
 def file_system(source: str) -> Any:
     """The fsspec file system that reads a URL.
 
     Raises:
         FeedError: when its package is missing, or it cannot be reached.
     """
-    protocol = source.split("://", 1)[0].lower()
     try:
-        return fsspec.url_to_fs(source)[0]
-    except ImportError:
-        package = _INSTALL.get(protocol)
-        mend = f"run: pip install {package}" if package else f"install the fsspec package for {protocol}"
-        raise FeedError(f"{shown(source)} needs a package that is not installed; {mend}.") from None
-    except Exception as error:
-        if isinstance(error, ValueError) and "rotocol not known" in str(error):
-            raise FeedError(f"{shown(source)} begins with {protocol}://, which fsspec does not know.") from None
-        raise FeedError(f"{shown(source)} cannot be read: {reason(error, source)}.") from None
+        return remote.file_system(source)
+    except RemoteError as error:
+        raise FeedError(str(error)) from None
 
 
 def open_bytes(file: FeedFile) -> BinaryIO:
@@ -198,23 +139,6 @@ def named_errors(url: str) -> Iterator[None]:
         raise FeedError(f"{url} cannot be read: {reason(error)}.") from None
     except (pa.ArrowException, csv.Error, UnicodeError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise FeedError(f"{url} is damaged or not what its name says: {reason(error)}.") from None
-
-
-def reason(error: BaseException, source: str = "") -> str:
-    """The first line of what an error says, without what the URL `source` must not show."""
-    if isinstance(error, FileNotFoundError):
-        if error.__cause__ is None or getattr(error.__cause__, "status", 0) == 404:
-            return "there is no such file or folder"
-        error = error.__cause__  # fsspec says so of any server that does not answer well
-    if hasattr(error, "status") and hasattr(error, "message"):
-        return f"the server answers {error.status} {error.message}"
-    text = getattr(error, "strerror", None) or str(error)
-    first = (text.strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
-    if is_url(source):
-        for hidden in filter(None, (source.partition("?")[2], *_CREDENTIALS.findall(source))):
-            first = first.replace(hidden, "")
-        first = _CREDENTIALS.sub("", first)
-    return first or type(error).__name__
 
 
 def _full(source: str, url: str) -> str:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def command(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model, such as RUN/model; it stays as it is.")],
-    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`, labelled in all or some rows.")],
+    catalog: Annotated[str, typer.Argument(help="Catalogue made by `item prepare`, labelled in all or some rows.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder to write; it must not exist.")],
     vectors: Annotated[
-        Path | None, typer.Option(help="Vectors of this catalogue by `item embed`, with the same --modalities.")
+        str | None, typer.Option(help="Vectors of this catalogue by `item embed`, with the same --modalities.")
     ] = None,
     modalities: Annotated[Modalities, typer.Option(help="What the model sees.")] = "both",
     fine_tune: Annotated[

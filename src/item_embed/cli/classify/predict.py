@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 def command(
     classifier: Annotated[Path, typer.Argument(help="Folder made by `item classify fit`.")],
-    catalog: Annotated[Path, typer.Argument(help="Catalogue made by `item prepare`; no label of it is read.")],
+    catalog: Annotated[str, typer.Argument(help="Catalogue made by `item prepare`; no label of it is read.")],
     *,
     out: Annotated[Path, typer.Option(help="Parquet file to write; it must not exist.")],
     precision: Annotated[
         float | None, typer.Option(help="Share of answers that must be right.", show_default="that of the fit")
     ] = None,
     vectors: Annotated[
-        Path | None, typer.Option(help="Vectors of this catalogue by `item embed`, by the classifier's model.")
+        str | None, typer.Option(help="Vectors of this catalogue by `item embed`, by the classifier's model.")
     ] = None,
     model: Annotated[
         Path | None, typer.Option(help="The classifier's model, if its folder was moved.", show_default="where it was")
@@ -70,7 +70,7 @@ def command(
         )
 
 
-def _read(path: Path, catalog: "Catalog", encoder: "Encoder", model: Path | None) -> "Vectors":
+def _read(path: str, catalog: "Catalog", encoder: "Encoder", model: Path | None) -> "Vectors":
     """Vectors of a file, after checking that they are this catalogue's, by the classifier's model."""
     from item_embed.embedding.vectors import Vectors
     from item_embed.errors import ConfigError

@@ -61,7 +61,7 @@ class Request:
     relist: int | None = None
     modalities: Modalities | None = None
     split: Split | None = None
-    vectors: Path | None = None
+    vectors: str | None = None
     baselines: bool = False
     hybrid: bool = False
     mask_shared_words: SharedWords | None = None

@@ -9,10 +9,11 @@ from item_embed.embedding.loss import Loss, loss_of, spread_rows
 from item_embed.embedding.narrow import Numbers, narrowed, widened
 from item_embed.embedding.vectors import Vectors, count_vectors, vector_parts, write_vectors
 from item_embed.progress import OnProgress, silent
+from item_embed.remote.places import Remote
 
 
 def export_vectors(
-    source: Path, out: Path, numbers: Numbers, *, on_progress: OnProgress = silent
+    source: Path | Remote, out: Path | Remote, numbers: Numbers, *, on_progress: OnProgress = silent
 ) -> tuple[int, Loss | None]:
     """Write vectors in half precision or as whole numbers of 8 bits, a part at a time.
 

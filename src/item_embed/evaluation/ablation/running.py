@@ -30,6 +30,7 @@ from item_embed.evaluation.measured import read_measured, write_measured
 from item_embed.evaluation.measuring import Questions, measure, open_questions
 from item_embed.files import whole_file
 from item_embed.progress import Stages, silent_stages
+from item_embed.remote.places import Remote
 from item_embed.training.checkpoints import latest_checkpoint
 
 _GRID, _CONFIG = "grid.yaml", "config.yaml"
@@ -77,7 +78,7 @@ class Ablation:
     """
 
     out: Path
-    path: Path
+    path: Path | Remote
     asked: Asked
     leaf_category: bool = True
     batch_size: int = 256

@@ -52,7 +52,7 @@ class FitSettings:
         ConfigError: when they contradict each other, or a number is out of its range.
     """
 
-    vectors: Path | None = None
+    vectors: str | Path | None = None
     modalities: Modalities = "both"
     fine_tuning: "FineTuning | None" = None
     precision: float = PRECISION

@@ -11,6 +11,7 @@ from item_embed.evaluation.asked import RELISTINGS, Asked
 from item_embed.evaluation.begun import begin, is_begun, read_begun
 from item_embed.evaluation.learners.learner import Material, deciding
 from item_embed.evaluation.measuring import Questions, open_questions
+from item_embed.remote.places import Remote
 from item_embed.training.run import run_tokenizer, training_rows
 
 _WHAT = "comparison"
@@ -31,7 +32,7 @@ class Setup:
     """
 
     out: Path
-    path: Path
+    path: Path | Remote
     config: RunConfig
     asked: Asked
     leaf_category: bool = True

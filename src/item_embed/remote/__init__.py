@@ -1,0 +1,1 @@
+"""Files and folders of object stores and other places that fsspec reaches: named, read in part, written whole."""
