@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from item_embed.model.arrays import ArrayProcessor
+
 
 class Backend(Protocol):
     """A loaded model: `TorchBackend`, or `OnnxBackend` for an exported one."""
@@ -31,6 +33,10 @@ class Backend(Protocol):
     @property
     def patch_size(self) -> int:
         """Side of a square patch, pixels."""
+
+    @property
+    def processor(self) -> ArrayProcessor:
+        """Turns titles and photos into what the model reads."""
 
     @property
     def sees(self) -> frozenset[str]:

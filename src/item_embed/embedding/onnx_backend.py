@@ -44,7 +44,7 @@ class OnnxBackend:
         self, session: Any, processor: ArrayProcessor, path: Path, exported: Exported, words: Words | None = None
     ) -> None:
         self._session = session
-        self._processor = processor
+        self.processor = processor
         self.path = path
         self.exported = exported
         self._words = words
@@ -91,7 +91,7 @@ class OnnxBackend:
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the photo as the model sees it, pixels."""
-        return self._processor.image_size
+        return self.processor.image_size
 
     @property
     def patch_size(self) -> int:
@@ -100,8 +100,8 @@ class OnnxBackend:
 
     def encode(self, images: Sequence[Image.Image | None], titles: Sequence[str | None]) -> NDArray[np.float32]:
         """See `Backend.encode`."""
-        ids = self._processor.tokenize(titles).ids
-        photos = [None if image is None else self._processor.pixels(image) for image in images]
+        ids = self.processor.tokenize(titles).ids
+        photos = [None if image is None else self.processor.pixels(image) for image in images]
         kept = [self._kept(pixels) for pixels in photos]
         tokens, patches = (ids != PAD).sum(axis=1), np.array([len(numbers) for numbers in kept], np.int64)
         vectors = np.empty((len(ids), self.dimension), np.float32)
@@ -120,7 +120,7 @@ class OnnxBackend:
         """The patches of a photo that are encoded, by number; none without a photo."""
         if pixels is None:
             return np.zeros(0, np.int64)
-        background = self._processor.background(pixels[None])
+        background = self.processor.background(pixels[None])
         return np.arange(self._patches) if background is None else np.flatnonzero(~background[0])
 
     def _photos(
@@ -132,7 +132,7 @@ class OnnxBackend:
         for number, row in enumerate(present):
             index[row, : len(kept[row])] = number * self._patches + kept[row]
         # No input is ever empty: where no product has a photo, there is a white one that none of them looks at.
-        pixels = [photo for photo in photos if photo is not None] or [self._processor.pixels(None)]
+        pixels = [photo for photo in photos if photo is not None] or [self.processor.pixels(None)]
         return {"pixel_values": np.stack(pixels), "patch_index": index}
 
     @property
