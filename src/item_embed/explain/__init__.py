@@ -8,7 +8,7 @@ from item_embed.explain.occlusion import by_occlusion
 
 __all__ = ["STEPS", "Explanation", "Listing", "Method", "explain"]
 
-STEPS = 32  # of the path that gradients are summed along: weights add up to within a thousandth
+STEPS = 16  # of the path that gradients are summed along: weights then add up to four digits
 
 
 def explain(
