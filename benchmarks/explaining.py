@@ -11,6 +11,7 @@ explanation, and how much is missing for weights to add up.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,10 +31,16 @@ from item_embed.explain.occlusion import painted, shown_patches
 
 Kind = Literal["words", "patches", "both"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-ORDERS = ("highest", "random", "lowest", "highest by occlusion")
 SHARES = (0.2, 0.4, 0.6, 0.8)
-STEPS = (8, 16, 32, 64)
-_COLOURS = (COLOURS[0], OTHERS, COLOURS[1], COLOURS[2])
+STEPS = (8, 16, 32)
+_OCCLUSION = "highest by occlusion"
+_LOOKS = {  # of each order: its name, colour and line
+    "highest": ("highest weight", COLOURS[0], "-"),
+    "random": ("random", OTHERS, "-"),
+    "lowest": ("lowest weight", COLOURS[1], "-"),
+    _OCCLUSION: (_OCCLUSION, COLOURS[2], "--"),
+}
+_TOLD = 50  # pairs between lines of progress
 
 
 class Part(NamedTuple):
@@ -54,16 +61,18 @@ def main() -> None:
     parser.add_argument("catalog", type=Path)
     parser.add_argument("--queries", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=500)
-    parser.add_argument("--timed", type=int, default=50, help="pairs by which time and remainders are measured")
+    parser.add_argument("--timed", type=int, default=20, help="pairs by which time and remainders are measured")
     parser.add_argument("--seed", type=int, default=0, help="of the pairs and the random orders")
+    parser.add_argument("--occlusion", action="store_true", help="also remove first what occlusion weighs highest")
     parser.add_argument("--plot", type=Path, help="PNG file to write")
     arguments = parser.parse_args()
     embedder = Embedder.from_pretrained(arguments.model, "cpu")
     pairs = pairs_of(Catalog(arguments.catalog), arguments.queries, arguments.pairs, arguments.seed)
-    whole, scores = deletion(embedder, pairs, arguments.seed)
+    print_cost(embedder, pairs[: arguments.timed])
+    methods = get_args(Method) if arguments.occlusion else ("gradients",)
+    whole, scores = deletion(embedder, pairs, arguments.seed, methods)
     curves = {name: ratios(values, np.ones_like(values)) for name, values in scores.items()}
     print_curves(ratios(whole[:, None], np.ones((len(pairs), 1)))[0], curves, scores)
-    print_cost(embedder, pairs[: arguments.timed])
     if arguments.plot:
         draw(arguments.plot, float(whole.mean()), curves)
 
@@ -83,24 +92,30 @@ def pairs_of(catalog: Catalog, file: Path, count: int, seed: int) -> list[tuple[
 
 
 def deletion(
-    embedder: Embedder, pairs: Sequence[tuple[Listing, Listing]], seed: int
+    embedder: Embedder, pairs: Sequence[tuple[Listing, Listing]], seed: int, methods: Sequence[Method] = ("gradients",)
 ) -> tuple[NDArray[np.float64], Scores]:
     """The scores of whole pairs, (pairs,), and by kind and order those of pairs without a share of their parts."""
-    whole = np.zeros(len(pairs))
-    scores: Scores = {(kind, order): np.zeros((len(pairs), len(SHARES))) for kind in KINDS for order in ORDERS}
+    found = []
     for number, (a, b) in enumerate(pairs):
-        found: dict[Method, Explanation] = {method: explain(embedder, a, b, method) for method in get_args(Method)}
-        one = found["gradients"]
-        whole[number] = one.score
-        generator = np.random.default_rng((seed, number))
-        vectors = embedder.backend.encode([one.a.photo, one.b.photo], [one.a.title, one.b.title])
-        for sides, other in (
-            ({method: one.a for method, one in found.items()}, vectors[1]),
-            ({method: one.b for method, one in found.items()}, vectors[0]),
-        ):
-            for (kind, order), left in scores_without(embedder, sides, other, generator).items():
-                scores[kind, order][number] += left / 2
-    return whole, scores
+        found.append(deletion_of(embedder, a, b, np.random.default_rng((seed, number)), methods))
+        if (number + 1) % _TOLD == 0:
+            print(f"{number + 1} of {len(pairs)} pairs", file=sys.stderr, flush=True)
+    names = found[0][1]
+    return np.array([whole for whole, _ in found]), {
+        name: np.stack([left[name] for _, left in found]) for name in names
+    }
+
+
+def deletion_of(
+    embedder: Embedder, a: Listing, b: Listing, generator: np.random.Generator, methods: Sequence[Method]
+) -> tuple[float, Scores]:
+    """The same of one pair: its score, and those that are left, (shares,), the mean of both listings."""
+    found: dict[Method, Explanation] = {method: explain(embedder, a, b, method) for method in methods}
+    one = found["gradients"]
+    vectors = embedder.backend.encode([one.a.photo, one.b.photo], [one.a.title, one.b.title])
+    first = scores_without(embedder, {method: each.a for method, each in found.items()}, vectors[1], generator)
+    second = scores_without(embedder, {method: each.b for method, each in found.items()}, vectors[0], generator)
+    return one.score, {name: (first[name] + second[name]) / 2 for name in first}
 
 
 def scores_without(
@@ -123,12 +138,14 @@ def orders(weights: Mapping[Method, Mapping[Part, float]], generator: np.random.
     """Parts in the orders in which they are removed."""
     parts = list(weights["gradients"])
     by_gradients = sorted(parts, key=weights["gradients"].__getitem__)
-    return {
+    found = {
         "highest": by_gradients[::-1],
         "random": [parts[place] for place in generator.permutation(len(parts))],
         "lowest": by_gradients,
-        "highest by occlusion": sorted(parts, key=weights["occlusion"].__getitem__, reverse=True),
     }
+    if "occlusion" in weights:
+        found[_OCCLUSION] = sorted(parts, key=weights["occlusion"].__getitem__, reverse=True)
+    return found
 
 
 def weighted(side: Side, kind: Kind, pixels: NDArray[np.uint8] | None, patch_size: int) -> Iterator[tuple[Part, float]]:
@@ -156,22 +173,22 @@ def print_curves(whole: Figure, curves: Mapping[tuple[Kind, str], Sequence[Figur
         print(f"| {kind} | {order} |", *(f"{figure.text()} |" for figure in figures))
     print(f"\n| removed | random less highest | {' | '.join(f'{share:.0%}' for share in SHARES)} |")
     print(f"|---|---{'|---' * len(SHARES)}|")
-    for kind in KINDS:
-        for order in ("highest", "highest by occlusion"):
-            more = scores[kind, "random"] - scores[kind, order]
+    for (kind, order), left in scores.items():
+        if order.startswith("highest"):
+            more = scores[kind, "random"] - left
             print(f"| {kind} | {order} |", *(f"{figure.text()} |" for figure in ratios(more, np.ones_like(more))))
 
 
 def print_cost(embedder: Embedder, pairs: Sequence[tuple[Listing, Listing]]) -> None:
     """CPU milliseconds of a pair, and what is missing for weights to add up, by the steps of the path."""
     explain(embedder, *pairs[0])  # imports
-    print("\n| method | steps | CPU ms of a pair, median | remainder, mean | largest |\n|---|---|---|---|---|")
+    print("| method | steps | CPU ms of a pair, median | remainder, mean | largest |\n|---|---|---|---|---|")
     for steps in STEPS:
         spent, found = timed(embedder, pairs, "gradients", steps)
         rest = [abs(side.remainder or 0) for one in found for side in (one.a, one.b)]
         print(f"| gradients | {steps} | {spent:.0f} | {np.mean(rest):.5f} | {np.max(rest):.5f} |", flush=True)
     spent, _ = timed(embedder, pairs, "occlusion", STEPS[0])
-    print(f"| occlusion | | {spent:.0f} | | |")
+    print(f"| occlusion | | {spent:.0f} | | |\n", flush=True)
 
 
 def timed(
@@ -194,14 +211,14 @@ def draw(path: Path, whole: float, curves: Mapping[tuple[Kind, str], Sequence[Fi
     canvas = Canvas(figsize=(10, 3.4), layout="constrained")
     panels: Any = canvas.subplots(1, len(KINDS), sharey=True)
     for panel, kind in zip(panels, KINDS, strict=True):
-        for order, colour in zip(ORDERS, _COLOURS, strict=True):
+        for order, (name, colour, line) in _LOOKS.items():
+            if (kind, order) not in curves:
+                continue
             lows, highs = zip(*(figure.ends for figure in curves[kind, order]), strict=True)
             values = [figure.value for figure in curves[kind, order]]
             places = [0.0, *SHARES]
             panel.fill_between(places, [whole, *lows], [whole, *highs], color=colour, alpha=0.2, linewidth=0)
-            style = "--" if order == "highest by occlusion" else "-"
-            name = order if " " in order else f"{order} weight" if order != "random" else order
-            panel.plot(places, [whole, *values], style, color=colour, marker="o", markersize=3.5, label=name)
+            panel.plot(places, [whole, *values], line, color=colour, marker="o", markersize=3.5, label=name)
         title = {"words": "words", "patches": "patches", "both": "words and patches"}[kind]
         panel.set_title(f"{title} removed", loc="left", fontsize=10)
         panel.spines[["top", "right"]].set_visible(False)

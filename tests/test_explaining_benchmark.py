@@ -52,7 +52,7 @@ def test_the_highest_weighted_words_are_cut_out_and_the_rest_is_embedded(
 def test_removing_what_occlusion_weighs_highest_takes_at_least_as_much(embedder: Embedder) -> None:
     """Of two patches that are shown, the first to go is the one whose loss is larger: the definition of its weight."""
     pairs = [(Listing(None, photo(1)), Listing(None, photo(4)))]
-    _, scores = explaining.deletion(embedder, pairs, seed=0)
+    _, scores = explaining.deletion(embedder, pairs, 0, ("gradients", "occlusion"))
     assert (scores["words", "highest"] == scores["words", "lowest"]).all()
     lower = scores["patches", "highest by occlusion"]
     assert (lower[:, 0] <= scores["patches", "random"][:, 0] + 1e-6).all()
