@@ -29,7 +29,7 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "tensorboard"}
 LIGHT = ("item_embed.catalog", "item_embed.search", "item_embed.evaluation.metrics")
-EXPORTED = ("embedding.embedder", "embedding.onnx_backend", "model.folder", "model.arrays", "model.words")
+EXPORTED = ("explain", "embedding.embedder", "embedding.onnx_backend", "model.folder", "model.arrays", "model.words")
 
 
 def modules() -> dict[str, Path]:

@@ -18,6 +18,7 @@ SURFACE = {
     "search": "INDEX --image --title -k --where --hybrid --model --html --json",
     "duplicates": "INDEX --out --labels --pairs --sample --answers --threshold --precision --linkage --variants "
     "--update --neighbours --floor --seed --json",
+    "explain": "IDS --index --catalog --model --image-a --title-a --image-b --title-b --method --html --json",
     "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --hybrid "
     "--mask-shared-words --fine-tune --sample --by --variants --json --html --card --seed --batch-size --device",
     "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "

@@ -115,6 +115,10 @@ def test_commands_work_with_it_without_torch(
     commands.append(["index", tmp_path / "both.parquet", catalog.path, *own])
     commands.append(["index", exported, catalog.path, "--update", *own])
     commands.append(["search", tmp_path / "own", *title, "-k", 3, "--json"])
+    page = tmp_path / "page.html"
+    commands.append(
+        ["explain", "item 0", *("--image-a", image[1]), "--index", tmp_path / "own", "--html", page, "--json"]
+    )
     given = json.dumps([[str(word) for word in command] for command in commands])
     told = list(map(json.loads, without(TORCH, COMMANDS, given).split("\0")[:-1]))
 
@@ -131,8 +135,10 @@ def test_commands_work_with_it_without_torch(
         np.testing.assert_allclose(vectors.vectors, exact.vectors, rtol=0, atol=1e-4)  # photos are scaled
         assert measured["modalities"] == seen
         assert measured["queries"] > 10
-    assert told[-2]["changes"]["unchanged"] == len(catalog)
-    assert [hit["id"] for hit in told[-1]["hits"]] == [hit["id"] for hit in told[0]["hits"]]
+    assert told[-3]["changes"]["unchanged"] == len(catalog)
+    assert [hit["id"] for hit in told[-2]["hits"]] == [hit["id"] for hit in told[0]["hits"]]
+    assert (told[-1]["method"], told[-1]["b"]["id"]) == ("occlusion", "item 0")
+    assert "heat map" in page.read_text(encoding="utf8")
 
 
 def test_categories_are_learnt_and_given_without_torch(exported: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ COMMANDS = (
     "index",
     "search",
     "duplicates",
+    "explain",
     "evaluate",
     "compare",
     "ablate",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from item_embed.model.photos import PhotoProcessor, ReadyPhoto
+from item_embed.model.arrays import ArrayProcessor
 
 
 class Backend(Protocol):
@@ -41,6 +42,10 @@ class Backend(Protocol):
     @property
     def photos(self) -> PhotoProcessor:
         """What makes photos ready for it, in this process or another."""
+
+    @property
+    def processor(self) -> ArrayProcessor:
+        """Turns titles and photos into what the model reads."""
 
     @property
     def sees(self) -> frozenset[str]:

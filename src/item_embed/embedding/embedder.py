@@ -132,13 +132,25 @@ class Embedder:
         vectors = np.empty((n, self.dimension), np.float32)
         for start in range(0, n, batch_size):
             end = min(n, start + batch_size)
-            opened = [_open(photo, start + i, self.image_size) for i, photo in enumerate(photos[start:end])]
-            seen = [_title(text, start + i) for i, text in enumerate(texts[start:end])]
-            for i, (photo, title) in enumerate(zip(opened, seen, strict=True)):
-                self._check(start + i, photo is not None, title is not None)
-            vectors[start:end] = self.backend.encode(opened, seen)
+            seen = [self.read(photos[number], texts[number], number) for number in range(start, end)]
+            vectors[start:end] = self.backend.encode([photo for photo, _ in seen], [title for _, title in seen])
             on_progress(end, n)
         return vectors
+
+    def read(self, photo: ImageInput, title: str | None, product: int = 0) -> tuple[Image.Image | None, str | None]:
+        """A product as `embed` shows it to the model: its photo opened and upright, its title cleaned.
+
+        Args:
+            photo: or None.
+            title: or None.
+            product: its number, for what errors say.
+
+        Raises:
+            ModelError: as `embed`.
+        """
+        opened, seen = _open(photo, product, self.image_size), _title(title, product)
+        self._check(product, opened is not None, seen is not None)
+        return opened, seen
 
     def _check(self, product: int, photo: bool, title: bool) -> None:
         """Refuse a product that has nothing, or what the model cannot read."""

@@ -45,7 +45,7 @@ class OnnxBackend:
         self, session: Any, processor: ArrayProcessor, path: Path, exported: Exported, words: Words | None = None
     ) -> None:
         self._session = session
-        self._processor = processor
+        self.processor = processor
         self.path = path
         self.exported = exported
         self._words = words
@@ -97,7 +97,7 @@ class OnnxBackend:
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the photo as the model sees it, pixels."""
-        return self._processor.image_size
+        return self.processor.image_size
 
     @property
     def patch_size(self) -> int:
@@ -107,14 +107,14 @@ class OnnxBackend:
     @property
     def photos(self) -> PhotoProcessor:
         """What makes photos ready for it."""
-        return self._processor.photos
+        return self.processor.photos
 
     def encode(
         self, images: Sequence[Image.Image | ReadyPhoto | None], titles: Sequence[str | None]
     ) -> NDArray[np.float32]:
         """See `Backend.encode`."""
-        ids = self._processor.tokenize(titles).ids
-        photos = [None if image is None else self._processor.ready(image) for image in images]
+        ids = self.processor.tokenize(titles).ids
+        photos = [None if image is None else self.processor.ready(image) for image in images]
         kept = [self._kept(photo) for photo in photos]
         tokens, patches = (ids != PAD).sum(axis=1), np.array([len(numbers) for numbers in kept], np.int64)
         vectors = np.empty((len(ids), self.dimension), np.float32)
@@ -144,7 +144,7 @@ class OnnxBackend:
         for number, row in enumerate(present):
             index[row, : len(kept[row])] = number * self._patches + kept[row]
         # No input is ever empty: where no product has a photo, there is a white one that none of them looks at.
-        pixels = [photo.pixels for photo in photos if photo is not None] or [self._processor.pixels(None)]
+        pixels = [photo.pixels for photo in photos if photo is not None] or [self.processor.pixels(None)]
         return {"pixel_values": np.stack(pixels), "patch_index": index}
 
     @property

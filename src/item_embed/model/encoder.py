@@ -332,10 +332,10 @@ class ItemModel(ItemPreTrainedModel):
             absent[:, t:] = kept.padding
         elif photo_missing is not None and pixel_values is not None:
             absent[:, t:] = photo_missing[:, None]
-        return ItemOutput(self._encode(x, absent), t, absent, kept.index if kept else None)
+        return ItemOutput(self.encode(x, absent), t, absent, kept.index if kept else None)
 
-    def _encode(self, x: Tensor, absent: Tensor) -> Tensor:
-        """All blocks: (B, S, D), (B, S) -> (B, S, D), the outputs of absent positions without meaning.
+    def encode(self, x: Tensor, absent: Tensor) -> Tensor:
+        """All blocks on embeddings: (B, S, D), (B, S) -> (B, S, D), the outputs of absent positions without meaning.
 
         Titles and photos have unequal lengths, and were all padded to the longest, one full photo would cost what the
         others save: so what is present is moved together, and put back at the end.

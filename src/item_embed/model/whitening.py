@@ -58,9 +58,8 @@ class Fusion:
         """Numbers in a joined vector, J + W."""
         return int(self.frame.shape[1]) + self.words.width
 
-    def __call__(self, three: Tensor, titles: Sequence[str | None]) -> Tensor:
-        """(B, J + W) of length 1, from (B, 3K) and B titles."""
-        words = torch.from_numpy(self.words(titles)).to(three.device)
+    def __call__(self, three: Tensor, words: Tensor) -> Tensor:
+        """(B, J + W) of length 1, from (B, 3K) and the words of the titles, (B, W)."""
         return F.normalize(torch.cat([three @ self.frame, words], dim=1), dim=-1)
 
 
@@ -106,6 +105,18 @@ class Whitening:
             (B, K), or (B, J + W) with late fusion; zeros for a vector that is just the mean.
         """
         title = torch.tensor([text is not None for text in titles], dtype=torch.bool, device=photo.device)
+        words = None if self.fusion is None else torch.from_numpy(self.fusion.words(titles)).to(photo.device)
+        return self.joined(vectors, photo, title, words)
+
+    def joined(self, vectors: Tensor, photo: Tensor, title: Tensor, words: Tensor | None) -> Tensor:
+        """The same of titles whose words are vectors already; gradients flow through.
+
+        Args:
+            vectors: as above.
+            photo: as above.
+            title: (B,) True where a title was seen.
+            words: with late fusion those of the titles, (B, W).
+        """
         sight = torch.where(photo & title, 0, torch.where(photo, 1, 2))
         if self.fusion is None:
             return self._whitened(vectors, sight)
@@ -114,7 +125,8 @@ class Whitening:
             self._whitened(vectors[:, number], torch.full_like(sight, number)) * there[:, None]
             for number, there in ((1, photo), (2, title))
         ]
-        return self.fusion(torch.cat([whole, *alone], dim=1), titles)
+        assert words is not None
+        return self.fusion(torch.cat([whole, *alone], dim=1), words)
 
     def _whitened(self, vectors: Tensor, sight: Tensor) -> Tensor:
         whitened = vectors.new_zeros(len(vectors), self.matrix.shape[2])

@@ -56,11 +56,27 @@ class Words:
         vectors = np.zeros((len(titles), self.width), np.float32)
         for vector, title in zip(vectors, titles, strict=True):
             for word in words_of(title):
-                seen = int(self.counts[_counter(word)])
-                rarity = np.float32(np.log((1 + self.titles) / (1 + seen)) + 1)
-                vector[:] += rarity * _direction(word, self.width)
+                vector[:] += self._weighted(word)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+
+    def shares(self, title: str | None) -> dict[str, NDArray[np.float32]]:
+        """What each word adds to the vector of a title, (W,) by word; they sum up to it.
+
+        Example:
+            >>> words = Words.of(["red mug", "blue mug"], width=96)
+            >>> list(words.shares("Red mug"))
+            ['red', 'mug']
+        """
+        weighted = {word: self._weighted(word) for word in words_of(title)}
+        length = np.linalg.norm(sum(weighted.values(), np.zeros(self.width, np.float32))) or 1
+        return {word: np.asarray(vector / length, np.float32) for word, vector in weighted.items()}
+
+    def _weighted(self, word: str) -> NDArray[np.float32]:
+        """A word's direction, as long as the word is rare."""
+        seen = int(self.counts[_counter(word)])
+        rarity = np.float32(np.log((1 + self.titles) / (1 + seen)) + 1)
+        return rarity * _direction(word, self.width)
 
 
 def words_of(title: str | None) -> list[str]:

@@ -1,0 +1,1 @@
+"""`item explain`: the page."""
