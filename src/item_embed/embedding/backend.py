@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from item_embed.model.photos import PhotoProcessor, ReadyPhoto
 from item_embed.model.arrays import ArrayProcessor
+from item_embed.model.photos import PhotoProcessor, ReadyPhoto
 
 
 class Backend(Protocol):

@@ -132,7 +132,7 @@ class Embedder:
         vectors = np.empty((n, self.dimension), np.float32)
         for start in range(0, n, batch_size):
             end = min(n, start + batch_size)
-            seen = [self.read(photos[number], texts[number], number) for number in range(start, end)]
+            seen = [self._read(photos[number], texts[number], number) for number in range(start, end)]
             vectors[start:end] = self.backend.encode([photo for photo, _ in seen], [title for _, title in seen])
             on_progress(end, n)
         return vectors
@@ -141,13 +141,21 @@ class Embedder:
         """A product as `embed` shows it to the model: its photo opened and upright, its title cleaned.
 
         Args:
-            photo: or None.
+            photo: or None; not one that `photos` has made ready, of which there is no picture left.
             title: or None.
             product: its number, for what errors say.
 
         Raises:
             ModelError: as `embed`.
         """
+        opened, seen = self._read(photo, title, product)
+        if isinstance(opened, ReadyPhoto):
+            raise ModelError(f"the photo of product {product} was made ready for the model; give the photo itself.")
+        return opened, seen
+
+    def _read(
+        self, photo: ImageInput, title: str | None, product: int
+    ) -> tuple[Image.Image | ReadyPhoto | None, str | None]:
         opened, seen = _open(photo, product, self.image_size), _title(title, product)
         self._check(product, opened is not None, seen is not None)
         return opened, seen
