@@ -22,6 +22,7 @@ class DummyEmbedder:
 
     dimension = 16
     image_size, patch_size = (32, 32), 16
+    sees = frozenset({"image", "title"})
 
     def __init__(self, path: Path = Path("model"), fingerprint: str = "dummy") -> None:
         self.path = path

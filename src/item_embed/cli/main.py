@@ -31,6 +31,7 @@ COMMANDS = (
     "ablate",
     "classify fit",
     "classify predict",
+    "serve",
 )
 
 # What several processes do together, each a share.

@@ -86,6 +86,11 @@ class Embedder:
         """Side of a square patch, pixels."""
         return self.backend.patch_size
 
+    @property
+    def sees(self) -> frozenset[str]:
+        """What the model can read of a product: `image`, `title`."""
+        return self.backend.sees
+
     def embed(
         self,
         images: Sequence[ImageInput] | None = None,
