@@ -11,11 +11,15 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from PIL import Image
 
+from item_embed.categories.abstaining import HeldOut
+from item_embed.categories.classifier import CategoryClassifier, Encoder
+from item_embed.categories.linear import Linear
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.vectors import Vectors
 from item_embed.progress import OnProgress, silent
 from item_embed.search.index import ProductIndex
 from item_embed.serving.app import Settings, build_app
+from item_embed.serving.reading import Seen
 from item_embed.serving.shop import Shop
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import DummyEmbedder
@@ -71,7 +75,28 @@ def make_shop(index: ProductIndex, before: Callable[[], None] = lambda: None, **
 
 
 @contextmanager
-def client(shop: Shop, settings: Settings | None = None) -> Iterator[TestClient]:
-    """A client of a service in this process."""
-    with TestClient(build_app(shop, settings or Settings()), ADDRESS) as opened:
+def client(shop: Shop, settings: Settings | None = None, raises: bool = True) -> Iterator[TestClient]:
+    """A client of a service in this process, whose own faults are raised here, or answered as a server would."""
+    with TestClient(build_app(shop, settings or Settings()), ADDRESS, raises) as opened:
         yield opened
+
+
+def make_classifier() -> CategoryClassifier:
+    """Knows a mug, a plate and a shoe by their titles; a leaf is sure from .9 on, a shorter path from .6."""
+    leaves = ("Kitchen > Mugs", "Kitchen > Plates", "Shoes > Flats")
+    weights = 5 * SeeingEmbedder().embed(titles=["mug", "plate", "shoe"])
+    zeros = np.zeros(len(weights), np.float32)
+    likelihood = np.repeat(np.linspace(0, 1, 2000)[:, None], 2, axis=1)
+    held = HeldOut(likelihood, likelihood >= [0.9, 0.6], np.arange(len(likelihood)))
+    linear = Linear(np.zeros(SeeingEmbedder.dimension, np.float32), 1.0, weights, zeros)
+    return CategoryClassifier(leaves, linear, 1.0, Encoder(Path("model"), "dummy"), held, 0.95)
+
+
+def explain(a: Seen, b: Seen) -> dict[str, Any]:
+    """Weighs every word alike."""
+    sides = []
+    for side in (a, b):
+        grid = {"rows": 1, "columns": 2, "patches": [[0.25, 0.5]]} if side.photo else {"rows": None, "columns": None}
+        words = [{"word": word, "weight": 0.1} for word in (side.title or "").split()]
+        sides.append({"words": words, "patches": None, **grid})
+    return {"score": 0.5, "a": sides[0], "b": sides[1]}

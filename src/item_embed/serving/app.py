@@ -77,7 +77,6 @@ def build_app(shop: Shop, settings: Settings = Settings()) -> FastAPI:
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unexpected)
     app.include_router(router)
     _add_page(app)
     hosts = LOOPBACK if settings.loopback and settings.key is None else None
@@ -140,9 +139,3 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     told = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg'][:1].lower()}{one['msg'][1:]}" for one in error.errors()]
     return JSONResponse({"detail": f"{'; '.join(told)}."}, 422)
-
-
-async def _unexpected(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(
-        {"detail": f"unexpected {type(error).__name__}: a fault of the service; its log has more."}, 500
-    )

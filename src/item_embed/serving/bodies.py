@@ -17,6 +17,7 @@ Given = TypeVar("Given", bound=Body)
 JSON, FORM = "application/json", "multipart/form-data"
 _CLOSE = {"Connection": "close"}  # what is left of the body is not read
 _MOST_FIELDS = 16
+_MOST_DIGITS = 20
 _MOST_TOLD = 3  # of many mistakes
 _PATIENCE = 10  # times the longest body that is read, and thrown away, so that its sender hears why
 
@@ -33,8 +34,8 @@ async def read_whole(headers: Headers, receive: Receive, limits: Limits) -> byte
         ClientGoneError: when the client has gone.
     """
     length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit()):
-        raise RefusedError(400, f"Content-Length is {length!r}; give a number.", _CLOSE)
+    if not (length.isascii() and length.isdigit() and len(length) < _MOST_DIGITS):
+        raise RefusedError(400, f"Content-Length is {length[:_MOST_DIGITS]!r}; give a number.", _CLOSE)
     longer = f"the body is longer than {limits.body_bytes / MEGABYTE:g} MB; send a smaller photo, or fewer products."
     too_long = int(length) > limits.body_bytes
     if too_long and ("expect" in headers or int(length) > _PATIENCE * limits.body_bytes):

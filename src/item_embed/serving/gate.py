@@ -33,6 +33,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _GUARDED = ("/v1/", "/metrics")
+_LIMITED = "/v1/"  # whoever asks whether a busy service lives must hear that it does
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _METHODS = _WITH_BODY | {"GET", "HEAD", "OPTIONS"}
 _GONE = 499  # nginx's number for a client that went before it was answered
@@ -71,6 +72,11 @@ class Gate:
             await response.refuse(refusal)
         except ClientGoneError:
             response.status = _GONE
+        except Exception as error:
+            if not response.status:
+                told = f"unexpected {type(error).__name__}: a fault of the service, and its log has more."
+                await response.refuse(RefusedError(500, told))
+            raise  # uvicorn writes it to the log
         finally:
             self._under_way -= 1
             self._metrics.under_way.dec()
@@ -83,7 +89,7 @@ class Gate:
         self._check_host(headers)
         if scope["path"].startswith(_GUARDED):
             self._check_key(headers)
-        if self._under_way > self._limits.requests:
+        if self._under_way > self._limits.requests and scope["path"].startswith(_LIMITED):
             raise RefusedError.busy(f"{self._limits.requests} requests are under way already")
         if scope["method"] in _WITH_BODY:
             receive = replayed(await read_whole(headers, receive, self._limits), receive)
