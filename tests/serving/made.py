@@ -41,7 +41,7 @@ class SeeingEmbedder(DummyEmbedder):
         before: called before each batch: to be slow, or to fail.
     """
 
-    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, before: Callable[[], object] = lambda: None) -> None:
         super().__init__()
         self._before = before
 
@@ -69,7 +69,7 @@ def make_index(folder: Path, rows: Sequence[Row] = ROWS) -> ProductIndex:
     return ProductIndex.build(made, catalog, folder / "index")
 
 
-def make_shop(index: ProductIndex, before: Callable[[], None] = lambda: None, **parts: Any) -> Shop:
+def make_shop(index: ProductIndex, before: Callable[[], object] = lambda: None, **parts: Any) -> Shop:
     """A shop of an index, and what else is given."""
     return Shop(index, cast("Embedder", SeeingEmbedder(before)), **parts)
 

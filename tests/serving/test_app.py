@@ -1,4 +1,5 @@
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,10 +67,8 @@ def test_the_page_is_served_where_there_is_one(
 
 
 def test_it_is_ready_when_the_model_has_answered(index: ProductIndex) -> None:
-    import threading
-
     let = threading.Event()
-    with client(make_shop(index, lambda: let.wait(10) and None)) as opened:
+    with client(make_shop(index, let.wait)) as opened:
         response = opened.get("/ready")
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         assert opened.get("/health").status_code == 200

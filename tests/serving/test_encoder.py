@@ -59,7 +59,7 @@ def test_an_exported_model_is_taken_as_it_is(
 ) -> None:
     export_model(model, tmp_path / "served", modalities="title")
     opened = open_encoder(index, tmp_path / "served")
-    assert (opened.path, opened.sees) == (tmp_path / "served", {"title"})
+    assert (opened.path, opened.sees) == (tmp_path / "served", frozenset({"title"}))
     assert not cache.exists()
 
 

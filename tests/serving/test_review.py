@@ -11,6 +11,7 @@ from item_embed.search.duplicates.snapshot import open_vectors, take_snapshot
 from item_embed.search.index import ProductIndex
 from item_embed.serving import review
 from item_embed.serving.review import AskedPair, Review
+from tests.catalogs import Row
 from tests.search.duplicates.made import groups, make_index
 
 PAIR, OTHER = AskedPair("k", ("a", 'b, "c"'), 0.9, 4, 11), AskedPair("l", ("é", "=1+1"), 0.8, 1, 5)
@@ -59,8 +60,6 @@ def test_pairs_of_what_is_gone_are_not_asked(tmp_path: Path) -> None:
 
 
 def test_duplicates_of_another_index_are_refused(duplicates: Path, tmp_path: Path) -> None:
-    from tests.catalogs import Row
-
     other = make_index(tmp_path, groups(1, 2), [Row("x", "mug"), Row("y", "mug")])
     with pytest.raises(VectorError, match="run `item duplicates` on this index"):
         Review.open(duplicates, other)
@@ -70,7 +69,7 @@ def test_an_answer_can_be_changed_and_taken_back(tmp_path: Path) -> None:
     file = tmp_path / "answers.csv"
     made = Review([PAIR, OTHER], file)
     for answer in ("yes", "no", None, "yes"):
-        made.say(PAIR, answer)  # type: ignore[arg-type]
+        made.say(PAIR, answer)
         assert made.answer(PAIR) == Review([PAIR], file).answer(PAIR) == answer
     made.say(OTHER, "no")
     assert Review([PAIR, OTHER], file).answered == 2

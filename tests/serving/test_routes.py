@@ -39,7 +39,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(index: ProductIndex, answers: Path) -> Iterator[TestClient]:
     """A service that has everything."""
     review = Review(PAIRS, answers)
-    parts = {"decision": DECISION, "review": review, "classifier": make_classifier(), "explain": explain}
+    parts: dict[str, Any] = {
+        "decision": DECISION,
+        "review": review,
+        "classifier": make_classifier(),
+        "explain": explain,
+    }
     with client(make_shop(index, **parts)) as opened:
         yield opened
 
@@ -164,7 +169,7 @@ def test_vectors_are_those_of_the_model_and_of_the_index(bare: TestClient, index
     told = bare.post("/v1/embed", json={"products": products}).json()
     assert (told["dimension"], told["fingerprint"]) == (16, "dummy")
     stored = index.vectors(["b"])["b"]
-    expected = [vector("red mug", RED), stored, vector("plate"), stored]
+    expected: list[Any] = [vector("red mug", RED), stored, vector("plate"), stored]
     np.testing.assert_allclose(told["vectors"], expected, atol=1e-6)
 
 

@@ -1,10 +1,8 @@
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
 
-from item_embed.embedding.embedder import Embedder
 from item_embed.errors import ModelError, VectorError
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.duplicates.run import find_duplicates
@@ -53,7 +51,7 @@ def test_only_what_both_the_index_and_the_model_know_can_be_looked_for(
 
 def test_parts_of_another_model_are_refused(index: ProductIndex) -> None:
     with pytest.raises(VectorError, match=r"the model \(other\) does not belong to the vectors of .* \(dummy\)"):
-        Shop(index, cast("Embedder", dummy(fingerprint="other")))
+        Shop(index, dummy(fingerprint="other"))
     decision = Decision("other", 0.9, np.empty(0), np.empty(0))
     with pytest.raises(VectorError, match=r"--duplicates \(other\) does not belong"):
         Shop(index, dummy(), decision)

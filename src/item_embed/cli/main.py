@@ -29,9 +29,9 @@ COMMANDS = (
     "evaluate",
     "compare",
     "ablate",
+    "serve",
     "classify fit",
     "classify predict",
-    "serve",
 )
 
 # What several processes do together, each a share.

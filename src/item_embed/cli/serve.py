@@ -10,7 +10,6 @@ from item_embed.cli.console import print_json, progress, say
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:
-    from item_embed.serving.app import Settings
     from item_embed.serving.limits import Limits
 
 _KEY = "ITEM_API_KEY"
@@ -56,25 +55,31 @@ def command(
         raise ItemError("serving needs FastAPI and uvicorn; run: pip install 'item-embed[serve,onnx]'.") from None
 
     from item_embed.search.index import ProductIndex
-    from item_embed.serving.app import build_app
+    from item_embed.serving.app import Settings, build_app
     from item_embed.serving.encoder import open_encoder
-    from item_embed.serving.server import address_of, bind, run
+    from item_embed.serving.server import address_of, bind, is_loopback, run
     from item_embed.serving.shop import Shop
 
-    settings = _settings(host, api_key_file, _limits(max_megabytes, max_megapixels, timeout, queue))
+    settings = Settings(
+        _limits(max_megabytes, max_megapixels, timeout, queue), key=_key(api_key_file), loopback=is_loopback(host)
+    )
     products = ProductIndex.open(index)
-    listening = bind(host, port)
-    shop = Shop.open(products, open_encoder(products, model, device, progress), duplicates, categories)
-    app = build_app(shop, settings)
-    address = address_of(listening)
+    with bind(host, port) as listening:
+        shop = Shop.open(products, open_encoder(products, model, device, progress), duplicates, categories)
+        app, address = build_app(shop, settings), address_of(listening)
 
-    def on_start() -> None:
-        if as_json:
-            print_json({"address": address, "products": len(products), "fingerprint": products.fingerprint})
-        else:
-            print(f"{number_of(len(products), 'product')} served at {address}; Ctrl-C ends it.", flush=True)
+        def on_start() -> None:
+            if as_json:
+                print_json({"address": address, "products": len(products), "fingerprint": products.fingerprint})
+            else:
+                print(f"{number_of(len(products), 'product')} served at {address}; Ctrl-C ends it.", flush=True)
 
-    run(app, listening, settings.limits, on_start)
+        if settings.key is None and not settings.loopback:
+            say(
+                f"warning: {host} can be reached from other machines, and no key is asked for; give --api-key-file "
+                f"FILE or set {_KEY}, and put what speaks TLS in front."
+            )
+        run(app, listening, settings.limits, on_start)
     say("stopped: all requests that had begun are answered.")
 
 
@@ -88,19 +93,6 @@ def _limits(megabytes: float, megapixels: float, timeout: float, queue: int) -> 
         body_seconds=timeout,
         queue=queue,
     )
-
-
-def _settings(host: str, key_file: Path | None, limits: "Limits") -> "Settings":
-    from item_embed.serving.app import Settings
-    from item_embed.serving.server import is_loopback
-
-    key, loopback = _key(key_file), is_loopback(host)
-    if not loopback and key is None:
-        say(
-            f"warning: {host} can be reached from other machines, and no key is asked for; give --api-key-file FILE or "
-            f"set {_KEY}, and put what speaks TLS in front."
-        )
-    return Settings(limits, key, loopback)
 
 
 def _key(file: Path | None) -> str | None:

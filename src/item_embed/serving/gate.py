@@ -97,9 +97,9 @@ class Gate:
             async with asyncio.timeout(self._limits.seconds):
                 await self._app(scope, receive, response.send)
         except TimeoutError:
-            if response.status:  # half of it has gone: nothing can be said any more
-                raise
-            raise RefusedError(504, f"no answer within {self._limits.seconds:g} seconds; try again later.") from None
+            if not response.status:  # else it has begun: nothing else can be said any more
+                told = f"no answer within {self._limits.seconds:g} seconds; try again later."
+                raise RefusedError(504, told) from None
 
     def _check_host(self, headers: Headers) -> None:
         if self._hosts is None:

@@ -34,7 +34,7 @@ def test_what_is_read_is_what_was_learned(tmp_path: Path) -> None:
     fitted = kept[0].fitted
     assert fitted is not None
     cosine = np.linspace(0.8, 1, 1001).astype(np.float32)
-    found = [decision.probability_of(float(one)) for one in cosine[1:]]
+    found = np.array([decision.probability_of(float(one)) for one in cosine[1:]], np.float64)
     np.testing.assert_allclose(found, fitted.probability(cosine)[1:], atol=1e-3)
     assert decision.probability_of(0.79) is None
     assert decision.probability_of(1.0000002) == decision.probability_of(1)
