@@ -59,7 +59,9 @@ def test_the_page_is_served_where_there_is_one(
     with client(make_shop(index)) as opened:
         assert "<title>Search</title>" in opened.get("/").text
         assert "default-src 'none'" in opened.get("/").headers["content-security-policy"]
-        assert "javascript" in opened.get("/static/page.js").headers["content-type"]
+        script = opened.get("/static/page.js").headers
+        assert "javascript" in script["content-type"]
+        assert (script["cache-control"], "etag" in script) == ("no-cache", True)
         for path in ("/static/none.js", "/static/../secret.txt", "/static/%2e%2e/secret.txt", "/static//secret.txt"):
             response = opened.get(path)
             assert response.status_code == 404

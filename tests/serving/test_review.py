@@ -68,7 +68,7 @@ def test_duplicates_of_another_index_are_refused(duplicates: Path, tmp_path: Pat
 def test_an_answer_can_be_changed_and_taken_back(tmp_path: Path) -> None:
     file = tmp_path / "answers.csv"
     made = Review([PAIR, OTHER], file)
-    for answer in ("yes", "no", None, "yes"):
+    for answer in ("yes", "no", "unsure", None, "yes"):
         made.say(PAIR, answer)
         assert made.answer(PAIR) == Review([PAIR], file).answer(PAIR) == answer
     made.say(OTHER, "no")
@@ -81,7 +81,8 @@ def test_answers_of_other_pairs_stay(tmp_path: Path) -> None:
     file = tmp_path / "answers.csv"
     file.write_text("\ufeffid,other_id,same,stratum,stratum_pairs\r\nx,y,unsure,2,9\r\na,z,yes\r\n", encoding="utf8")
     made = Review([PAIR], file)
-    assert made.answer(AskedPair("m", ("x", "y"), 0.9, 2, 9)) is None
+    assert made.answer(AskedPair("m", ("x", "y"), 0.9, 2, 9)) == "unsure"
+    assert made.answer(AskedPair("n", ("x", "z"), 0.9, 2, 9)) is None
     made.say(PAIR, "no")
     lines = file.read_text(encoding="utf8").splitlines()
     assert lines[1:] == ["x,y,unsure,2,9", "a,z,yes,,", 'a,"b, ""c""",no,4,11']

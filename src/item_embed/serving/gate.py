@@ -63,7 +63,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        response = _Response(send)
+        response = _Response(send, scope["path"])
         self._under_way += 1
         self._metrics.under_way.inc()
         try:
@@ -127,8 +127,10 @@ class Gate:
 class _Response:
     """What goes to the client: every response gets the headers of safety; `status` is 0 until one begins."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, path: str) -> None:
         self._send = send
+        # The page's files may be kept, if they are asked for again: then a new version shows.
+        self._kept = "no-cache" if path.startswith("/static/") else "no-store"
         self.status = 0
 
     async def send(self, message: Message) -> None:
@@ -137,7 +139,7 @@ class _Response:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers[name] = value
-            headers.setdefault("Cache-Control", "no-store")
+            headers.setdefault("Cache-Control", self._kept)
         await self._send(message)
 
     async def refuse(self, refusal: RefusedError) -> None:

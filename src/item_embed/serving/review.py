@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from item_embed.errors import VectorError
 from item_embed.files import whole_file
@@ -25,7 +25,7 @@ ANSWERS_FILE = "answers.csv"
 _MOST = 1000  # pairs: some hours of one person
 _HEADER = (*COLUMNS, *STRATUM)
 
-Answer = Literal["yes", "no"]
+Answer = Literal["yes", "no", "unsure"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Review:
     def answer(self, pair: AskedPair) -> Answer | None:
         """What was said of a pair."""
         said = self._rows.get(pair.ids, {}).get("same", "")
-        return said if said in ("yes", "no") else None  # type: ignore[return-value]
+        return cast("Answer", said) if said in get_args(Answer) else None
 
     @property
     def answered(self) -> int:

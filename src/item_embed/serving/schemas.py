@@ -109,11 +109,11 @@ class PairRequest(Body):
 
 
 class AnswerRequest(Body):
-    """What somebody says of a pair: the same product, another one, or nothing."""
+    """What somebody says of a pair: the same product, another one, not sure, or nothing."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"answer": "yes"}]})
 
-    answer: Literal["yes", "no"] | None
+    answer: Literal["yes", "no", "unsure"] | None
 
 
 class Problem(BaseModel):
@@ -213,7 +213,7 @@ class Pair(BaseModel):
     a: Hit
     b: Hit
     probability: float | None
-    answer: Literal["yes", "no"] | None
+    answer: Literal["yes", "no", "unsure"] | None
 
 
 class Pairs(BaseModel):
