@@ -40,6 +40,7 @@ class DummyEmbedder:
     dimension = 16
     image_size, patch_size = (32, 32), 16
     precision, photos = "fp32", AsTheyAre()
+    sees = frozenset({"image", "title"})
 
     def __init__(self, path: Path = Path("model"), fingerprint: str = "dummy") -> None:
         self.path = path

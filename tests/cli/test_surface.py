@@ -28,6 +28,8 @@ SURFACE = {
     "classify fit": "MODEL CATALOG --out --vectors --modalities --fine-tune --finetune --precision --seed --batch-size "
     "--device --json",
     "classify predict": "CLASSIFIER CATALOG --out --precision --vectors --model --batch-size --device --json",
+    "serve": "INDEX --model --duplicates --categories --host --port --api-key-file --device --max-megabytes "
+    "--max-megapixels --timeout --queue --json",
 }
 
 

@@ -72,7 +72,7 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 def print_json(value: Any) -> None:
     """Write one JSON value to stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(json.dumps(value, ensure_ascii=False, indent=2), flush=True)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "ablate",
+    "serve",
     "classify fit",
     "classify predict",
 )

@@ -99,6 +99,11 @@ class Embedder:
         """What makes photos ready for the model, ahead of `embed` and in another process if need be."""
         return self.backend.photos
 
+    @property
+    def sees(self) -> frozenset[str]:
+        """What the model can read of a product: `image`, `title`."""
+        return self.backend.sees
+
     def embed(
         self,
         images: Sequence[ImageInput] | None = None,

@@ -71,7 +71,8 @@ def test_listings_of_one_product_are_one_cluster(index: ProductIndex, tmp_path: 
     totals = find_duplicates(index, tmp_path / "out", GIVEN)
     expected = {frozenset(f"id {3 * product + place}" for place in range(3)) for product in range(PRODUCTS)}
     assert partition(tmp_path / "out") == expected
-    assert files(tmp_path / "out") == {"duplicates.json", "clusters.parquet", "clusters.csv", *GRAPH}
+    clustered = {"duplicates.json", "clusters.parquet", "clusters.csv", "same_product.json"}
+    assert files(tmp_path / "out") == clustered | GRAPH
     assert json.loads((tmp_path / "out" / "duplicates.json").read_text()) == {"schema_version": 1, **totals}
     shown = ("listings", "searched", "near_pairs", "clusters", "clusters_of_several", "duplicates", "largest")
     assert [totals[name] for name in shown] == [120, 120, 120, 40, 40, 80, 3]

@@ -35,6 +35,10 @@ class PhotoError(ItemError):
     """A photo cannot be used; the message is the reason."""
 
 
+class LargePhotoError(PhotoError):
+    """A photo has more pixels than are decoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Photo:
     """A photo as a catalogue keeps it.
@@ -94,13 +98,14 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return upright
 
 
-def prepare_photo(data: bytes) -> Photo:
+def prepare_photo(data: bytes, most_pixels: int = MOST_PIXELS) -> Photo:
     """Check a photo and bring it into the catalogue's form.
 
     A small JPEG or WebP that needs no conversion keeps its bytes; all others are scaled and encoded as JPEG.
 
     Args:
         data: a JPEG, PNG, WebP, GIF, BMP or TIFF file.
+        most_pixels: larger ones are refused by their header.
 
     Raises:
         PhotoError: when the bytes are no such file, are damaged, too small or too large.
@@ -109,7 +114,7 @@ def prepare_photo(data: bytes) -> Photo:
         >>> prepare_photo(Path("cmyk.jpg").read_bytes()).repairs  # doctest: +SKIP
         ('converted from CMYK',)
     """
-    image = _open(data)
+    image = _open(data, most_pixels)
     width, height = image.size
     scale = SHORT_SIDE / min(width, height)
     fits = scale >= 1
@@ -127,18 +132,18 @@ def prepare_photo(data: bytes) -> Photo:
     return Photo(kept, (height, width) if turned else (width, height), _pixels(upright), repairs)
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
     """Read the header and refuse what must not be decoded."""
     if not data:
         raise PhotoError("empty file")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PhotoError(_TOO_LARGE) from None
+        raise _too_large(most_pixels) from None
     except Exception:  # Pillow's plugins raise many kinds of error on files made to confuse them
         raise PhotoError("not a readable image") from None
-    if image.width * image.height > MOST_PIXELS:
-        raise PhotoError(_TOO_LARGE)
+    if image.width * image.height > most_pixels:
+        raise _too_large(most_pixels)
     if min(image.size) < SMALLEST_SIDE:
         raise PhotoError(f"smaller than {SMALLEST_SIDE} pixels")
     return image
@@ -217,4 +222,5 @@ def _pixels(image: Image.Image) -> int:
     return text_hash(struct.pack("<II", *image.size) + image.tobytes())
 
 
-_TOO_LARGE = f"more than {MOST_PIXELS // 1_000_000} megapixels"
+def _too_large(most_pixels: int) -> LargePhotoError:
+    return LargePhotoError(f"more than {most_pixels / 1_000_000:g} megapixels")

@@ -4,6 +4,7 @@ OUT/duplicates.json   the totals, and what they were made with; of the clusters,
 OUT/graph/            the neighbours of every listing, for the next run (`graph`)
 OUT/pairs.html        the sample for review, where one was asked for (`sample`)
 OUT/clusters.*        the clusters (`result`)
+OUT/same_product.json the threshold and the probability by cosine (`decision`)
 """
 
 import json
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from item_embed.errors import ConfigError, VectorError
 from item_embed.files import check_output, locked, resumable_folder
 from item_embed.progress import Stages, silent_stages
+from item_embed.search.duplicates.decision import DECISION_FILE, Decision
 from item_embed.search.duplicates.found import Fitted, Found, totals
 from item_embed.search.duplicates.graph import Graph, build_graph
 from item_embed.search.duplicates.judged import Judged, check_labels, labelled, pairs_of_listings, read_judged
@@ -40,7 +42,7 @@ from item_embed.search.index import ProductIndex
 SCHEMA_VERSION = 1
 #: What a run writes anew; all else of a folder that it replaces stays.
 _SAMPLED = {"graph", "pairs.html"}
-_CLUSTERED = {"duplicates.json", "graph", "clusters.parquet", "clusters.csv", "report.html"}
+_CLUSTERED = {"duplicates.json", DECISION_FILE, "graph", "clusters.parquet", "clusters.csv", "report.html"}
 
 
 #: Writes further files about what was found into the folder, and gives further totals.
@@ -179,6 +181,7 @@ class _Work:
             cut,
             self.searched,
         )
+        Decision.of(found).write(folder)
         return {**self.counts(), **totals(found), **({} if further is None else further(found, folder))}
 
     def counts(self) -> dict[str, Any]:

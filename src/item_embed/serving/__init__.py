@@ -1,0 +1,1 @@
+"""`item serve`: search, embedding, same-product decisions, categories and review over HTTP, with a page."""

@@ -1,0 +1,263 @@
+"""What requests and responses hold. FastAPI reads the annotations when it runs, so all are imported for real."""
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from item_embed.embedding.seen import Modalities
+from item_embed.serving.limits import MOST_FILTER_CHARACTERS, MOST_HITS, MOST_PRODUCTS, MOST_TITLE_CHARACTERS
+
+_MUG: dict[str, JsonValue] = {"title": "Red ceramic mug, 350 ml"}
+
+
+def _bytes(value: object) -> object:
+    """Base64 as its bytes; what is none of a text stays for pydantic to refuse."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("it is no base64; encode the photo's file, without a data: prefix or line breaks") from None
+
+
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("it holds a NUL character; leave it out")
+    return value
+
+
+#: An encoded photo: base64 in JSON, a file in a form.
+Photo = Annotated[bytes, BeforeValidator(_bytes), WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
+Title = Annotated[str, StringConstraints(max_length=MOST_TITLE_CHARACTERS)]
+Id = Annotated[str, StringConstraints(min_length=1), AfterValidator(_without_nul)]
+Filter = Annotated[str, StringConstraints(max_length=MOST_FILTER_CHARACTERS), AfterValidator(_without_nul)]
+
+
+class Body(BaseModel):
+    """What a request sends: nothing that it does not know of."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Sides(Body):
+    """A photo, a title, or both."""
+
+    title: Title | None = Field(None, description="As a shop would write it; cleaned as the catalogue's are.")
+    image: Photo | None = Field(None, description="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")
+
+
+class SearchRequest(Sides):
+    """What is looked for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_MUG, "k": 5, "where": "price < 20"}]})
+
+    photo_weight: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="1: the photo alone; 0: the title alone; between: their unit vectors added so. Without it, photo "
+        "and title as the model joins them. Of no meaning where only one of them is given.",
+    )
+    k: int = Field(10, ge=1, le=MOST_HITS, description="How many products to find.")
+    where: Filter | None = Field(
+        None, description='Only products for which this holds: `category = "Shoes" and price < 50`.'
+    )
+    threshold: float | None = Field(None, ge=-1, le=1, description="The lowest score of a hit.")
+
+
+class Product(Sides):
+    """A product of the index by its id, or any by photo and title."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_MUG, {"id": "a1"}]})
+
+    id: Id | None = Field(None, description="Of a product of the index; then neither a title nor an image.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Product":
+        if self.id is not None and (self.title is not None or self.image is not None):
+            raise ValueError("give either an id, or a title and an image")
+        return self
+
+
+class EmbedRequest(Body):
+    """Products to embed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"products": [_MUG]}]})
+
+    products: list[Product] = Field(min_length=1, max_length=MOST_PRODUCTS)
+
+
+class PairRequest(Body):
+    """Two products."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"a": _MUG, "b": {"title": "Mug, red, ceramic"}}]})
+
+    a: Product
+    b: Product
+
+
+class AnswerRequest(Body):
+    """What somebody says of a pair: the same product, another one, not sure, or nothing."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"answer": "yes"}]})
+
+    answer: Literal["yes", "no", "unsure"] | None
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    detail: str = Field(description="One sentence: what is wrong, and the mend.")
+
+
+class Fact(BaseModel):
+    """A product of the index."""
+
+    id: str
+    title: str | None
+    category: str | None
+    metadata: dict[str, Any]
+    photo: str | None = Field(description="Where its photo is.")
+
+
+class Hit(Fact):
+    """A product that was found."""
+
+    score: float = Field(description="The cosine to what was looked for.")
+    probability: float | None = Field(
+        description="Of being the same product. null: not known, as for a photo or a title alone, for a weighted "
+        "query, or below the lowest cosine that was judged."
+    )
+
+
+class Found(BaseModel):
+    """Hits, best first."""
+
+    hits: list[Hit]
+    milliseconds: float
+
+
+class Vectors(BaseModel):
+    """Unit vectors: the product of two is their cosine."""
+
+    vectors: list[list[float]]
+    dimension: int
+    fingerprint: str = Field(description="Of the model: vectors of another one do not compare.")
+
+
+class Decided(BaseModel):
+    """Whether two products are the same."""
+
+    score: float = Field(description="Their cosine.")
+    probability: float | None
+    same: bool | None = Field(description="Whether the score reaches the threshold; null without `item duplicates`.")
+    threshold: float | None
+
+
+class Candidate(BaseModel):
+    """A leaf category and its probability."""
+
+    category: str
+    probability: float
+
+
+class Categorised(BaseModel):
+    """The category that is sure enough, and the likeliest ones, sure or not."""
+
+    category: str | None = Field(description="A leaf or a shorter path; null where nothing is sure enough.")
+    answered: Literal["leaf", "shorter", "none"]
+    probability: float | None
+    candidates: list[Candidate]
+
+
+class Word(BaseModel):
+    """A word of a title, and what it adds to the score."""
+
+    word: str
+    weight: float
+
+
+class Side(BaseModel):
+    """What of one product makes the score: its words, and the patches of its photo, row by row."""
+
+    words: list[Word]
+    rows: int | None
+    columns: int | None
+    patches: list[list[float]] | None
+
+
+class Explained(BaseModel):
+    """Why two products are alike."""
+
+    score: float
+    a: Side
+    b: Side
+
+
+class Pair(BaseModel):
+    """Two listings to be judged."""
+
+    key: str
+    a: Hit
+    b: Hit
+    probability: float | None
+    answer: Literal["yes", "no", "unsure"] | None
+
+
+class Pairs(BaseModel):
+    """Some of the pairs to be judged, in their order."""
+
+    total: int
+    answered: int
+    pairs: list[Pair]
+
+
+class Filterable(BaseModel):
+    """A column that `where` can name, with its most frequent values."""
+
+    type: Literal["text", "number", "truth"]
+    values: list[str | float | bool]
+
+
+class LimitsTold(BaseModel):
+    """What a request may cost."""
+
+    body_bytes: int
+    pixels: int
+    title_chars: int
+    k: int
+
+
+class About(BaseModel):
+    """What this service serves."""
+
+    name: str
+    version: str
+    products: int
+    dimension: int
+    modalities: Modalities
+    fingerprint: str
+    category: bool
+    same_product: bool
+    explain: bool
+    duplicates: bool
+    filters: dict[str, Filterable]
+    limits: LimitsTold
+
+
+class State(BaseModel):
+    """Whether the service lives, or is ready."""
+
+    status: Literal["live", "ready"]

@@ -1,0 +1,123 @@
+"""`Shop`: what is served: an index, the model that reads queries, and what else there is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from item_embed.errors import VectorError
+from item_embed.search.duplicates.decision import Decision
+from item_embed.search.index import ProductIndex
+from item_embed.serving.fields import Filter, filters_of
+from item_embed.serving.reading import Seen
+from item_embed.serving.review import Review
+
+if TYPE_CHECKING:  # a classifier brings scikit-learn, which few services need
+    from item_embed.categories.abstaining import Thresholds
+    from item_embed.categories.classifier import CategoryClassifier
+    from item_embed.embedding.embedder import Embedder
+
+#: Why two products are alike: what `schemas.Explained` holds.
+Explain = Callable[[Seen, Seen], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What a service serves.
+
+    Attributes:
+        index: where products are found.
+        embedder: reads queries; its vectors compare with those of the index.
+        decision: whether two products are the same, from `item duplicates`.
+        review: pairs to be judged, from the same folder.
+        classifier: from `item classify fit`.
+        explain: why two products are alike.
+
+    Raises:
+        VectorError: when the parts belong to different models.
+
+    Example:
+        >>> shop = Shop(ProductIndex.open("index"), Embedder.from_pretrained("run/model"))  # doctest: +SKIP
+    """
+
+    index: ProductIndex
+    embedder: "Embedder"
+    decision: Decision | None = None
+    review: Review | None = None
+    classifier: "CategoryClassifier | None" = None
+    explain: Explain | None = None
+
+    def __post_init__(self) -> None:
+        index, mine = self.index, self.index.fingerprint
+        parts = (
+            (
+                "the model",
+                self.embedder.fingerprint,
+                "give the --model that made the vectors, or embed and index again",
+            ),
+            (
+                "--duplicates",
+                None if self.decision is None else self.decision.fingerprint,
+                "run `item duplicates` on this index",
+            ),
+            (
+                "--categories",
+                None if self.classifier is None else self.classifier.encoder.fingerprint,
+                "fit the classifier again",
+            ),
+        )
+        for name, theirs, mend in parts:
+            if theirs is not None and theirs != mine:
+                raise VectorError(
+                    f"{name} ({theirs[:12]}) does not belong to the vectors of {index.path} ({mine[:12]}); {mend}."
+                )
+
+    @classmethod
+    def open(
+        cls,
+        index: ProductIndex,
+        embedder: "Embedder",
+        duplicates: Path | None = None,
+        categories: Path | None = None,
+        explain: Explain | None = None,
+    ) -> Self:
+        """Open the parts that are folders.
+
+        Args:
+            index: where products are found.
+            embedder: reads queries.
+            duplicates: what `item duplicates` wrote.
+            categories: what `item classify fit` wrote.
+            explain: why two products are alike.
+
+        Raises:
+            VectorError: when a part belongs to another model, or `duplicates` holds none.
+            ModelError: when `categories` holds no classifier.
+        """
+        decision = review = classifier = None
+        if duplicates is not None:
+            decision, review = Decision.read(duplicates), Review.open(duplicates, index)
+        if categories is not None:
+            from item_embed.categories.classifier import CategoryClassifier
+
+            classifier = CategoryClassifier.load(categories)
+        return cls(index, embedder, decision, review, classifier, explain)
+
+    @cached_property
+    def sees(self) -> frozenset[str]:
+        """What can be looked for: `image`, `title`."""
+        both = frozenset({"image", "title"})
+        made = both if self.index.modalities == "both" else frozenset({str(self.index.modalities)})
+        return made & self.embedder.sees
+
+    @cached_property
+    def thresholds(self) -> "Thresholds":
+        """From which probabilities on categories are answered."""
+        assert self.classifier is not None
+        return self.classifier.thresholds()
+
+    @cached_property
+    def filters(self) -> dict[str, Filter]:
+        """What `where` can name, with frequent values."""
+        return filters_of(self.index)

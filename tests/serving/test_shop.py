@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from item_embed.errors import ModelError, VectorError
+from item_embed.search.duplicates.decision import Decision
+from item_embed.search.duplicates.run import find_duplicates
+from item_embed.search.duplicates.settings import Settings
+from item_embed.search.index import ProductIndex
+from item_embed.serving.shop import Shop
+from tests.embedders import dummy
+from tests.serving.made import make_classifier, make_index
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> ProductIndex:
+    return make_index(tmp_path_factory.mktemp("shop"))
+
+
+def test_the_parts_are_opened(index: ProductIndex, tmp_path: Path) -> None:
+    find_duplicates(index, tmp_path / "duplicates", Settings(threshold=0.5, floor=0.3))
+    (tmp_path / "categories").mkdir()
+    make_classifier().save(tmp_path / "categories")
+    shop = Shop.open(index, dummy(), tmp_path / "duplicates", tmp_path / "categories")
+    assert shop.decision is not None
+    assert shop.decision.threshold == 0.5
+    assert shop.review is not None
+    assert len(shop.review) > 0
+    assert shop.classifier is not None
+    assert shop.classifier.leaves == make_classifier().leaves
+    assert len(shop.thresholds) == 2
+    assert shop.filters["brand"].values == ("Acme",)
+
+
+def test_an_index_and_a_model_are_enough(index: ProductIndex) -> None:
+    shop = Shop.open(index, dummy())
+    assert (shop.decision, shop.review, shop.classifier, shop.explain) == (None, None, None, None)
+    assert shop.sees == {"image", "title"}
+
+
+def test_only_what_both_the_index_and_the_model_know_can_be_looked_for(
+    index: ProductIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = dummy()
+    monkeypatch.setattr(embedder, "sees", frozenset({"title"}))
+    assert Shop(index, embedder).sees == {"title"}
+    monkeypatch.setattr(index, "manifest", index.manifest.model_copy(update={"modalities": "image"}))
+    assert Shop(index, dummy()).sees == {"image"}
+
+
+def test_parts_of_another_model_are_refused(index: ProductIndex) -> None:
+    with pytest.raises(VectorError, match=r"the model \(other\) does not belong to the vectors of .* \(dummy\)"):
+        Shop(index, dummy(fingerprint="other"))
+    decision = Decision("other", 0.9, np.empty(0), np.empty(0))
+    with pytest.raises(VectorError, match=r"--duplicates \(other\) does not belong"):
+        Shop(index, dummy(), decision)
+
+
+def test_folders_that_hold_nothing_are_refused(index: ProductIndex, tmp_path: Path) -> None:
+    with pytest.raises(VectorError, match="holds no duplicates"):
+        Shop.open(index, dummy(), duplicates=tmp_path)
+    with pytest.raises(ModelError, match="holds no classifier"):
+        Shop.open(index, dummy(), categories=tmp_path)
