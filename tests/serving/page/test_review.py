@@ -49,7 +49,7 @@ def test_keys_answer_and_undo_and_each_answer_is_saved(review: Page, recorded: R
         expect(review.locator("#count")).to_contain_text(f"Pair {number + 1} of")
     expect(review.locator("#count")).to_contain_text("3 answered")
     expect(review.locator("#bar")).to_have_js_property("value", 3)
-    expect(review.locator("#said")).to_have_text("Not sure. Pair 4 of 60.")
+    expect(review.locator("#said")).to_have_text(f"Not sure. Pair 4 of 60: {'; '.join(pair(review))}.")
     expect(review.locator("#saved")).to_have_text("All answers are saved.")
     for key in ("b", "ArrowLeft", "Backspace"):
         review.keyboard.press(key)

@@ -51,7 +51,8 @@ async function pairAt(number) {
   return pairs.get(number);
 }
 
-async function show() {
+/** Show the pair whose turn it is; `done` is what was done before, for screen readers. */
+async function show(done = "") {
   tell();
   const over = now >= total;
   get("answers").hidden = total === 0;
@@ -61,6 +62,7 @@ async function show() {
     get("review-empty").textContent = total
       ? "That was the last pair. The answers are saved with the service."
       : "There are no pairs to review.";
+    say(`${done} ${get("review-empty").textContent}`);
     return;
   }
   get("pair").setAttribute("aria-busy", "true");
@@ -70,6 +72,8 @@ async function show() {
   get("pair").removeAttribute("aria-busy");
   get("pair").replaceChildren(side(pair.a, pair.b, "First"), side(pair.b, pair.a, "Second"), judgement(pair));
   press();
+  const titles = [pair.a, pair.b].map((listing) => listing.title || "a listing without a title");
+  say(`${done} Pair ${now + 1} of ${total}: ${titles.join("; ")}.`);
   if (now + 1 < total) {
     const next = await pairAt(now + 1); // and its photos, before they are wanted
     for (const listing of [next.a, next.b]) picture(listing);
@@ -140,10 +144,9 @@ function undo() {
   move("Taken back.");
 }
 
-function move(said) {
+function move(done) {
   history.replaceState(null, "", `?view=duplicates${now < total ? `&pair=${now + 1}` : ""}`);
-  say(`${said} ${now < total ? `Pair ${now + 1} of ${total}.` : "That was the last pair."}`);
-  show().catch((error) => alarm(error.message, show));
+  show(done).catch((error) => alarm(error.message, open));
 }
 
 function keep(number, said) {
