@@ -139,9 +139,10 @@ LONG = ("training.batch_size=11", "training.steps=40", "training.checkpoint_ever
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_others_in_a_sentence_and_other_numbers_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_a_killed_process_ends_the_others_in_a_sentence_and_other_numbers_go_on(sharding: str, tmp_path: Path) -> None:
     catalog, run, config = tiny_catalog(tmp_path / "catalog"), tmp_path / "run", tmp_path / "config.yaml"
-    tiny_config(*LONG).save(config)
+    tiny_config(*LONG, f"training.sharding={sharding}").save(config)
     command = [sys.executable, "-m", "item_embed.cli.torchrun", "--nproc-per-node"]
     asked = ["pretrain", str(catalog.path), "--out", str(run), "--config", str(config)]
     with subprocess.Popen(

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from item_embed.errors import ModelError
+from item_embed.errors import LostProcessError, ModelError
 from item_embed.files import whole_folder
 from item_embed.training.distributed import ALONE, Processes
 from item_embed.training.sharding import is_sharded, read_shares, write_shares
@@ -72,7 +72,12 @@ def _save_shares(
     """One process makes the folder, all write into it, and it is renamed when all have written."""
     with whole_folder(target, replace=True) if processes.leads else nullcontext(target) as aside:
         shared = Path(processes.told(str(aside)))
-        write_shares(shared, model, optimizer)
+        try:
+            write_shares(shared, model, optimizer)
+        except OSError as error:
+            if processes.leads:
+                raise  # it knows what to say of it, whoever could not write
+            raise LostProcessError(f"the checkpoint {target} could not be written; go on with --resume.") from error
         own = len(list(shared.glob(f"shard-{processes.rank + 1:05d}-*")))  # those of others may show late
         files = processes.totals({_SHARDS: own})
         if processes.leads:
