@@ -58,7 +58,9 @@ def main() -> None:
                 command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), __file__]
                 command += ["--config", arguments.config, "--worker", str(catalog.path), sharding, str(reports)]
                 subprocess.run(command, check=True)
-                print(row(count, sharding, [json.loads(file.read_text()) for file in reports.glob("*.json")]), flush=True)
+                print(
+                    row(count, sharding, [json.loads(file.read_text()) for file in reports.glob("*.json")]), flush=True
+                )
 
 
 def row(count: int, sharding: str, reports: list[dict[str, int]]) -> str:

@@ -15,11 +15,13 @@ import torch.distributed as dist
 from accelerate.utils import is_torch_version
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, init_device_mesh
+from torch.distributed.tensor import DTensor
 
 from item_embed.catalog.store import Catalog
 from item_embed.errors import ConfigError, ModelError
+from item_embed.model.folder import provenance
 from item_embed.model.heads import ItemForPreTraining
 from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint, save_checkpoint
 from item_embed.training.sharding import is_sharded, read_shares, sharding_accelerator, whole_model
@@ -40,7 +42,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 @pytest.fixture
 def one_of_one() -> Iterator[None]:
     """A group of this process alone, in which models can be sharded."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
     yield
     dist.destroy_process_group()
 
@@ -192,10 +194,11 @@ def test_a_sharded_model_is_made_whole(catalog: Catalog) -> None:
     assert_same(dict(whole.state_dict()), expected)
 
 
-def test_a_torch_without_shares_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_without_shares_is_one_sentence(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("item_embed.training.sharding.is_torch_version", lambda *_: False)
-    with pytest.raises(ConfigError, match=r"training\.sharding=full takes torch 2\.9 or later, and this is 2\."):
-        sharding_accelerator("no", 2)
+    for asked in (lambda: sharding_accelerator("no", 2), lambda: load_checkpoint(parts, *trained())):
+        with pytest.raises(ConfigError, match=r"weights in shares take torch 2\.9 or later, and this is 2\."):
+            asked()
 
 
 # Shares of 22 and 11 pairs are uneven; of 4 pairs each of four processes has one, without a photo or a title now and
@@ -205,7 +208,12 @@ RUNS = {
     "in parts": ("training.accumulation=2", "model.norm_position=post"),
     "dropped": ("objectives.patch_masking=drop", "model.background=drop", "training.activation_checkpointing=true"),
     "agreement": ("objectives.weights.agreement=1", "model.patch_embedding=convolutional", "whitening.power=0.75"),
-    "few": ("objectives.itm_input=whole", "training.accumulation=5", "training.batch_size=20"),
+    "few": (
+        "objectives.itm_input=whole",
+        "model.patch_embedding=convolutional",
+        "training.accumulation=5",
+        "training.batch_size=20",
+    ),
     "long": ("training.steps=8",),
 }
 FULL = "training.sharding=full"
@@ -245,6 +253,9 @@ def unfinished(run: Path, copy: Path) -> Path:
 def test_two_processes_with_shares_train_as_one_does(of_two: Path, alone: Path) -> None:
     for name in RUNS:
         compare(of_two / name, alone / name)
+        told, expected = (provenance(folder / name / "model") for folder in (of_two, alone))
+        assert told["parameters"] == expected["parameters"]
+        assert told.get("whitened") == expected.get("whitened")
     assert len(list((of_two / "long" / "checkpoints" / "step-00000006").glob("shard-*.safetensors"))) == 2
 
 

@@ -5,21 +5,22 @@ brought together when it runs, forwards and backwards, and let go of behind it; 
 """
 
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from accelerate import Accelerator, FullyShardedDataParallelPlugin
 from accelerate.parallelism_config import ParallelismConfig
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType, is_torch_version
 from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor
 
@@ -45,11 +46,7 @@ def sharding_accelerator(precision: str, count: int) -> Accelerator:
     Raises:
         ConfigError: when torch is too old.
     """
-    if not is_torch_version(">=", _SINCE):
-        raise ConfigError(
-            f"training.sharding=full takes torch {_SINCE} or later, and this is {torch.__version__}; install a newer "
-            "one, or set training.sharding=none."
-        )
+    _check_torch()
     state, mesh = PartialState(), None
     if state.device.type == "cpu":  # torch shards here, too: accelerate has to be told, and where
         state.distributed_type = DistributedType.MULTI_GPU
@@ -83,7 +80,8 @@ def whole_model(model: ItemForPreTraining) -> ItemForPreTraining:
     assert isinstance(model.config, ItemConfig)
     whole = ItemForPreTraining(model.config)
     whole.load_state_dict(weights)
-    return whole.to(next(model.parameters()).device)
+    nn.Module.to(whole, next(model.parameters()).device)  # transformers' own is untyped
+    return whole
 
 
 def write_shares(folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
@@ -97,11 +95,13 @@ def write_shares(folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
     Raises:
         OSError: of the process that could not write.
     """
-    tensors = dict(model.state_dict())
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter  # not in the oldest torch
+
+    tensors: dict[str, Any] = dict(model.state_dict())
     for name, parameter in model.named_parameters():
         tensors |= {f"{name}/{key}": value for key, value in optimizer.state[parameter].items()}
     with _own_errors():
-        dcp.save(tensors, storage_writer=dcp.HuggingFaceStorageWriter(str(folder), save_distributed=True))
+        save(tensors, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
 
 
 def read_shares(folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
@@ -113,25 +113,38 @@ def read_shares(folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
         optimizer: its; its state is replaced.
 
     Raises:
+        ConfigError: when torch is too old.
         OSError, SafetensorError, ValueError, RuntimeError: when a file cannot be read or belongs to another model.
     """
-    reader = dcp.HuggingFaceStorageReader(str(folder))
-    states: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    _check_torch()
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+
+    reader = HuggingFaceStorageReader(str(folder))
     parameters = dict(model.named_parameters())
+    states: dict[str, dict[str, Tensor]] = {name: {} for name in parameters}
     for key, saved in reader.read_metadata().state_dict_metadata.items():
         name, slash, kind = key.rpartition("/")
         if slash and name in parameters:
+            assert isinstance(saved, TensorStorageMetadata)
             like = parameters[name]
             # The step count of a parameter is one number, and in no share.
-            whole = saved.size != like.shape
-            states[name][kind] = torch.zeros(saved.size, device=like.device) if whole else torch.zeros_like(like)
+            number = saved.size != like.shape
+            states[name][kind] = torch.zeros(saved.size, device=like.device) if number else torch.zeros_like(like)
     tensors: dict[str, Any] = dict(model.state_dict())
     tensors |= {f"{name}/{kind}": value for name, state in states.items() for kind, value in state.items()}
     with _own_errors(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled")  # each process reads for itself
-        dcp.load(tensors, storage_reader=reader, no_dist=True)
+        load(tensors, storage_reader=reader, no_dist=True)
     for name, parameter in parameters.items():
         optimizer.state[parameter] = states[name]
+
+
+def _check_torch() -> None:
+    if not is_torch_version(">=", _SINCE):
+        raise ConfigError(
+            f"weights in shares take torch {_SINCE} or later, and this is {torch.__version__}; install a newer one, or "
+            "train from the start with training.sharding=none."
+        )
 
 
 @contextmanager
