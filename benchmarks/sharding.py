@@ -6,13 +6,15 @@
 It starts itself with torchrun, and each process trains a few steps of the package's loop, of two small pairs a process
 and with activations computed again, so that little but weights, gradients and the optimiser's state is there. `between
 steps` is what lies there when a step is done, `most` the most within one; both less what was there before the model.
-On CPUs it is resident memory, on GPUs what torch allocated. The last columns are the formulas of docs/scaling.md.
+On CPUs it is resident memory (glibc is told to give back what is freed), on GPUs what torch allocated. The last columns
+are the formulas of docs/scaling.md.
 """
 
 import argparse
 import ctypes
 import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -40,6 +42,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, nargs="+", default=[1, 2, 4], help="of processes")
+    parser.add_argument("--sharding", nargs="+", choices=["none", "full"], default=["none", "full"])
     parser.add_argument("--config", default="base")
     parser.add_argument("--worker", nargs=3, metavar=("CATALOG", "SHARDING", "REPORTS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -52,15 +55,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         catalog = draw(Path(folder), 40)
         for count in arguments.count:
-            for sharding in ("none", "full") if count > 1 else ("none",):
+            for sharding in arguments.sharding if count > 1 else ("none",):
                 reports = Path(folder) / f"{count} {sharding}"
                 reports.mkdir()
                 command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), __file__]
                 command += ["--config", arguments.config, "--worker", str(catalog.path), sharding, str(reports)]
-                subprocess.run(command, check=True)
-                print(
-                    row(count, sharding, [json.loads(file.read_text()) for file in reports.glob("*.json")]), flush=True
-                )
+                subprocess.run(command, check=True, env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"})
+                told = [json.loads(file.read_text()) for file in reports.glob("*.json")]
+                print(row(count, sharding, told), flush=True)
 
 
 def row(count: int, sharding: str, reports: list[dict[str, int]]) -> str:
