@@ -201,6 +201,10 @@ class TrainingSettings(_Settings):
     activation_checkpointing: bool = Field(
         False, description="blocks are computed again on the way back, so that a GPU holds a larger part"
     )
+    sharding: Literal["none", "full"] = Field(
+        "none",
+        description="full: of weights, gradients and the optimiser's state each of several processes holds a share",
+    )
     learning_rate: float = Field(5e-4, gt=0)
     warmup_steps: int = Field(2_000, ge=0)
     weight_decay: float = Field(0.05, ge=0)

@@ -164,3 +164,26 @@ def test_a_batch_without_any_pair_to_judge_trains(drops: tuple[str, ...], white:
     assert (output.losses["itm"].count, output.losses["itm"].total.item()) == (0, 0.0)
     weighted_sum(output.losses, dict.fromkeys(MASKED_TASKS, 1.0), nothing.counts()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
+
+
+@pytest.mark.parametrize("drops", CASES)
+def test_where_passes_are_the_same_a_pair_is_encoded_that_changes_nothing(
+    drops: tuple[str, ...], white: Catalog
+) -> None:
+    module, batch = judging(white, WHOLE, *drops)
+    every = torch.ones(len(batch), dtype=torch.bool)
+    nothing = replace(batch, photo_missing=every, matched=every)
+    found = []
+    for module.same_passes in (False, True):
+        output = module(nothing)
+        total = weighted_sum(output.losses, dict.fromkeys(MASKED_TASKS, 1.0), nothing.counts())
+        found.append((total, gradients(module, total)))
+    assert output.whole is not None
+    assert len(output.whole) == 1
+    assert output.losses["itm"].total.item() == 0
+    (total, expected), (same, others) = found
+    assert torch.equal(same, total)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(others[name], gradient, msg=name)
+    reached = torch.autograd.grad(module(nothing).losses["itm"].total, list(module.model.item.blocks.parameters()))
+    assert not any(gradient.any() for gradient in reached)  # but there they are, in every process

@@ -1,5 +1,3 @@
-import json
-import os
 import re
 import signal
 import subprocess
@@ -13,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 
 from item_embed.catalog.store import Catalog
 from item_embed.errors import ConfigError
@@ -23,9 +20,9 @@ from item_embed.training.checkpoints import latest_checkpoint
 from item_embed.training.distributed import ALONE, Processes, joined
 from item_embed.training.run import pretrain
 from tests.tiny import tiny_catalog, tiny_config, tiny_processor, white_catalog
-from tests.training.runs import records, train
+from tests.training.gang import ROOT, environment, run_gang
+from tests.training.runs import compare, records, train
 
-ROOT = Path(__file__).parents[2]
 ONLY_AGREEMENT = "objectives.weights={itm: 0, mlm: 0, mim: 0, gmlm: 0, gmim: 0, agreement: 1}"
 
 # 22 pairs are 6, 6, 5 and 5 of four processes, and 11 of a part 3, 3, 3 and 2; an epoch of 32 rows ends within a step.
@@ -103,16 +100,6 @@ def test_agreement_of_own_products_adds_up_to_that_of_all(cut: int) -> None:
         torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
-def run_gang(count: int, *arguments: str | Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment())
-    assert done.returncode == 0, done.stderr
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes_together_train_as_one_does(count: int, catalog: Catalog, tmp_path: Path) -> None:
@@ -120,28 +107,11 @@ def test_processes_together_train_as_one_does(count: int, catalog: Catalog, tmp_
         {"catalog": str(catalog.path), "run": str(tmp_path / name), "overrides": [*SHARED, *settings]}
         for name, settings in RUNS.items()
     ]
-    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
-    run_gang(count, "-m", "tests.training.gang", tmp_path / "jobs.json")
+    run_gang(count, jobs)
     for name, settings in RUNS.items():
         alone = tmp_path / "of one process" / name
         train(catalog, alone, *SHARED, *settings)
         compare(tmp_path / name, alone)
-
-
-def compare(together: Path, alone: Path) -> None:
-    """Two runs are equal to rounding."""
-    lines, others = records(together), records(alone)
-    assert [(line["step"], line["split"]) for line in lines] == [(line["step"], line["split"]) for line in others]
-    for line, other in zip(lines, others, strict=True):
-        where = f"{together.name}, step {line['step']}"
-        for key in ("losses", "metrics", "objective_gradient_norms"):
-            assert line.get(key, {}) == pytest.approx(other.get(key, {}), rel=1e-4, abs=1e-6), where
-        assert line.get("gradient_norm", 0) == pytest.approx(other.get("gradient_norm", 0), rel=1e-4), where
-    weights, of_one = (load_file(run / "model" / "model.safetensors") for run in (together, alone))
-    for name, expected in of_one.items():
-        keys = name.endswith("qkv.bias")  # the softmax does not see the bias of keys: rounding alone moves it
-        found, weight = (of.view(3, -1)[[0, 2]] if keys else of for of in (weights[name], expected))
-        torch.testing.assert_close(found, weight, rtol=1e-3, atol=1e-5, msg=f"{together.name}: {name}")
 
 
 def test_fewer_pairs_than_processes_are_one_sentence(
@@ -169,9 +139,10 @@ LONG = ("training.batch_size=11", "training.steps=40", "training.checkpoint_ever
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_others_in_a_sentence_and_other_numbers_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_a_killed_process_ends_the_others_in_a_sentence_and_other_numbers_go_on(sharding: str, tmp_path: Path) -> None:
     catalog, run, config = tiny_catalog(tmp_path / "catalog"), tmp_path / "run", tmp_path / "config.yaml"
-    tiny_config(*LONG).save(config)
+    tiny_config(*LONG, f"training.sharding={sharding}").save(config)
     command = [sys.executable, "-m", "item_embed.cli.torchrun", "--nproc-per-node"]
     asked = ["pretrain", str(catalog.path), "--out", str(run), "--config", str(config)]
     with subprocess.Popen(

@@ -355,7 +355,8 @@ class ItemModel(ItemPreTrainedModel):
                 x = checkpoint(block, x, attended, use_reentrant=False)
             else:
                 x = block(x, attended)
-        return self.norm(x)  # type: ignore[no-any-return]
+        x = self.norm(x)
+        return x.view_as(x)  # no block's own output, also without a norm: gradients are asked of it, past the blocks
 
     def get_input_embeddings(self) -> nn.Module:
         """The word embeddings."""

@@ -64,6 +64,10 @@ class Pretraining(nn.Module):
         model: the encoder with a head for each objective that has a weight.
         settings: weights, patch target and patch loss, and what ITM judges.
 
+    Attributes:
+        same_passes: whether the encoder is asked as often of every batch, also where there is nothing to ask: processes
+            that hold shares of its weights have to meet in each block.
+
     Example:
         >>> output = Pretraining(model, settings)(batch)           # doctest: +SKIP
         >>> weighted_sum(output.losses, weights, batch.counts())   # doctest: +SKIP
@@ -73,6 +77,7 @@ class Pretraining(nn.Module):
         super().__init__()
         self.model = model
         self.settings = settings
+        self.same_passes = False
 
     def forward(self, batch: PretrainingBatch, gather: Gather = alone) -> PretrainingOutput:
         """Encode each kind of input once, and ask all objectives that read it.
@@ -105,17 +110,18 @@ class Pretraining(nn.Module):
         whole: ItemOutput | None = None
         if "itm" in self.model.heads:
             (judged,) = batch.judged_pairs.nonzero(as_tuple=True)  # (J,)
-            if self.settings.itm_input == "whole" and len(judged):
-                whole = self._encode_whole(batch, pixel_values, judged)
-            cls = output.cls[judged] if whole is None else whole.cls
+            if self.settings.itm_input == "whole" and (len(judged) or self.same_passes):
+                asked = judged if len(judged) else torch.zeros_like(batch.matched[:1], dtype=torch.int64)
+                whole = self._encode_whole(batch, pixel_values, asked)
+            cls = output.cls[judged] if whole is None else whole.cls[: len(judged)]
             losses["itm"] = itm_loss(self._head("itm", ITMHead), cls, batch.matched[judged])
         losses |= self._token_losses(output, batch)
         losses |= self._patch_losses(output, batch, pixel_values)
         if whole is None:
             return PretrainingOutput(losses, {"masked": output.hidden})
-        # DDP waits for the gradient of all that is given back: ITM alone, of whole pairs, asks nothing of masked ones.
-        asked = {} if losses.keys() == {"itm"} else {"masked": output.hidden}
-        return PretrainingOutput(losses, {**asked, "whole": whole.hidden})
+        # ITM alone, of whole pairs, asks nothing of masked ones.
+        masked = {} if losses.keys() == {"itm"} else {"masked": output.hidden}
+        return PretrainingOutput(losses, {**masked, "whole": whole.hidden})
 
     def _encode_views(self, views: Views) -> ItemOutput:
         """As products are embedded."""

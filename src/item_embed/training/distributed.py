@@ -1,7 +1,7 @@
 """The processes that train one model together, each on its share of every batch; alone, all of this does nothing.
 
-torchrun starts them, accelerate wraps the model (DDP), and torch carries tensors between them: gloo those in memory,
-NCCL those on GPUs.
+torchrun starts them, accelerate wraps the model (DDP; FSDP2 in `sharding.py`), and torch carries tensors between them:
+gloo those in memory, NCCL those on GPUs.
 """
 
 import os
@@ -88,6 +88,14 @@ class Processes:
         if self.leads:
             work()
         self.wait()
+
+    def told(self, text: str) -> str:
+        """What the process that leads says; all wait for it."""
+        if self.count == 1:
+            return text
+        said = [text]
+        dist.broadcast_object_list(said)
+        return said[0]
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -53,8 +53,8 @@ from item_embed.wording import number_of
 # take ten times as long.
 _TOKENIZER_ROWS = 100_000
 
-# What a run that diverged may change when it is resumed.
-_CHANGEABLE = ("learning_rate", "max_grad_norm", "precision")
+# What may change when a run is resumed: what helps one that diverged, and how weights are kept.
+_CHANGEABLE = ("learning_rate", "max_grad_norm", "precision", "sharding")
 
 
 @dataclass(frozen=True)
@@ -149,14 +149,15 @@ def pretrain(
         data = PretrainingData(catalog, rows, processor, config, processes)
         first, began = trainer.step, time.monotonic()
         trainer.fit(batches(data, first, trainer.device), on_progress)
+        trained = trainer.whole_model()
 
         def finish() -> None:
             if first == trainer.step and is_model_folder(run / "model"):
                 return  # what was finished before is left as it is
             course = _course(trainer, first, time.monotonic() - began)
-            whitening, by = _whitening(model, processor, catalog, rows, config=config, on_remark=on_remark)
+            whitening, by = _whitening(trained, processor, catalog, rows, config=config, on_remark=on_remark)
             provenance = {**facts, **beginning.facts, **course, **by, "config": config.model_dump(mode="json")}
-            _save_model(run / "model", model, processor, provenance=provenance, whitening=whitening)
+            _save_model(run / "model", trained, processor, provenance=provenance, whitening=whitening)
 
         processes.once(finish)
     return RunSummary(
