@@ -57,6 +57,7 @@ def command(
     from item_embed.search.index import ProductIndex
     from item_embed.serving.app import Settings, build_app
     from item_embed.serving.encoder import open_encoder
+    from item_embed.serving.explaining import explainer
     from item_embed.serving.server import address_of, bind, is_loopback, run
     from item_embed.serving.shop import Shop
 
@@ -65,7 +66,8 @@ def command(
     )
     products = ProductIndex.open(index)
     with bind(host, port) as listening:
-        shop = Shop.open(products, open_encoder(products, model, device, progress), duplicates, categories)
+        embedder = open_encoder(products, model, device, progress)
+        shop = Shop.open(products, embedder, duplicates, categories, explainer(embedder))
         app, address = build_app(shop, settings), address_of(listening)
 
         def on_start() -> None:

@@ -3,10 +3,10 @@
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.exported import is_exported
 from item_embed.errors import ModelError
-from item_embed.explain.explanation import Explanation, Listing, Method, Seen
+from item_embed.explain.explanation import Explanation, Listing, Method, Seen, Side
 from item_embed.explain.occlusion import by_occlusion
 
-__all__ = ["STEPS", "Explanation", "Listing", "Method", "explain"]
+__all__ = ["STEPS", "Explanation", "Listing", "Method", "Side", "explain"]
 
 STEPS = 16  # of the path that gradients are summed along: weights then add up to four digits
 
