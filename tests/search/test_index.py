@@ -80,6 +80,15 @@ def test_products_and_photos_are_the_catalogues(index: ProductIndex, catalog: Ca
     assert index.items(["id 8", "nobody"]) == {"id 8": expected}
 
 
+def test_vectors_are_those_that_went_in(index: ProductIndex, vectors: Vectors) -> None:
+    asked = ["id 7", "id 299", "none", "id 0"]
+    found = index.vectors(asked)
+    assert found.keys() == {"id 7", "id 299", "id 0"}
+    for key, vector in found.items():
+        np.testing.assert_array_equal(vector, vectors.vectors[vectors.ids.index(key)])
+    assert index.vectors([]) == {}
+
+
 def test_photos_are_right_where_building_goes_in_parts(
     catalog: Catalog, vectors: Vectors, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,21 @@ def test_it_is_ready_when_the_model_has_answered(index: ProductIndex) -> None:
     assert not opened.app.state.service.ready  # type: ignore[attr-defined]
 
 
+def test_a_model_that_never_answers_leaves_it_unready_and_the_log_says_why(
+    index: ProductIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise RuntimeError("no such operator")
+
+    with client(make_shop(index, fails)) as opened:
+        for _ in range(1000):
+            response = opened.get("/ready")
+            if error := capsys.readouterr().err:
+                break
+    assert error == "error: the service does not get ready: no such operator\n"
+    assert response.status_code == 503
+
+
 if __name__ == "__main__":
     from tempfile import TemporaryDirectory
 

@@ -29,6 +29,7 @@ Vector = NDArray[np.float32]
 Result = TypeVar("Result")
 
 _WARM = "warming up"
+_DECODED = min(4, max(2, os.cpu_count() or 1))  # photos at once: one of 64 megapixels takes 200 MB and more
 _EXPLAINED = 8  # pairs that may wait to be explained: each takes as long as many searches
 
 
@@ -71,7 +72,7 @@ class Service:
         self._encoder = Batcher(self._encode, name="the encoder", room=limits.queue)
         self._searcher = Batcher(self._search, name="the search", room=limits.queue)
         self._explainer = Batcher(self._explain, name="explaining", most=1, room=_EXPLAINED, wait=0)
-        self._photos: Executor = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "photos")
+        self._photos: Executor = ThreadPoolExecutor(_DECODED, "photos")
         self._index: Executor = ThreadPoolExecutor(1, "index")
         self._open = AsyncExitStack()
         metrics.queue(lambda: len(self._encoder))
@@ -92,11 +93,18 @@ class Service:
         self._index.shutdown()
 
     async def _warm(self) -> None:
-        """Let the model answer once, which is slow the first time."""
+        """Read what is slow the first time, and let the model answer once; if it cannot, the log says why."""
+        try:
+            await self._first_answer()
+            self.ready = True
+        except Exception as error:
+            print(f"error: the service does not get ready: {error}", file=sys.stderr, flush=True)
+
+    async def _first_answer(self) -> None:
+        await self.reading(self.shop.read_ahead)
         sight = Seen(None, _WARM) if "title" in self.shop.sees else Seen(_white(self.shop.embedder.image_size), None)
         vector = await self._encoder.one(sight)
         await self._searcher.one(Query(vector, 1, None))
-        self.ready = True
 
     async def vector(self, described: Described) -> Vector:
         """The unit vector of a product, (d,)."""

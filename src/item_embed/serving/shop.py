@@ -111,6 +111,12 @@ class Shop:
         made = both if self.index.modalities == "both" else frozenset({str(self.index.modalities)})
         return made & self.embedder.sees
 
+    def read_ahead(self) -> None:
+        """Make now what the first request would have to wait for."""
+        _ = self.filters
+        if self.classifier is not None:
+            _ = self.thresholds
+
     @cached_property
     def thresholds(self) -> "Thresholds":
         """From which probabilities on categories are answered."""
@@ -119,5 +125,5 @@ class Shop:
 
     @cached_property
     def filters(self) -> dict[str, Filter]:
-        """What `where` can name, with frequent values."""
+        """What `where` can name, with frequent values: as it was when the service began."""
         return filters_of(self.index)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from item_embed.catalog.photos.images import PhotoError, decode, prepare_photo
+from item_embed.catalog.photos.images import LargePhotoError, PhotoError, decode, prepare_photo
 from tests.catalog.made import encoded, picture, pixels
 
 
@@ -267,3 +267,10 @@ def test_a_jpeg_is_decoded_no_larger_than_its_frame_needs(orientation: int, fit:
 def test_other_formats_are_decoded_whole(kind: str) -> None:
     data = encoded(picture(300, 200), kind)
     assert decode(data, (32, 32)) == decode(data)
+
+
+def test_whoever_decodes_less_refuses_more() -> None:
+    data = encoded(picture(20, 30))
+    assert prepare_photo(data, most_pixels=600).size == (20, 30)
+    with pytest.raises(LargePhotoError, match=r"more than 0\.000599 megapixels"):
+        prepare_photo(data, most_pixels=599)
