@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -93,6 +95,21 @@ def test_search_among_is_search_with_the_others_left_out(data: st.DataObject, k:
         patch.setattr(exact, "_CHUNK_ROWS", chunk)
         found = search_among(queries, vectors, np.flatnonzero(allowed), k, ties)
     assert_same(found, search(queries, vectors, k, ties, allowed=allowed))
+
+
+def test_search_among_copies_no_more_than_it_looks_at() -> None:
+    """The vectors of a mapped graph begin at any byte, which made numpy copy all of them for a few."""
+    whole = np.random.default_rng(0).standard_normal((20_000, 64)).astype(np.float32)
+    vectors = np.frombuffer(b"?" + whole.tobytes(), np.float32, offset=1).reshape(whole.shape)
+    assert not vectors.flags.aligned
+    places, ties = np.arange(0, 20_000, 100), np.arange(20_000).astype(np.uint64)
+    expected = search_among(whole[:1], whole, places, 3, ties)
+    tracemalloc.start()
+    try:
+        assert_same(search_among(whole[:1], vectors, places, 3, ties), expected)
+        assert tracemalloc.get_traced_memory()[1] < whole.nbytes / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_zero_query_is_answered_in_the_order_of_the_keys() -> None:

@@ -167,9 +167,11 @@ def search_among(
     """
     rows, best = _nothing_found(len(queries), k)
     copied = np.empty((min(_CHUNK_ROWS, len(places)), vectors.shape[1]), np.float32)
+    # As bytes: numbers of a mapped file may lie at any address, and numpy would then copy all of them first.
+    source, target = vectors.view(np.uint8), copied.view(np.uint8)
     for start in range(0, len(places), _CHUNK_ROWS):
         part = places[start : start + _CHUNK_ROWS]
-        np.take(vectors, part, axis=0, out=copied[: len(part)], mode="clip")  # any other mode copies twice
+        np.take(source, part, axis=0, out=target[: len(part)], mode="clip")  # any other mode copies twice
         found, cosines = search(queries, copied[: len(part)], k, ties[part])
         rows, best = np.hstack([rows, np.where(found >= 0, part[found], -1)]), np.hstack([best, cosines])
         order = np.lexsort((ties[rows], -best), axis=1)[:, :k]
