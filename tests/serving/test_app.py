@@ -9,6 +9,7 @@ from item_embed.serving import app
 from item_embed.serving.app import build_app
 from item_embed.serving.routes import BODIES
 from tests.serving.made import client, make_index, make_shop
+from tests.test_imports import loaded
 
 OPENAPI = Path(__file__).parents[2] / "docs" / "openapi.json"
 
@@ -42,6 +43,11 @@ def test_every_address_has_words_examples_and_sentences(index: ProductIndex) -> 
     assert schemas["SearchRequestForm"]["properties"]["image"]["format"] == "binary"
     references = {text.split('"')[0] for text in json.dumps(told).split('"#/components/schemas/')[1:]}
     assert references <= schemas.keys()
+
+
+def test_an_exported_model_is_served_without_torch() -> None:
+    for module in ("app", "encoder", "server", "shop"):
+        assert not loaded(f"item_embed.serving.{module}") & {"torch", "transformers", "accelerate", "sklearn", "onnx"}
 
 
 def test_the_page_is_served_where_there_is_one(
