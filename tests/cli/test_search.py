@@ -173,7 +173,9 @@ def test_embed_writes_every_row(model: Path, catalog: Path, tmp_path: Path, moda
         "fingerprint": "model",
         "shards": 1,
         "kept_shards": 0,
+        "engine": "local",
         "workers": 0,
+        "retried_shards": 0,
     }
     vectors = read_vectors(out)
     assert vectors.ids == ["a", "b", "c", "d"]
