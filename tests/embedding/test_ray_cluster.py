@@ -1,7 +1,10 @@
 """A Ray cluster of two workers on this machine: a head that only leads, and what becomes of workers that die."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -243,6 +246,24 @@ def test_actors_wait_for_who_takes_their_vectors(
         assert made <= 20
         taken += told
     assert sorted(int(one["item"]) for one in taken) == list(range(40))
+
+
+def test_the_command_says_what_it_made_and_nothing_of_ray(
+    machines: "Machines", model: Path, catalog: Catalog, whole: Vectors, tmp_path: Path
+) -> None:
+    out = tmp_path / "vectors.parquet"
+    command = [sys.executable, "-m", "item_embed.cli", "embed", model, catalog.path, "--out", out, "--json"]
+    ray = ["--engine", "ray", "--ray-address", machines.address]
+    done = subprocess.run([*command, *ray], capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "embedding: " not in line]) == (0, [])
+    told = json.loads(done.stdout)
+    assert {name: told[name] for name in ("rows", "engine", "workers", "retried_shards")} == {
+        "rows": 40,
+        "engine": "ray",
+        "workers": 0,
+        "retried_shards": 0,
+    }
+    np.testing.assert_allclose(read_vectors(out).vectors, whole.vectors, atol=1e-6)
 
 
 def test_a_lost_machine_loses_nothing(
