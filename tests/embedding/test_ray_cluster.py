@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,6 +218,19 @@ def test_what_is_not_there_is_one_sentence(
 ) -> None:
     with pytest.raises(RayError, match=r"nowhere.*\(finished shards are kept"):
         embed_shards_with_ray(tmp_path / "nowhere", catalog, shards, Cluster(machines.address))
+
+
+def test_a_machine_without_the_package_is_one_sentence(
+    machines: "Machines", model: Path, catalog: Catalog, shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an actor is made of is in a module that only this process has."""
+    absent = ModuleType("item_embed_absent")
+    absent.Actor = type("Actor", (Watched,), {"__module__": absent.__name__})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, absent.__name__, absent)
+    monkeypatch.setattr(ray_engine, "_Actor", absent.Actor)
+    with pytest.raises(RayError, match="has no item-embed, or another version") as told:
+        embed_shards_with_ray(model, catalog, shards, Cluster(machines.address))
+    assert "\n" not in str(told.value)
 
 
 def test_more_than_a_machine_has_is_refused(

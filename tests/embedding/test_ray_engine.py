@@ -27,8 +27,7 @@ def work(model: Path = Path("model"), device: str | None = None) -> ray_engine._
 
 def test_without_ray_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "")  # what is set is put back
-    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "")
+    monkeypatch.setattr(ray_engine, "_ENVIRONMENT", {})
     with pytest.raises(RayError, match=r"not installed; run: pip install 'item-embed\[ray\]'\.$"):
         check_cluster(Cluster())
 

@@ -25,6 +25,11 @@ from item_embed.wording import number_of
 _TRIES = 4  # of a shard, before what ends its workers is taken to be the shard
 _LOCAL = "local"  # what Ray calls a cluster of this machine alone, which it starts and ends
 _ANSWERS_WITHIN = 10.0  # seconds that a cluster may take
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to the makers of Ray
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its core would write to stderr
+    "RAY_DATA_EXECUTION_NO_PROGRESS_TIMEOUT_S": "7200",  # a shard may take a core longer than Ray's half an hour
+}
 _GO_ON = "finished shards are kept, and the same command goes on with them"
 
 
@@ -101,7 +106,7 @@ def embed_shards_with_ray(
     with _connected(cluster):
         for told in _told(work, missing, cluster):
             if told["error"]:
-                raise RayError(f"{told['error']} ({_GO_ON}.)")
+                raise RayError(f"{told['error'].rstrip('.')} ({_GO_ON}).")
             rows = job.shard(number := int(told["item"]))
             ids = [key for key, _, _ in catalog.iter_listings(rows, photos=False)]
             shards.write(number, Vectors(ids, told["vectors"], job.fingerprint, str(work.model), job.modalities))
@@ -218,7 +223,7 @@ def _told(work: _Work, missing: Sequence[int], cluster: Cluster) -> Iterator[dic
     )
     try:
         yield from told.iter_rows()
-    except (ray.exceptions.RayError, ray.data.exceptions.ExecutionTimeoutError) as error:
+    except Exception as error:  # theirs have no other common base
         raise _gave_up(error) from error
 
 
@@ -259,10 +264,13 @@ def _everywhere(path: Any) -> Any:
 
 def _gave_up(error: Exception) -> RayError:
     """What a person can do about what Ray says."""
-    if "No module named 'item_embed'" in str(error):
-        return RayError("a machine of the Ray cluster has no item-embed; install the same version on all of them.")
-    first = (str(error).strip().splitlines() or [""])[-1]
-    return RayError(f"Ray gave up: {type(error).__name__}: {first} ({_GO_ON}.)")
+    if "No module named 'item_embed" in str(error):
+        return RayError(
+            "a machine of the Ray cluster has no item-embed, or another version of it; install the same one on all of "
+            f"them ({_GO_ON})."
+        )
+    last = (str(error).strip().splitlines() or [""])[-1].rstrip(".")
+    return RayError(f"Ray gave up: {type(error).__name__}: {last} ({_GO_ON}).")
 
 
 def check_cluster(cluster: Cluster) -> None:
@@ -291,9 +299,9 @@ def check_cluster(cluster: Cluster) -> None:
 
 
 def _load_ray() -> None:
-    """Import Ray, before which its environment is to be set: nothing is told to its makers, nor to stderr."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    """Import Ray, in an environment that may say otherwise."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import ray.data  # noqa: F401
     except ImportError:
@@ -320,8 +328,11 @@ def _connected(cluster: Cluster) -> Iterator[None]:
             with _mute():
                 ray.init(address, log_to_driver=False, logging_level="ERROR", **alone)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
-            raise RayError(f"no Ray cluster at {address}: {first}; start one with `ray start --head`.") from error
+            said = " ".join(str(error).split()).rstrip(".")
+            raise RayError(
+                f"no Ray cluster can be used at {address}: {said}; start one with `ray start --head`, and run this on "
+                "a machine of it, with the same Ray and Python."
+            ) from error
         try:
             yield
         finally:
