@@ -3,8 +3,8 @@
 import os
 import socket
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,8 +103,8 @@ def embed_shards_with_ray(
         return 0
     work = _Work(_everywhere(model), _everywhere(catalog.path), job, batch_size, device)
     check_cluster(cluster)
-    with _connected(cluster):
-        for told in _told(work, missing, cluster):
+    with _connected(cluster), closing(_told(work, missing, cluster)) as finished:
+        for told in finished:
             if told["error"]:
                 raise RayError(f"{told['error'].rstrip('.')} ({_GO_ON}).")
             rows = job.shard(number := int(told["item"]))
@@ -201,7 +201,7 @@ class _Tries:
         return self._begun[number]
 
 
-def _told(work: _Work, missing: Sequence[int], cluster: Cluster) -> Iterator[dict[str, Any]]:
+def _told(work: _Work, missing: Sequence[int], cluster: Cluster) -> Generator[dict[str, Any]]:
     """What the actors say of each shard, in the order in which they are finished."""
     import ray
     from ray.data import ActorPoolStrategy
