@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -28,11 +29,11 @@ from tests.tiny import tiny_catalog
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster as Machines
 
+    from tests.stores import Store
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),  # of its own settings, by itself
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # what Ray opens for its processes, it leaves open
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 ROWS = 4  # of a shard: ten of them
@@ -82,7 +83,8 @@ class Large(Watched):
 
 
 @pytest.fixture(scope="module")
-def machines() -> "Iterator[Machines]":
+def machines(s3: "Store") -> "Iterator[Machines]":
+    """They are told with their environment where the store is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -260,6 +262,18 @@ def test_actors_wait_for_who_takes_their_vectors(
         assert made <= 20
         taken += told
     assert sorted(int(one["item"]) for one in taken) == list(range(40))
+
+
+def test_catalogue_and_vectors_in_a_store(
+    machines: "Machines", model: Path, catalog: Catalog, whole: Vectors, bucket: str
+) -> None:
+    fsspec.filesystem("s3").put(str(catalog.path), f"{bucket}/catalog", recursive=True)
+    stored = Catalog(f"{bucket}/catalog")
+    job = Job.of(Embedder.from_pretrained(model), stored, shard_rows=ROWS)
+    shards = Shards(f"{bucket}/vectors.parquet", job)
+    with shards.held():
+        embed_shards_with_ray(model, stored, shards, Cluster(machines.address))
+        assert_same(shards, whole)
 
 
 def test_the_command_says_what_it_made_and_nothing_of_ray(

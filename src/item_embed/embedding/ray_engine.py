@@ -20,6 +20,7 @@ from item_embed.embedding.shards import Job, Shards
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import ConfigError, ItemError
 from item_embed.progress import OnProgress, silent
+from item_embed.remote.places import Remote
 from item_embed.wording import number_of
 
 _TRIES = 4  # of a shard, before what ends its workers is taken to be the shard
@@ -68,10 +69,10 @@ def embed_shards_with_ray(
 ) -> int:
     """Embed the shards that are missing on a Ray cluster, and keep each as soon as it comes.
 
-    Actors read the model and the catalogue under the names that they have here, so both lie on storage that all
-    machines see. Vectors come back through Ray, and this process alone writes: each shard once, in full. An actor
-    has one shard at a time, and Ray Data lets actors wait while finished ones fill its object store. One that dies,
-    alone or with its machine, is replaced by Ray, and its shard embedded again.
+    Actors read the model and the catalogue under the names that they have here: the one lies on a disk that all
+    machines see, the other there or in an object store. Vectors come back through Ray, and this process alone writes:
+    each shard once, in full. An actor has one shard at a time, and Ray Data lets actors wait while finished ones fill
+    its object store. One that dies, alone or with its machine, is replaced by Ray, and its shard embedded again.
 
     Args:
         model: a model folder, or an exported one.
@@ -101,7 +102,7 @@ def embed_shards_with_ray(
     on_progress(done, job.rows)
     if not missing:
         return 0
-    work = _Work(_everywhere(model), _everywhere(catalog.path), job, batch_size, device)
+    work = _Work(model.resolve(), catalog.path.resolve(), job, batch_size, device)
     check_cluster(cluster)
     with _connected(cluster), closing(_told(work, missing, cluster)) as finished:
         for told in finished:
@@ -121,7 +122,7 @@ class _Work:
     """What an actor has to know."""
 
     model: Path
-    catalog: Any
+    catalog: Path | Remote
     job: Job
     batch_size: int
     device: str | None
@@ -257,11 +258,6 @@ def _machines() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _everywhere(path: Any) -> Any:
-    """A path as other processes find it, whatever folder they are in; a URL as it is."""
-    return path.resolve() if isinstance(path, Path) else path
-
-
 def _gave_up(error: Exception) -> RayError:
     """What a person can do about what Ray says."""
     if "No module named 'item_embed" in str(error):
@@ -327,7 +323,7 @@ def _connected(cluster: Cluster) -> Iterator[None]:
         try:
             with _mute():
                 ray.init(address, log_to_driver=False, logging_level="ERROR", **alone)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # a plain one where a machine is too busy for it to start
             said = " ".join(str(error).split()).rstrip(".")
             raise RayError(
                 f"no Ray cluster can be used at {address}: {said}; start one with `ray start --head`, and run this on "
