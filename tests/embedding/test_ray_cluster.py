@@ -1,8 +1,6 @@
 """A Ray cluster of two workers on this machine: a head that only leads, and what becomes of workers that die."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import fsspec
 import numpy as np
@@ -24,6 +22,7 @@ from item_embed.embedding.ray_engine import Cluster, RayError, embed_shards_with
 from item_embed.embedding.shards import Job, Shards
 from item_embed.embedding.vectors import Vectors, read_vectors
 from tests.embedding.export.made import trained
+from tests.embedding.ray_actors import Hopeless, Killed, Large, Watched
 from tests.tiny import tiny_catalog
 
 if TYPE_CHECKING:
@@ -39,47 +38,6 @@ pytestmark = [
 ROWS = 4  # of a shard: ten of them
 STORE = 80 << 20  # bytes for objects on each machine; Ray takes no fewer
 _HEAD, _FIRST, _SECOND = "127.0.0.2", "127.0.0.3", "127.0.0.4"  # 127.0.0.1 is turned into a public address by Ray
-
-
-class Watched(ray_engine._Actor):
-    """Writes down what it embeds, and in which process; takes its time, so that both workers get something."""
-
-    def _embed(self, number: int) -> Any:
-        self._write("begun", f"{number} {os.getpid()}")
-        time.sleep(0.2)
-        return super()._embed(number)
-
-    def _write(self, name: str, line: str) -> None:
-        with self._work.catalog.with_name(name).open("a", encoding="utf8") as file:
-            file.write(f"{line}\n")
-
-
-class Killed(Watched):
-    """Is ended by shard 3, once."""
-
-    def _embed(self, number: int) -> Any:
-        killed = self._work.catalog.with_name("killed")
-        if number == 3 and not killed.exists():
-            killed.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super()._embed(number)
-
-
-class Hopeless(Watched):
-    """Is ended by shard 3, whenever."""
-
-    def _embed(self, number: int) -> Any:
-        if number == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super()._embed(number)
-
-
-class Large(Watched):
-    """Makes 16 MB of a shard."""
-
-    def _embed(self, number: int) -> Any:
-        super()._embed(number)
-        return np.zeros((ROWS, 1 << 20), np.float32)
 
 
 @pytest.fixture(scope="module")

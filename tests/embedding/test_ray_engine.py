@@ -9,6 +9,7 @@ import pytest
 from item_embed.embedding import ray_engine
 from item_embed.embedding.ray_engine import Cluster, RayError, check_cluster
 from item_embed.embedding.shards import Job
+from item_embed.errors import ConfigError
 
 JOB = Job("f", "c", "both", "fp32", rows=10, shard_rows=4)
 MACHINES = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 3.0, "GPU": 1.0}, {"CPU": 4.0}, {}]
@@ -55,18 +56,24 @@ def test_what_ray_has_other_words_for_is_left_to_ray(address: str, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "room"), [(1, 0, 15), (2, 0, 7), (1, 1, 3), (1, 0.5, 6), (2, 0.25, 5), (1, 2, 1), (8, 0, 1)]
+    ("cpus", "gpus", "room"),
+    [(1, 0, 15), (2, 0, 7), (1, 1, 3), (1, 0.5, 6), (2, 0.25, 5), (1, 2, 1), (8, 0, 1), (1, 0.4, 6), (1, 0.1, 11)],
 )
 def test_as_many_actors_as_fit(cpus: int, gpus: float, room: int, machines: list[dict[str, float]]) -> None:
     """Each on one machine: what is left over on several makes no place."""
     assert ray_engine._room(cpus, gpus) == room
 
 
-@pytest.mark.parametrize(("cpus", "gpus"), [(9, 0), (1, 3), (4, 1.5), (9, 0.5)])
+@pytest.mark.parametrize(("cpus", "gpus"), [(9, 0), (1, 3), (4, 2), (9, 0.5)])
 def test_no_room_is_one_sentence(cpus: int, gpus: float, machines: list[dict[str, float]]) -> None:
     machines[0] = {"CPU": 3.0, "GPU": 2.0}
     with pytest.raises(RayError, match=rf"room for an actor, {cpus} core.*; give smaller --cpus-per-actor"):
         ray_engine._room(cpus, gpus)
+
+
+def test_one_and_a_half_gpus_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"a whole number, not 1\.5\.$"):
+        Cluster(gpus=1.5)
 
 
 def test_a_gpu_each_where_model_and_device_use_one(machines: list[dict[str, float]], tmp_path: Path) -> None:

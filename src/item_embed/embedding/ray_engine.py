@@ -49,12 +49,19 @@ class Cluster:
         gpus: of each actor, a part of one too: 0.25 lets four share a GPU. None: one where there are any and the
             model can use it, else none.
         cpus: of each actor; its model computes in so many threads.
+
+    Raises:
+        ConfigError: when `gpus` is above 1 and not whole.
     """
 
     address: str | None = None
     actors: int | None = None
     gpus: float | None = None
     cpus: int = 1
+
+    def __post_init__(self) -> None:
+        if self.gpus is not None and self.gpus > 1 and self.gpus % 1:
+            raise ConfigError(f"--gpus-per-actor is a part of one, or a whole number, not {self.gpus:g}.")
 
 
 def embed_shards_with_ray(
@@ -238,10 +245,12 @@ def _gpus(work: _Work, cluster: Cluster) -> float:
 
 def _room(cpus: int, gpus: float) -> int:
     """How many actors fit on the machines that are there."""
-    found = sum(
-        int(min(machine.get("CPU", 0) // cpus, machine.get("GPU", 0) / gpus if gpus else np.inf))
-        for machine in _machines()
-    )
+    found = 0
+    for machine in _machines():
+        fit = machine.get("CPU", 0) // cpus
+        if gpus:  # no part reaches from one GPU to the next
+            fit = min(fit, machine.get("GPU", 0) * (int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus))
+        found += int(fit)
     if not found:
         each = number_of(cpus, "core") + (f" and {gpus:g} of a GPU" if gpus else "")
         raise RayError(
