@@ -18,6 +18,7 @@ from item_embed.catalog.store import Catalog
 from item_embed.embedding import ray_engine
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.exported import EXPORT_FILE
 from item_embed.embedding.ray_engine import Cluster, RayError, embed_shards_with_ray
 from item_embed.embedding.shards import Job, Shards
 from item_embed.embedding.vectors import Vectors, read_vectors
@@ -176,8 +177,12 @@ def test_another_model_is_one_sentence(machines: "Machines", model: Path, catalo
 def test_what_is_not_there_is_one_sentence(
     machines: "Machines", model: Path, catalog: Catalog, shards: Shards, tmp_path: Path
 ) -> None:
-    with pytest.raises(RayError, match=r"nowhere.*\(finished shards are kept"):
-        embed_shards_with_ray(tmp_path / "nowhere", catalog, shards, Cluster(machines.address))
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / EXPORT_FILE).write_bytes((model / EXPORT_FILE).read_bytes())
+    with pytest.raises(RayError, match=r"half/model\.onnx is missing; .* \(finished shards are kept, .*\)\.$") as told:
+        embed_shards_with_ray(half, catalog, shards, Cluster(machines.address))
+    assert "\n" not in str(told.value)
 
 
 def test_a_machine_without_the_package_is_one_sentence(
