@@ -173,7 +173,9 @@ def test_embed_writes_every_row(model: Path, catalog: Path, tmp_path: Path, moda
         "fingerprint": "model",
         "shards": 1,
         "kept_shards": 0,
+        "engine": "local",
         "workers": 0,
+        "retried_shards": 0,
     }
     vectors = read_vectors(out)
     assert vectors.ids == ["a", "b", "c", "d"]
@@ -218,6 +220,21 @@ def test_embed_replaces_nothing(model: Path, catalog: Path, tmp_path: Path) -> N
     (tmp_path / "v.parquet").write_bytes(b"kept")
     assert "exists already" in refused("embed", model, catalog, "--out", tmp_path / "v.parquet")
     assert (tmp_path / "v.parquet").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--actors", "2"], "are for --engine ray"),
+        (["--ray-address", "auto"], "are for --engine ray"),
+        (["--engine", "ray", "--workers", "2"], "--workers is for one machine"),
+        (["--engine", "ray", "--precision", "auto"], "give fp32 or bf16"),
+    ],
+)
+def test_embed_refuses_options_of_the_other_engine(
+    options: list[str], said: str, model: Path, catalog: Path, tmp_path: Path
+) -> None:
+    assert said in refused("embed", model, catalog, "--out", tmp_path / "v.parquet", *options)
 
 
 def test_embed_without_a_catalogue(model: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ SURFACE = {
     "--cache --update --retry-failed --workers --seed --overwrite --json",
     "pretrain": "CATALOG SETTINGS --out --config --from --exclude-groups --resume --json",
     "whiten": "MODEL CATALOG --out --power --late-fusion --dimensions --rows --exclude-groups --device --json",
-    "embed": "MODEL CATALOG --out --modalities --batch-size --workers --device --precision --json",
+    "embed": "MODEL CATALOG --out --modalities --batch-size --workers --device --precision --engine --ray-address "
+    "--actors --gpus-per-actor --cpus-per-actor --json",
     "export": "SOURCE --out --precision --modalities --catalog --json",
     "index": "VECTORS CATALOG --out --update --json",
     "search": "INDEX --image --title -k --where --hybrid --model --html --json",
