@@ -289,6 +289,8 @@ def _by_simple(catalog: Catalog, products: NDArray[np.int64], weights: Sequence[
 class Made(Held):
     """Made vectors: what reading an index costs is left out."""
 
+    fingerprint = "made"
+
     def __init__(self, rows: int, dimension: int, changed: float = 0.0) -> None:
         generator = np.random.default_rng(0)
         products = generator.permutation(np.arange(rows) * 2 // 3)  # every second product has two listings

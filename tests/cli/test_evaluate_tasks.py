@@ -1,6 +1,7 @@
 """`item evaluate --task leaf-category | dominance | robustness | all`."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,8 +142,8 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     embed = DummyEmbedder.embed
 
-    def counted(self: DummyEmbedder, **arguments: object) -> object:
-        found = embed(self, **arguments)  # type: ignore[arg-type]
+    def counted(self: DummyEmbedder, *given: Any, **named: Any) -> object:
+        found = embed(self, *given, **named)
         sizes.append(len(found))
         return found
 

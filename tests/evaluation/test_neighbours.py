@@ -41,7 +41,7 @@ def test_separable_leaves_are_all_found(make: Make) -> None:
     found = judged(make(made_features(task, 0.05)), task)
     assert found.right.all()
     assert found.in_top_5.all()
-    assert found.answered.all()
+    assert found.answered.mean() > 0.95  # the threshold is that of the least sure row of validation
     assert judged(make(made_features(task, 0.05)), task, task.drawn(1)).right.all()
 
 
