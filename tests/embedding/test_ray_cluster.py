@@ -18,10 +18,10 @@ from item_embed.catalog.store import Catalog
 from item_embed.embedding import ray_engine
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
-from item_embed.embedding.exported import EXPORT_FILE
 from item_embed.embedding.ray_engine import Cluster, RayError, embed_shards_with_ray
 from item_embed.embedding.shards import Job, Shards
 from item_embed.embedding.vectors import Vectors, read_vectors
+from item_embed.model.folder import EXPORT_FILE
 from tests.embedding.export.made import trained
 from tests.embedding.ray_actors import Hopeless, Killed, Large, Watched
 from tests.tiny import tiny_catalog
@@ -243,9 +243,9 @@ def test_the_command_says_what_it_made_and_nothing_of_ray(
     machines: "Machines", model: Path, catalog: Catalog, whole: Vectors, tmp_path: Path
 ) -> None:
     out = tmp_path / "vectors.parquet"
-    command = [sys.executable, "-m", "item_embed.cli", "embed", model, catalog.path, "--out", out, "--json"]
-    ray = ["--engine", "ray", "--ray-address", machines.address]
-    done = subprocess.run([*command, *ray], capture_output=True, text=True, check=False, timeout=300)
+    options = ["--engine", "ray", "--ray-address", str(machines.address), "--json"]
+    command = ["-m", "item_embed.cli", "embed", str(model), str(catalog.path), "--out", str(out), *options]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, [line for line in done.stderr.splitlines() if "embedding: " not in line]) == (0, [])
     told = json.loads(done.stdout)
     assert {name: told[name] for name in ("rows", "engine", "workers", "retried_shards")} == {

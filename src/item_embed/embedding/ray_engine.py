@@ -1,5 +1,6 @@
 """Bulk embedding on a Ray cluster: Ray Data gives shards to actors that hold the model; this process keeps them."""
 
+import logging
 import os
 import socket
 import traceback
@@ -8,7 +9,7 @@ from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -223,7 +224,7 @@ def _told(work: _Work, missing: Sequence[int], cluster: Cluster) -> Generator[di
     # One block is what Ray gives out at a time, and again when an actor dies: so each shard is one.
     numbers = ray.data.from_items(list(missing), override_num_blocks=len(missing))
     told = numbers.map(
-        _Actor,
+        cast("Any", _Actor),  # a class, of which Ray makes one in each process
         fn_constructor_args=(work, tries),
         compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=1),
         num_cpus=cluster.cpus,
@@ -327,11 +328,11 @@ def _connected(cluster: Cluster) -> Iterator[None]:
             yield
         return
     address = _address(cluster)
-    alone = {"include_dashboard": False} if address == _LOCAL else {}
+    alone: dict[str, Any] = {"include_dashboard": False} if address == _LOCAL else {}
     with _quiet():
         try:
             with _mute():
-                ray.init(address, log_to_driver=False, logging_level="ERROR", **alone)
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **alone)
         except Exception as error:  # a plain one where a machine is too busy for it to start
             said = " ".join(str(error).split()).rstrip(".")
             raise RayError(
@@ -347,8 +348,6 @@ def _connected(cluster: Cluster) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Ray Data's bars and logs off the terminal, and off stdout what Ray prints of processes that died."""
-    import logging
-
     from ray.data import DataContext
 
     context = DataContext.get_current()
