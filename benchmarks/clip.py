@@ -89,7 +89,8 @@ class Contestant:
 
     def rates(self, products: int, by: str) -> NDArray[np.float64]:
         """Products per second: lower quartile, median, upper quartile; by `cpu` or `clock`."""
-        return np.percentile([products / getattr(took, by) for took in self.took], [25, 50, 75])
+        found: NDArray[np.float64] = np.percentile([products / getattr(took, by) for took in self.took], [25, 50, 75])
+        return found
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ def clips(stage: Stage, folder: Path) -> list[Contestant]:
     ]
 
 
-def clip_like(model: ModelSettings) -> CLIPModel:
+def clip_like(model: ModelSettings) -> Any:
     """CLIP ViT-B/16, or with as many layers and as wide as ours is."""
     torch.manual_seed(0)
     wide, narrow = model.hidden_size, model.hidden_size * 2 // 3  # 768, and 512 of titles
@@ -227,7 +228,7 @@ def clip_like(model: ModelSettings) -> CLIPModel:
     return CLIPModel(CLIPConfig(text_config=text | depth, vision_config=image | depth | photo)).eval()
 
 
-def clip_ids(stage: Stage, clip: CLIPModel) -> NDArray[np.int64]:
+def clip_ids(stage: Stage, clip: Any) -> NDArray[np.int64]:
     """Titles as CLIP has them, (B, T): start, the tokens of our vocabulary, end, and the end again as padding."""
     ids = stage.processor("keep").tokenize(stage.titles).ids
     text = clip.config.text_config
@@ -296,7 +297,7 @@ def late_fusion(stage: Stage) -> Whitening:
 
 
 def ours_flops(
-    model: ModelSettings, tokens: NDArray[np.int64], patches: NDArray[np.int64], last: bool
+    model: ModelSettings | ItemConfig, tokens: NDArray[np.int64], patches: NDArray[np.int64], last: bool
 ) -> NDArray[np.float64]:
     """Of one pass of our encoder, for each product."""
     return blocks_flops(model, tokens + patches, last) + 2.0 * 3 * model.patch_size**2 * patches * model.hidden_size
@@ -314,7 +315,8 @@ def blocks_flops(config: Any, length: "int | NDArray[np.int64]", last: bool) -> 
     d, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
 
     def block(asked: "float | NDArray[np.float64]") -> NDArray[np.float64]:
-        return 4 * s * d * d + asked * (4 * d * d + 4 * d * inner + 4 * s * d)
+        each: NDArray[np.float64] = 4 * s * d * d + asked * (4 * d * d + 4 * d * inner + 4 * s * d)
+        return each
 
     return np.asarray((layers - 1) * block(s) + block(1.0 if last else s))
 

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
-from transformers import CLIPModel
 
 from item_embed.embedding.export.graph import Graph
 
 PHOTOS, TITLES = "vision_model", "text_model"  # what the names of their weights begin with
 
 
-def photo_tower(clip: CLIPModel) -> ModelProto:
+def photo_tower(clip: Any) -> ModelProto:
     """From `pixel_values`, (B, 3, side, side) float32 and normalised, to `vector`, (B, projection) of length 1."""
     tower = _Tower(clip, PHOTOS)
     graph, add, ints = tower.graph, tower.graph.add, tower.graph.ints
@@ -43,7 +42,7 @@ def photo_tower(clip: CLIPModel) -> ModelProto:
     return tower.finish(tower.blocks(x, None, None, read), "post_layernorm", clip.visual_projection)
 
 
-def title_tower(clip: CLIPModel) -> ModelProto:
+def title_tower(clip: Any) -> ModelProto:
     """From `input_ids`, (B, T): start, tokens, end, padding; to `vector`, (B, projection) of length 1.
 
     Each position sees those before it alone. What is read is the output at the first end, which sees no padding.
@@ -71,7 +70,7 @@ def title_tower(clip: CLIPModel) -> ModelProto:
 class _Tower:
     """What both towers have: blocks with norms before attention and MLP."""
 
-    def __init__(self, clip: CLIPModel, name: str) -> None:
+    def __init__(self, clip: Any, name: str) -> None:
         self.graph = Graph()
         self.config: Any = clip.config.vision_config if name == PHOTOS else clip.config.text_config
         self.state = _numbers(getattr(clip, name).state_dict())

@@ -77,7 +77,7 @@ def test_all_embed_the_same_products(stage: clip.Stage, tmp_path: Path) -> None:
 
 def test_the_table_compares_medians_with_both_clips() -> None:
     def contestant(name: str, *seconds: tuple[float, float]) -> clip.Contestant:
-        return clip.Contestant(name, lambda: np.zeros(0), 1e9, [clip.Took(*pair) for pair in seconds])
+        return clip.Contestant(name, lambda: np.zeros(0, np.float32), 1e9, [clip.Took(*pair) for pair in seconds])
 
     shown = clip.table(
         [contestant("a", (2, 8)), contestant("b", (1, 4)), contestant("c", (0.5, 1), (0.5, 1), (9, 9))], 10
