@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from item_embed.config import Precision
 
 # Products that go through the encoder together have so many positions at most, padding counted, or they would not stay
-# in the processor's cache: at 12 x 768 five of 100 positions take an eighth less time than 32. More products than so many
-# bring nothing at any size. All are padded to the longest: so no photo keeps more than so many times the patches of
-# another, and a few.
+# in the processor's cache: at 12 x 768 five of 100 positions each take an eighth less time than 32. More products than
+# so many bring nothing at any size. All are padded to the longest: so no photo keeps more than so many times the
+# patches of another, and a few.
 _POSITIONS, _TOGETHER, _TIMES, _FEW = 512, 32, 1.25, 4
 _ERRORS_ONLY = 3  # of ONNX Runtime's own log
 
