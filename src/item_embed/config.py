@@ -27,6 +27,9 @@ OBJECTIVES = (*MASKED_TASKS, "agreement")
 #: What a processor multiplies in; `auto` is bf16 where it has it.
 Precision = Literal["auto", "fp32", "bf16"]
 
+#: What becomes of a photo's empty patches: `drop` does not encode them.
+Background = Literal["keep", "drop"]
+
 _Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -55,7 +58,7 @@ class ModelSettings(_Settings):
         "pre",
         description="where blocks norm: before attention and MLP (ViT), or after their sums with the input (BERT)",
     )
-    background: Literal["keep", "drop"] = Field("keep", description="drop: empty patches of a photo are not encoded")
+    background: Background = Field("keep", description="drop: empty patches of a photo are not encoded")
     patch_embedding: Literal["linear", "convolutional"] = Field(
         "linear", description="what makes a vector of a patch: a linear map of its pixels, or convolutions of the photo"
     )

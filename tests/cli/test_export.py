@@ -51,12 +51,24 @@ def test_json_prints_one_object(shop: Path, tmp_path: Path) -> None:
         "out": str(tmp_path / "out"),
         "modalities": "title",
         "precision": "int8",
+        "background": "keep",
         "dimension": 16,
         "fingerprint": fingerprints[0],
         "source": fingerprints[1],
     }
     assert loss["rows"] == sum(1 for title in Catalog(shop / "catalog").titles if title)
     assert 0.9 < loss["lowest_cosine"] < loss["cosine"] < 1
+
+
+def test_empty_background_is_left_out_of_a_model_that_was_trained_with_it(shop: Path, tmp_path: Path) -> None:
+    result = _export(shop / "run/model", "--out", tmp_path / "out", "--background", "drop")
+    assert result.stdout.startswith(f"fp32 model of photos and titles (empty background left out) in {tmp_path}")
+    settings = json.loads((tmp_path / "out" / "processor_config.json").read_text())
+    assert settings["background_patch_size"] == 8
+    options = ["--background", "drop", "--json"]
+    told = json.loads(_export(shop / "run/model", "--out", tmp_path / "again", *options).stdout)
+    assert told["background"] == "drop"
+    assert told["fingerprint"] != told["source"]
 
 
 def test_the_loss_is_told(shop: Path, tmp_path: Path) -> None:
@@ -94,6 +106,8 @@ def test_vectors_of_fewer_bits(numbers: str, share: float, shop: Path, tmp_path:
         ("v.parquet", [], "is a file, of vectors; choose --precision half or int8, or give a model's folder"),
         ("v.parquet", ["--precision", "fp32"], "choose --precision half or int8"),
         ("v.parquet", ["--precision", "half", "--modalities", "title"], "--modalities has no meaning for a file"),
+        ("run/model", ["--modalities", "title", "--background", "drop"], "background is of photos, which a model of"),
+        ("v.parquet", ["--precision", "half", "--background", "drop"], "--background has no meaning for a file"),
         ("v.parquet", ["--precision", "half", "--catalog", "c"], "--catalog has no meaning for a file of vectors"),
         ("run/model/config.json", ["--precision", "half"], "is damaged or is no Parquet file"),
     ],

@@ -14,7 +14,7 @@ SURFACE = {
     "whiten": "MODEL CATALOG --out --power --late-fusion --dimensions --rows --exclude-groups --device --json",
     "embed": "MODEL CATALOG --out --modalities --batch-size --workers --device --precision --engine --ray-address "
     "--actors --gpus-per-actor --cpus-per-actor --json",
-    "export": "SOURCE --out --precision --modalities --catalog --json",
+    "export": "SOURCE --out --precision --modalities --background --catalog --json",
     "index": "VECTORS CATALOG --out --update --json",
     "search": "INDEX --image --title -k --where --hybrid --model --html --json",
     "duplicates": "INDEX --out --labels --pairs --sample --answers --threshold --precision --linkage --variants "

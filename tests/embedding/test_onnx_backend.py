@@ -173,13 +173,15 @@ def test_products_of_similar_length_go_together(lengths: list[tuple[int, int]]) 
     for rows in groups:
         assert 1 <= len(rows) <= 32
         assert patches[rows].max() <= 1.25 * patches[rows].min() + 4
+        assert len(rows) == 1 or len(rows) * (tokens[rows].max() + patches[rows].max()) <= 512
         if len(set(patches[rows])) == 1:
             assert (np.diff(tokens[rows]) >= 0).all()
 
 
 def test_a_group_is_as_large_as_may_be() -> None:
     groups = [len(rows) for rows in _together(np.full(70, 5), np.repeat([0, 20], 35))]
-    assert groups == [32, 3, 32, 3]
+    assert groups == [32, 3, 20, 15]  # of 20 products 500 positions
+    assert [len(rows) for rows in _together(np.array([600, 9, 5]), np.full(3, 20))] == [2, 1]
 
 
 def test_the_number_of_threads_is_the_one_that_torch_heeds(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

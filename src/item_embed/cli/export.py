@@ -10,6 +10,7 @@ from item_embed.embedding.seen import Modalities
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:
+    from item_embed.config import Background
     from item_embed.embedding.loss import Loss
     from item_embed.remote.places import Remote
 
@@ -33,6 +34,12 @@ def command(
     modalities: Annotated[
         Modalities | None, typer.Option(help="What the exported model reads of a product.", show_default="both")
     ] = None,
+    background: Annotated[
+        Literal["keep", "drop"] | None,
+        typer.Option(
+            help="Of photos: keep encodes empty patches, drop does not.", show_default="as the model was trained"
+        ),
+    ] = None,
     catalog: Annotated[
         str | None, typer.Option(help="Catalogue on whose rows the exported model is measured beside its source.")
     ] = None,
@@ -46,9 +53,17 @@ def command(
     of_vectors = isinstance(read, Remote) or read.is_file()
     check_output(target if of_vectors else out)
     if of_vectors:
-        told, summary, loss = _vectors(read, target, precision, modalities, catalog)
+        _refuse({"--modalities": modalities, "--background": background, "--catalog": catalog})
+        told, summary, loss = _vectors(read, target, precision)
     else:
-        told, summary, loss = _model(Path(source), Path(out), precision, modalities, catalog)
+        told, summary, loss = _model(
+            Path(source),
+            Path(out),
+            precision=precision,
+            modalities=modalities or "both",
+            background=background,
+            catalog=catalog,
+        )
     if as_json:
         from dataclasses import asdict
 
@@ -60,7 +75,13 @@ def command(
 
 
 def _model(
-    source: Path, out: Path, precision: str | None, modalities: Modalities | None, catalog: str | None
+    source: Path,
+    out: Path,
+    *,
+    precision: str | None,
+    modalities: Modalities,
+    background: "Background | None",
+    catalog: str | None,
 ) -> "tuple[dict[str, object], str, Loss | None]":
     from item_embed.catalog.store import Catalog
     from item_embed.embedding.export import export_model
@@ -70,41 +91,54 @@ def _model(
     if precision == "half":
         raise ConfigError("--precision half is for vectors; a model is exported in fp32 or int8.")
     opened = Catalog(catalog) if catalog else None
+    trained = TorchBackend.from_pretrained(source, "cpu")
     with progress("measuring") as on_progress:
         made = export_model(
-            TorchBackend.from_pretrained(source, "cpu"),
+            trained,
             out,
-            modalities=modalities or "both",
+            modalities=modalities,
             precision="int8" if precision == "int8" else "fp32",
+            background=background,
             catalog=opened,
             on_progress=on_progress,
         )
+    shown = background or trained.background
     told: dict[str, object] = {
         "modalities": made.modalities,
         "precision": made.precision,
+        "background": shown,
         "dimension": made.dimension,
         "fingerprint": made.fingerprint,
         "source": made.source,
     }
     reads = {"both": "photos and titles", "image": "photos", "title": "titles"}[made.modalities]
-    summary = f"{made.precision} model of {reads} in {out}: vectors of {made.dimension} numbers, without torch."
+    left_out = " (empty background left out)" if shown == "drop" and modalities != "title" else ""
+    summary = (
+        f"{made.precision} model of {reads}{left_out} in {out}: vectors of {made.dimension} numbers, without torch."
+    )
     return told, summary, made.loss
 
 
+def _refuse(options: dict[str, object]) -> None:
+    """Options by name that only models have; None is not given.
+
+    Raises:
+        ConfigError: naming the first one that is given.
+    """
+    from item_embed.errors import ConfigError
+
+    for option, given in options.items():
+        if given is not None:
+            raise ConfigError(f"{option} has no meaning for a file of vectors; leave it out.")
+
+
 def _vectors(
-    source: "Path | Remote",
-    out: "Path | Remote",
-    precision: str | None,
-    modalities: Modalities | None,
-    catalog: str | None,
+    source: "Path | Remote", out: "Path | Remote", precision: str | None
 ) -> "tuple[dict[str, object], str, Loss | None]":
     from item_embed.embedding.export.vectors import export_vectors
     from item_embed.errors import ConfigError
     from item_embed.remote.places import size_of
 
-    for given, option in ((modalities, "--modalities"), (catalog, "--catalog")):
-        if given is not None:
-            raise ConfigError(f"{option} has no meaning for a file of vectors; leave it out.")
     if precision not in {"half", "int8"}:
         raise ConfigError(f"{source} is a file, of vectors; choose --precision half or int8, or give a model's folder.")
     numbers: Literal["half", "int8"] = "half" if precision == "half" else "int8"

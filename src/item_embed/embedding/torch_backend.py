@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from item_embed.config import Precision
+from item_embed.config import Background, Precision
 from item_embed.errors import ModelError
 from item_embed.model.encoder import ItemModel
 from item_embed.model.encoding import unit_vectors, vectors_by_sight
@@ -81,6 +81,32 @@ class TorchBackend:
         """The same, but for its whitening; its vectors compare with none of this one's."""
         made_by = f"{self.fingerprint}, not whitened"
         return TorchBackend(self.model, self.processor, self.path, made_by, str(self.device), precision=self.precision)
+
+    @property
+    def background(self) -> Background:
+        """Whether empty patches of photos are encoded."""
+        return "keep" if self.processor.background_patch_size is None else "drop"
+
+    def with_background(self, background: Background) -> "TorchBackend":
+        """The same, but for whether empty patches are encoded; where that changes, its vectors compare with no others.
+
+        Args:
+            background: `keep` or `drop`.
+        """
+        if background == self.background:
+            return self
+        own = self.processor
+        side = self.patch_size if background == "drop" else None
+        processor = ItemProcessor(own.tokenizer, own.image_size, own.max_title_tokens, side)
+        return TorchBackend(
+            self.model,
+            processor,
+            self.path,
+            f"{self.fingerprint}, background={background}",
+            str(self.device),
+            precision=self.precision,
+            whitening=self.whitening,
+        )
 
     @property
     def dimension(self) -> int:

@@ -9,17 +9,18 @@ import onnx
 import pytest
 
 from item_embed.catalog.store import Catalog
+from item_embed.config import Background
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.export import encoder, export_model, writing
 from item_embed.embedding.exported import ONNX_FILE, Exported
 from item_embed.embedding.loss import loss_of
 from item_embed.embedding.torch_backend import TorchBackend
-from item_embed.errors import ItemError, ModelError
+from item_embed.errors import ConfigError, ItemError, ModelError
 from item_embed.files import OutputError
 from item_embed.model.words import Words
-from tests.embedding.export.made import TITLES, trained
-from tests.tiny import tiny_catalog
+from tests.embedding.export.made import TITLES, photo, trained
+from tests.tiny import tiny_catalog, white_catalog
 from tests.training.runs import train
 
 
@@ -72,7 +73,7 @@ def test_int8_is_another_model_a_little(catalog: Catalog, model: TorchBackend, t
     assert loss == made.loss
     assert 0.9 < loss.lowest_cosine <= loss.cosine < 0.99999
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf8")
-    assert f"### Exported as ONNX, int8: loss on catalog ({catalog.fingerprint[:12]})" in card
+    assert f"### Exported as ONNX, int8, background=keep: loss on catalog ({catalog.fingerprint[:12]})" in card
     assert f"| {loss.rows} | {loss.cosine:.5f} |" in card
 
     graph = onnx.load(tmp_path / "out" / ONNX_FILE).graph
@@ -82,6 +83,32 @@ def test_int8_is_another_model_a_little(catalog: Catalog, model: TorchBackend, t
     linear = ("attention.q", "attention.k", "attention.v", "attention.out", "mlp.0", "mlp.2")
     assert eight == {"embeddings.patch.weight", *(f"blocks.0.{name}.weight" for name in linear)}
     assert kinds["whitening.both.matrix"] == onnx.TensorProto.FLOAT
+
+
+@pytest.mark.parametrize(("own", "other"), [("keep", "drop"), ("drop", "keep")])
+def test_background_is_as_the_model_was_trained_or_the_other_way(
+    own: Background, other: Background, tmp_path: Path
+) -> None:
+    """The other way it is the same model reading other patches: with another fingerprint, and a loss that is told."""
+    model = trained(tmp_path, "fused", background=own)
+    same = export_model(model, tmp_path / "same", background=own)
+    made = export_model(model, tmp_path / "other", background=other, catalog=white_catalog(tmp_path / "catalog"))
+    assert same.fingerprint == model.fingerprint == made.source != made.fingerprint
+    images, titles = [photo(number) for number in range(5)], list(TITLES)
+    as_it_is, changed = (Embedder(backend).embed(images, titles) for backend in (model, model.with_background(other)))
+    found = [Embedder.from_pretrained(tmp_path / name).embed(images, titles) for name in ("same", "other")]
+    np.testing.assert_allclose(found[0], as_it_is, atol=1e-5)
+    np.testing.assert_allclose(found[1], changed, atol=1e-5)
+    difference = np.abs(as_it_is - changed).max(axis=1)
+    assert difference[0] < 1e-6  # all of it is pattern
+    assert difference[1] > 1e-3
+    assert made.loss is not None
+    assert made.loss.lowest_cosine < 0.999  # beside the model as it is
+
+
+def test_background_is_of_photos(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="background is of photos, which a model of titles alone does not read"):
+        export_model(trained(tmp_path), tmp_path / "out", modalities="title", background="drop")
 
 
 def test_how_frequent_words_are_decides_vectors_too(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from item_embed.embedding.exported import Exported, ExportPrecision
 from item_embed.embedding.seen import Modalities
-from item_embed.errors import ItemError
+from item_embed.errors import ConfigError, ItemError
 from item_embed.progress import OnProgress, silent
 
 if TYPE_CHECKING:
     from item_embed.catalog.store import Catalog
+    from item_embed.config import Background
     from item_embed.embedding.torch_backend import TorchBackend
 
 
@@ -22,6 +23,7 @@ def export_model(
     *,
     modalities: Modalities = "both",
     precision: ExportPrecision = "fp32",
+    background: "Background | None" = None,
     catalog: "Catalog | None" = None,
     on_progress: OnProgress = silent,
 ) -> Exported:
@@ -35,7 +37,9 @@ def export_model(
         modalities: what the exported model reads: photos and titles, or one of them alone.
         precision: what its encoder multiplies. With `fp32` the vectors are the model's to rounding, and have its
             fingerprint; with `int8` they are others, a little.
-        catalog: on rows of it the loss of `int8` is measured; no label is read.
+        background: whether empty patches of photos are encoded, `keep`, or not, `drop`; by default as the model was
+            trained. The other way vectors are others.
+        catalog: on rows of it the loss of all this is measured, beside the model as it is; no label is read.
         on_progress: told of the rows that are embedded to measure it.
 
     Returns:
@@ -43,6 +47,7 @@ def export_model(
 
     Raises:
         ItemError: when onnx or ONNX Runtime is not installed.
+        ConfigError: when `background` is given for titles alone.
         ModelError: when the model has something that cannot be exported.
         OutputError: when the folder exists or cannot be written.
 
@@ -50,6 +55,8 @@ def export_model(
         >>> export_model(TorchBackend.from_pretrained("run/model", "cpu"), Path("exported")).precision  # doctest: +SKIP
         'fp32'
     """
+    if background is not None and modalities == "title":
+        raise ConfigError("background is of photos, which a model of titles alone does not read; leave it out.")
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
@@ -58,5 +65,11 @@ def export_model(
     from item_embed.embedding.export.writing import write_export
 
     return write_export(
-        trained, out, modalities=modalities, precision=precision, catalog=catalog, on_progress=on_progress
+        trained,
+        out,
+        modalities=modalities,
+        precision=precision,
+        background=background,
+        catalog=catalog,
+        on_progress=on_progress,
     )

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import ModelProto
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from PIL import Image
 
 from item_embed.catalog.store import Catalog
+from item_embed.config import Background
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
+from item_embed.embedding.export.quantising import quantise
 from item_embed.embedding.export.served import WHITENING, served_model
 from item_embed.embedding.exported import ONNX_FILE, WORDS, WORDS_FILE, Exported, ExportPrecision, save_words
 from item_embed.embedding.loss import Loss, loss_of, spread_rows
@@ -37,12 +37,14 @@ def write_export(
     *,
     modalities: Modalities,
     precision: ExportPrecision,
+    background: Background | None,
     catalog: Catalog | None,
     on_progress: OnProgress,
 ) -> Exported:
     """See `export_model`."""
     facts = {"fingerprint": trained.fingerprint, "modalities": modalities}
     graph = served_model(trained.model, trained.whitening, modalities, facts)
+    served = trained.with_background(background or trained.background)
     exported = Exported(
         fingerprint=trained.fingerprint,
         source=trained.fingerprint,
@@ -53,15 +55,17 @@ def write_export(
     )
     with whole_folder(out) as aside:
         onnx.save(graph, aside / ONNX_FILE)
-        for name in (TOKENIZER_FILE, PROCESSOR_FILE, PROVENANCE_FILE, CARD_FILE):
+        served.processor.save_pretrained(aside)
+        for name in (PROVENANCE_FILE, CARD_FILE):
             if (trained.path / name).is_file():
                 shutil.copyfile(trained.path / name, aside / name)
         exported.save(aside)
         if trained.whitening is not None and trained.whitening.fusion is not None and WORDS in _inputs(graph):
             save_words(trained.whitening.fusion.words, aside)
-        _compare(trained, OnnxBackend.from_pretrained(aside), modalities)
-        if precision == "int8":
-            _quantise(graph, aside / ONNX_FILE)
+        _compare(served, OnnxBackend.from_pretrained(aside), modalities)
+        if precision == "int8":  # whitening and late fusion, under a hundredth of the work, stay in float32
+            quantise(graph, aside / ONNX_FILE, exact=(WHITENING,))
+        if precision == "int8" or served is not trained:  # other vectors than the model's
             exported = replace(exported, precision=precision, fingerprint=_fingerprint(aside))
             exported.save(aside)
         if catalog is not None:
@@ -69,7 +73,7 @@ def write_export(
             exported = replace(exported, loss=loss)
             exported.save(aside)
             if loss and (aside / CARD_FILE).is_file():
-                _tell(aside, exported, loss, catalog)
+                _tell(aside, exported, served.background, loss, catalog)
     return exported
 
 
@@ -111,20 +115,6 @@ def _drawn(processor: ItemProcessor, modalities: Modalities) -> tuple[list[Image
     return images, titles
 
 
-def _quantise(graph: ModelProto, file: Path) -> None:
-    """Let the encoder's products of matrices be of whole numbers: weights once, what they multiply each time.
-
-    Whitening and late fusion, under a hundredth of the work, stay in float32. Weights have 7 bits: with 8, sums of
-    products overflow on x86 processors without VNNI, and vectors would depend on the machine.
-    """
-    weights = {weight.name for weight in graph.graph.initializer if not weight.name.startswith(WHITENING)}
-    products = [node.name for node in graph.graph.node if node.op_type == "MatMul" and node.input[1] in weights]
-    add_pre_process_metadata(graph)  # or a warning would ask for it: there is nothing in the graph to be simplified
-    quantize_dynamic(
-        graph, file, nodes_to_quantize=products, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8
-    )
-
-
 def _fingerprint(folder: Path) -> str:
     """Hash of the graph, the tokenizer, the settings of photos and the words."""
     return digest_of(folder, (ONNX_FILE, TOKENIZER_FILE, PROCESSOR_FILE), WORDS_FILE)
@@ -147,11 +137,12 @@ def _measured(
     return loss_of(exact.vectors, found.vectors)
 
 
-def _tell(folder: Path, exported: Exported, loss: Loss, catalog: Catalog) -> None:
+def _tell(folder: Path, exported: Exported, background: Background, loss: Loss, catalog: Catalog) -> None:
     """Write the loss into the model's card."""
+    made = f"ONNX, {exported.precision}, background={background}"
     add_table(
         folder,
-        f"Exported as ONNX, {exported.precision}: loss on {catalog.path.resolve().name} ({catalog.fingerprint[:12]})",
+        f"Exported as {made}: loss on {catalog.path.resolve().name} ({catalog.fingerprint[:12]})",
         ["rows", "cosine, mean", "cosine, lowest", "same nearest row", "of the ten nearest kept"],
         [
             [
