@@ -271,7 +271,7 @@ def print_growth(model: Path, out: Path, sizes: Sequence[int], workers: int, rou
 def slope(sizes: Sequence[int], values: Sequence[float]) -> float:
     """Of a line through the logarithms.
 
-    Example:
+    Examples:
         >>> round(slope([1, 10, 100], [5, 50, 500]), 6)
         1.0
     """

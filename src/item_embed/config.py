@@ -296,7 +296,7 @@ class RunConfig(_Settings):
         Raises:
             ConfigError: naming the file or the option, and what is wrong with it.
 
-        Example:
+        Examples:
             >>> RunConfig.load("tiny", ["training.seed=3"]).training.seed
             3
         """

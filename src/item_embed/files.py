@@ -85,7 +85,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Raises:
         OutputError: when another process writes it, or the file system refuses.
 
-    Example:
+    Examples:
         >>> with whole_file("answer.txt") as aside:  # doctest: +SKIP
         ...     aside.write_text("42")
     """
@@ -112,7 +112,7 @@ def whole_bytes(path: "Path | Remote") -> Iterator[io.RawIOBase | io.BufferedIOB
         OutputError: when another process writes it, or the file system refuses.
         RemoteError: when the store does not take it.
 
-    Example:
+    Examples:
         >>> with whole_bytes(place("s3://bucket/answer.txt")) as file:  # doctest: +SKIP
         ...     file.write(b"42")
     """
@@ -140,7 +140,7 @@ def whole_folder(path: str | Path, *, replace: bool = False, sync: bool = True) 
         OutputError: when the folder exists and may not be replaced, another process writes it, or the file system
             refuses.
 
-    Example:
+    Examples:
         >>> with whole_folder("answers") as aside:  # doctest: +SKIP
         ...     (aside / "answer.txt").write_text("42")
     """
@@ -179,7 +179,7 @@ def resumable_folder(path: str | Path, job: str, *, replace: bool = False) -> It
     Raises:
         OutputError: when the folder exists and may not be replaced, or the file system refuses.
 
-    Example:
+    Examples:
         >>> with locked("answers"), resumable_folder("answers", "answers to 42 questions") as place:  # doctest: +SKIP
         ...     for question in range(len(list(place.whole.iterdir())), 42):
         ...         (place.whole / f"{question}.txt").write_text("42")

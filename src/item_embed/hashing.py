@@ -24,7 +24,7 @@ def hash64(*keys: ArrayLike) -> NDArray[np.uint64]:
     Returns:
         An array of the broadcast shape.
 
-    Example:
+    Examples:
         >>> hash64(7, np.arange(3)).shape
         (3,)
     """

@@ -41,7 +41,7 @@ def ordered_map(function: Callable[[_T], _R], items: Iterable[_T], workers: int,
     Raises:
         WorkerError: when a process dies, as the system lets it where memory runs out.
 
-    Example:
+    Examples:
         >>> list(ordered_map(abs, [-2, 1, -3], workers=1))
         [2, 1, 3]
     """

@@ -4,7 +4,7 @@
 def cell(value: object) -> object:
     """A value for a CSV file; a text is never taken for a formula.
 
-    Example:
+    Examples:
         >>> cell(0.5), cell(True), cell("=1+1")
         ('0.5000', 'yes', "'=1+1")
     """

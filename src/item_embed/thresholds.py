@@ -64,7 +64,7 @@ class Curve:
 def wilson(share: ArrayLike, answers: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson's 95 % interval of shares of so many independent answers.
 
-    Example:
+    Examples:
         >>> low, high = wilson(1.0, 20)
         >>> round(float(low), 3), round(float(high), 3)
         (0.839, 1.0)
@@ -92,7 +92,7 @@ def precision_curve(
     Returns:
         A point for each different score.
 
-    Example:
+    Examples:
         >>> curve = precision_curve(np.linspace(1, 0, 101), np.arange(101) < 100, np.arange(101))
         >>> round(curve.sure(0.95).threshold, 2)
         0.01

@@ -9,7 +9,7 @@ def number_of(count: int, one: str, several: str = "") -> str:
         one: what one is called.
         several: what any other number is called; by default with an s.
 
-    Example:
+    Examples:
         >>> number_of(1, "query", "queries"), number_of(0, "row"), number_of(2000, "row")
         ('1 query', '0 rows', '2,000 rows')
     """
@@ -19,7 +19,7 @@ def number_of(count: int, one: str, several: str = "") -> str:
 def are(count: int) -> str:
     """The verb that goes with a number.
 
-    Example:
+    Examples:
         >>> are(1), are(2)
         ('is', 'are')
     """

@@ -16,7 +16,7 @@ def as_numpy(parts: Iterable[pa.ChunkedArray], dtype: type[N]) -> NDArray[N]:
     Raises:
         ValueError: when a number is missing, or the type is another.
 
-    Example:
+    Examples:
         >>> as_numpy([pa.chunked_array([[1, 2], [3]])], np.int64).tolist()
         [1, 2, 3]
     """

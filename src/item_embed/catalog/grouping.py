@@ -28,7 +28,7 @@ def first_of_each(ids: _Keys, checks: _Keys) -> NDArray[np.int64]:
     Returns:
         Row numbers, (n,): a row's own where its id has not come before.
 
-    Example:
+    Examples:
         >>> first_of_each(np.array([5, 7, 5]), np.array([1, 1, 1]))
         array([0, 1, 0])
     """
@@ -62,7 +62,7 @@ class Groups:
     Args:
         rows: how many rows there are; at first each is a group of its own.
 
-    Example:
+    Examples:
         >>> groups = Groups(3)
         >>> groups.join(np.array([4, -1, 4]))
         >>> groups.smallest(np.array([30, 10, 20]))

@@ -91,7 +91,7 @@ def prepare(
         CatalogError: when `out` exists and must not be replaced, or cannot be updated from this feed.
         OutputError: when it cannot be written.
 
-    Example:
+    Examples:
         >>> prepare("feed.csv", "catalog").counts  # doctest: +SKIP
         Counts(input=1000, kept=950, repaired=40, set_aside=10)
     """

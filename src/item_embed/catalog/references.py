@@ -31,7 +31,7 @@ def rows_of_items(path: Path, catalog: Catalog, option: str) -> NDArray[np.int64
     Raises:
         ConfigError: when the file is missing or unreadable, lacks the column, or names items that the catalogue lacks.
 
-    Example:
+    Examples:
         >>> rows_of_items(Path("held_out.parquet"), Catalog("catalog"), "--exclude-groups")  # doctest: +SKIP
         array([  12, 4711])
     """

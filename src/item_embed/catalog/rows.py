@@ -131,7 +131,7 @@ def as_json(values: Mapping[str, Any], longest: int | None = None) -> str:
         values: column -> value.
         longest: texts beyond this many characters are cut.
 
-    Example:
+    Examples:
         >>> as_json({"price": 9.5, "colour": None, "photo": b"..."})
         '{"price": 9.5, "photo": "3 bytes"}'
     """

@@ -53,7 +53,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def printable(text: str) -> str:
     """A text without lone surrogates, which is how Python reads a file name that is not UTF-8.
 
-    Example:
+    Examples:
         >>> printable("caf\\udce9.csv")
         'caf\\ufffd.csv'
     """

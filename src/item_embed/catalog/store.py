@@ -51,7 +51,7 @@ class Catalog:
         CatalogError: when the folder is no catalogue, or a file of it is missing or damaged; also from what reads
             rows, if the damage shows only there.
 
-    Example:
+    Examples:
         >>> catalog = Catalog("catalog")                      # doctest: +SKIP
         >>> catalog.ids[0], catalog.titles[0], len(catalog.photo(0))  # doctest: +SKIP
     """

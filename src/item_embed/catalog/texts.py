@@ -21,7 +21,7 @@ class Texts(Sequence[T_co]):
     Args:
         parts: string arrays, one after the other.
 
-    Example:
+    Examples:
         >>> titles = Texts([pa.chunked_array([["red mug", None]])])
         >>> titles[0], list(titles), titles == ["red mug", None]
         ('red mug', ['red mug', None], True)

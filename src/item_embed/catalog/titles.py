@@ -22,7 +22,7 @@ _PLACEHOLDERS = {"nan", "none", "null", "n/a", "#n/a", "<na>"}
 def normalise_title(title: str) -> str:
     """The form in which two titles are compared: Unicode NFKC, case folded, punctuation and spacing dropped.
 
-    Example:
+    Examples:
         >>> normalise_title("Nike  AIR-Max, 90!")
         'nike air max 90'
     """
@@ -40,7 +40,7 @@ def clean_title(value: Any) -> tuple[str | None, list[str]]:
     Returns:
         The title, or None where nothing readable is left, and the repairs.
 
-    Example:
+    Examples:
         >>> clean_title("T-shirt &amp; shorts")
         ('T-shirt & shorts', ['title: HTML entities'])
     """

@@ -60,7 +60,7 @@ def fit_thresholds(held: HeldOut, precision: float = PRECISION) -> Thresholds:
     Returns:
         K of them.
 
-    Example:
+    Examples:
         >>> likelihood = np.linspace(1, 0.2, 400)[:, None]
         >>> held = HeldOut(likelihood, likelihood > 0.5, np.arange(400))
         >>> [point] = fit_thresholds(held, 0.9)

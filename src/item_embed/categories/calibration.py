@@ -33,7 +33,7 @@ def log_likelihood(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64], 
     Returns:
         A number of at most 0; 0 where no row is left.
 
-    Example:
+    Examples:
         >>> round(log_likelihood(np.zeros((1, 2)), np.array([1])), 3)
         -0.693
     """
@@ -59,7 +59,7 @@ def fit_temperature(logits: NDArray[np.floating[Any]], truth: NDArray[np.int64])
     Returns:
         The temperature; 1 where no row is left.
 
-    Example:
+    Examples:
         >>> fit_temperature(np.array([[4.0, 0.0]] * 4), np.array([0, 0, 0, 1])) > 1  # 98 % sure, 75 % right
         True
     """
@@ -91,7 +91,7 @@ def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_],
         right: (n,) whether it is the true one.
         bins: how many.
 
-    Example:
+    Examples:
         >>> calibration_error(np.array([0.8] * 5), np.array([True, True, True, True, False])) < 1e-9
         True
     """
@@ -109,7 +109,7 @@ def threshold_for_precision(
         right: (n,) whether it is the true one.
         precision: the share asked for.
 
-    Example:
+    Examples:
         >>> threshold_for_precision(np.array([0.9, 0.8, 0.7]), np.array([True, True, False]))
         0.8
     """

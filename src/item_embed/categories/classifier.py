@@ -80,7 +80,7 @@ class CategoryClassifier:
         precision: the one that was wanted when it was fitted.
         told: what the fit tells of itself: rows, settings, figures.
 
-    Example:
+    Examples:
         >>> classifier = CategoryClassifier.load(Path("categories"))                 # doctest: +SKIP
         >>> made = read_vectors("vectors.parquet")                                   # doctest: +SKIP
         >>> found = classifier.predict(made.vectors, made.fingerprint)               # doctest: +SKIP

@@ -75,7 +75,7 @@ def fine_tune(
     Returns:
         A classifier, for `leaf_category.evaluate_leaf_category`.
 
-    Example:
+    Examples:
         >>> methods = {"fine_tuned": fine_tune("run/model", catalog)}  # doctest: +SKIP
     """
 

@@ -43,7 +43,7 @@ class LeafTask:
         A row's place in the draw is a hash of (seed, row): every method learns from the same rows, and a larger draw
         holds the smaller ones.
 
-        Example:
+        Examples:
             >>> len(leaf_task(Catalog("catalog")).drawn(5))  # doctest: +SKIP
             520
         """
@@ -63,7 +63,7 @@ def leaf_task(catalog: Catalog, least: int = LEAST_ROWS) -> LeafTask:
         CatalogError: when no row has a category, fewer than two leaves are large enough, the train split holds fewer
             than two of them, or the test split holds none.
 
-    Example:
+    Examples:
         >>> task = leaf_task(Catalog("catalog"))  # doctest: +SKIP
         >>> len(task.leaves), len(task.test)      # doctest: +SKIP
         (104, 2154)

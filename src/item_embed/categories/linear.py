@@ -55,7 +55,7 @@ class Linear:
             labels: (n,) from 0 to L - 1, each at least once.
             strength: C, as `linear_probe` chooses it: the larger, the closer to the training rows.
 
-        Example:
+        Examples:
             >>> made = Linear.fit(np.eye(3), np.arange(3), 1.0)
             >>> made(np.eye(3)).argmax(axis=1).tolist()
             [0, 1, 2]
@@ -83,7 +83,7 @@ def linear_probe(features: NDArray[np.floating[Any]]) -> Classifier:
     Args:
         features: (N, d) a vector for each row of the catalogue; zeros for one that has none.
 
-    Example:
+    Examples:
         >>> probe = linear_probe(embed_catalog(embedder, catalog).vectors)  # doctest: +SKIP
         >>> probe(task, task.drawn(5)).settings                             # doctest: +SKIP
         {'C': 1.0}

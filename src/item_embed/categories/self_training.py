@@ -33,7 +33,7 @@ def self_trained(classify: Classifier) -> Classifier:
     Returns:
         A classifier; with nothing unlabelled in the train split, the given one.
 
-    Example:
+    Examples:
         >>> classify = self_trained(linear_probe(vectors))  # doctest: +SKIP
         >>> scores = classify(task, task.drawn(5))          # doctest: +SKIP
     """

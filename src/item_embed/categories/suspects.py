@@ -92,7 +92,7 @@ def find_suspects(fitted: Fitted) -> Labels:
 
     A row of a leaf that the classifier does not know is never a suspect: it could not have said so.
 
-    Example:
+    Examples:
         >>> labels = find_suspects(fit_classifier(catalog, task, vectors, encoder))  # doctest: +SKIP
         >>> [catalog.ids[row] for row in labels.rows[labels.suspects][:3]]           # doctest: +SKIP
         ['10047', '33871', '2205']

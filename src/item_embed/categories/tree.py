@@ -26,7 +26,7 @@ class Tree:
     Args:
         leaves: whole paths, each once.
 
-    Example:
+    Examples:
         >>> tree = Tree(["Shoes > Flats", "Shoes > Heels", "Watches"])
         >>> tree.names(1), tree.likelihoods(np.array([[0.5, 0.25, 0.25]]), 1)
         (('Shoes',), array([[0.75]]))

@@ -23,7 +23,7 @@ def progress(label: str) -> Iterator[OnProgress]:
     Args:
         label: what is being done, as "checking rows".
 
-    Example:
+    Examples:
         >>> with progress("checking rows") as on_progress:  # doctest: +SKIP
         ...     prepare("feed.csv", "catalog", on_progress=on_progress)
     """

@@ -76,7 +76,7 @@ def embed_catalog(
     Raises:
         ConfigError: when `modalities` is none of the three.
 
-    Example:
+    Examples:
         >>> embedder = Embedder.from_pretrained("run/model")                   # doctest: +SKIP
         >>> embed_catalog(embedder, Catalog("catalog"), "title").vectors.shape  # doctest: +SKIP
         (44072, 256)
@@ -101,7 +101,7 @@ def embed_parts(
 ) -> Iterator[Vectors]:
     """The vectors of `embed_catalog` part by part, for catalogues whose vectors do not fit in memory.
 
-    Example:
+    Examples:
         >>> write_vectors("vectors.parquet", embed_parts(embedder, Catalog("catalog")))  # doctest: +SKIP
     """
     chosen: Sequence[int] | NDArray[np.int64] = range(len(catalog)) if rows is None else np.asarray(rows, np.int64)
@@ -134,7 +134,7 @@ def embed_shards(
         CatalogError: when a photo cannot be used.
         WorkerError: when a worker is ended from outside.
 
-    Example:
+    Examples:
         >>> shards = Shards("vectors.parquet", Job.of(embedder, catalog))  # doctest: +SKIP
         >>> with shards.held():                                             # doctest: +SKIP
         ...     embed_shards(embedder, catalog, shards, workers=2)

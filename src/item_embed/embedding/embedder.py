@@ -30,7 +30,7 @@ class Embedder:
     Args:
         backend: what runs it; `from_pretrained` chooses by what the folder holds.
 
-    Example:
+    Examples:
         >>> embedder = Embedder.from_pretrained("run/model")                            # doctest: +SKIP
         >>> vectors = embedder.embed(images=["mug.jpg", None], titles=["Red mug", "Blue mug"])  # doctest: +SKIP
         >>> vectors @ vectors.T  # cosine similarities                                   # doctest: +SKIP

@@ -46,7 +46,7 @@ def loss_of(exact: NDArray[np.float32], found: NDArray[np.float32]) -> Loss | No
     Returns:
         None where fewer than two vectors are not zeros: there are no neighbours then.
 
-    Example:
+    Examples:
         >>> exact = np.eye(3, dtype=np.float32)
         >>> loss_of(exact, exact).cosine
         1.0
@@ -77,7 +77,7 @@ def _nearest(vectors: NDArray[np.float64]) -> NDArray[np.int64]:
 def spread_rows(rows: int, most: int = ROWS) -> NDArray[np.int64]:
     """Numbers of at most so many rows of a file, evenly spread over it.
 
-    Example:
+    Examples:
         >>> spread_rows(10, most=4).tolist()
         [0, 3, 6, 9]
     """

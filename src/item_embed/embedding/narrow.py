@@ -22,7 +22,7 @@ def narrowed(vectors: NDArray[np.float32], numbers: Numbers) -> NDArray[Any]:
         vectors: (n, d), each of length 1 or 0.
         numbers: what they become; `fp32` leaves them as they are.
 
-    Example:
+    Examples:
         >>> narrowed(np.array([[0.6, -0.8]], np.float32), "int8").tolist()
         [[95, -127]]
     """

@@ -37,7 +37,7 @@ class OnnxBackend:
         exported: what the folder says of it.
         words: of the titles, where `model.onnx` reads them.
 
-    Example:
+    Examples:
         >>> backend = OnnxBackend.from_pretrained("exported")  # doctest: +SKIP
         >>> Embedder(backend).embed(titles=["Red mug"])        # doctest: +SKIP
     """

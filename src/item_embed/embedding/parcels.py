@@ -22,7 +22,7 @@ class Parcels:
     Args:
         wanted: whether there are workers that fill them.
 
-    Example:
+    Examples:
         >>> with Parcels(wanted=False) as parcels:
         ...     parcels.address()
     """

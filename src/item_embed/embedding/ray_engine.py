@@ -98,7 +98,7 @@ def embed_shards_with_ray(
         RayError: when Ray is not installed, the cluster cannot be reached or has no room for an actor, or an actor
             says what is wrong with the model, the catalogue or a photo.
 
-    Example:
+    Examples:
         >>> embedder = Embedder.from_pretrained("run/model", "cpu")                                 # doctest: +SKIP
         >>> shards = Shards("vectors.parquet", Job.of(embedder, Catalog("catalog")))              # doctest: +SKIP
         >>> with shards.held():                                                                      # doctest: +SKIP

@@ -14,7 +14,7 @@ def seen_title(title: str | None) -> str | None:
     Cleaning goes on until it changes nothing, so a title gets one vector whether it comes from a feed or, cleaned
     before, from a catalogue.
 
-    Example:
+    Examples:
         >>> seen_title("T-shirt &amp; shorts")
         'T-shirt & shorts'
     """

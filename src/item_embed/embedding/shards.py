@@ -73,7 +73,7 @@ class Job:
     def shard(self, number: int) -> range:
         """The rows of a shard.
 
-        Example:
+        Examples:
             >>> Job("f", "c", "both", "fp32", rows=10, shard_rows=4).shard(2)
             range(8, 10)
         """
@@ -90,7 +90,7 @@ class Shards:
         out: the output, a file of vectors, or its fsspec URL; the folder is named after it.
         job: what is being made.
 
-    Example:
+    Examples:
         >>> shards = Shards("vectors.parquet", Job.of(embedder, catalog))   # doctest: +SKIP
         >>> with shards.held():                                              # doctest: +SKIP
         ...     for number in shards.missing():

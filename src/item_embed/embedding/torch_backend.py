@@ -33,7 +33,7 @@ class TorchBackend:
         precision: what the encoder multiplies in. bf16 is faster where the processor has it, and turns a vector by a
             cosine of about 0.99999, a whitened one 0.9999; auto: bf16 there. The vectors are float32 in any case.
 
-    Example:
+    Examples:
         >>> backend = TorchBackend.from_pretrained("run/model")  # doctest: +SKIP
         >>> Embedder(backend).embed(titles=["Red mug"])          # doctest: +SKIP
     """

@@ -73,7 +73,7 @@ def write_vectors(path: str | Path | Remote, vectors: Vectors | Iterable[Vectors
         VectorError: when ids and vectors differ in number, or a vector is not finite or not of length 1 or 0.
         OutputError: when the file cannot be written; RemoteError where it lies in a store.
 
-    Example:
+    Examples:
         >>> made = Vectors(["a"], np.array([[0.6, 0.8]], np.float32), fingerprint="f", model="run/model")
         >>> write_vectors("vectors.parquet", made)  # doctest: +SKIP
     """
@@ -105,7 +105,7 @@ def read_vectors(path: str | Path | Remote) -> Vectors:
             vectors that are missing, of several dimensions, not finite, or not of length 1 or 0.
         RemoteError: when its store cannot be reached, or refuses.
 
-    Example:
+    Examples:
         >>> read_vectors("vectors.parquet").dimension  # doctest: +SKIP
         256
     """
@@ -117,7 +117,7 @@ def read_vectors(path: str | Path | Remote) -> Vectors:
 def vector_parts(path: str | Path | Remote) -> Iterator[Vectors]:
     """The vectors of `read_vectors` part by part, at least one, for files that do not fit in memory.
 
-    Example:
+    Examples:
         >>> sum(len(part) for part in vector_parts("vectors.parquet"))  # doctest: +SKIP
         44072
     """

@@ -24,7 +24,7 @@ def settings_of(model: Path, **given: Any) -> WhiteningSettings:
         model: its folder; of one that is not whitened, power 0.75 and one pass.
         given: fields of `WhiteningSettings`; None is not given.
 
-    Example:
+    Examples:
         >>> settings_of(Path("run/model"), power=0.5)  # doctest: +SKIP
         WhiteningSettings(power=0.5, late_fusion=True, dimensions=None, rows=4096)
     """
@@ -65,7 +65,7 @@ def whiten_model(
         ModelError: when the model is a baseline of `item compare`, these rows all have one vector, or a vector has
             fewer numbers than are to be kept.
 
-    Example:
+    Examples:
         >>> trained = TorchBackend.from_pretrained("run/model")                                      # doctest: +SKIP
         >>> whiten_model(trained, Catalog("catalog"), Path("whitened"), WhiteningSettings(power=0.75))  # doctest: +SKIP
         (4096, 192)

@@ -52,7 +52,7 @@ def photo_alterations(frame: tuple[int, int] = (224, 224), patch: int = 16) -> d
         frame: height and width that the model fits photos into, so that whole patches of it are left out.
         patch: side of its patches, pixels of the frame.
 
-    Example:
+    Examples:
         >>> photo_alterations((80, 64))["patches_left_out"].strengths
         (0.1, 0.3, 0.5, 0.7, 0.9)
     """

@@ -23,7 +23,7 @@ _BACKGROUND = 24  # levels by which a pixel of the background may differ from th
 def crop(image: Image.Image, share: float, key: int) -> Image.Image:
     """A photo of which a share of the area is cut away: a window of its shape at a drawn place, at the photo's size.
 
-    Example:
+    Examples:
         >>> crop(Image.new("RGB", (60, 80)), 0.5, key=7).size
         (60, 80)
     """
@@ -93,7 +93,7 @@ def hide_patches(
         frame: height and width that the model fits photos into, in the middle.
         patch: side of its patches, pixels of the frame.
 
-    Example:
+    Examples:
         >>> white = np.asarray(hide_patches(Image.new("RGB", (64, 80)), 0.5, 7, (80, 64))) == 255
         >>> float(white.mean())
         0.5

@@ -26,7 +26,7 @@ _GREEK = dict(zip("abcdefghijklmnopqrstuvwxyz", "αβκδεφγηιικλμνο�
 def cut(title: str, words: float, key: int = 0) -> str | None:
     """The first words of a title.
 
-    Example:
+    Examples:
         >>> cut("red ceramic mug 350 ml", 3)
         'red ceramic mug'
     """
@@ -36,7 +36,7 @@ def cut(title: str, words: float, key: int = 0) -> str | None:
 def drop_words(title: str, share: float, key: int) -> str | None:
     """A title without a share of its words, drawn at random: what is left keeps its order.
 
-    Example:
+    Examples:
         >>> len(drop_words("red ceramic mug 350 ml", 0.4, key=7).split())
         3
     """
@@ -48,7 +48,7 @@ def drop_words(title: str, share: float, key: int) -> str | None:
 def reorder_words(title: str, share: float, key: int) -> str:
     """A title of which a share of the words, at least two, change places, each into that of another.
 
-    Example:
+    Examples:
         >>> reorder_words("red mug", 1, key=0)
         'mug red'
     """
@@ -70,7 +70,7 @@ def misspell(title: str, share: float, key: int) -> str | None:
     becomes a neighbouring key; one that a QWERTY keyboard lacks is omitted. A letter that was swapped with the one
     before it has had its error.
 
-    Example:
+    Examples:
         >>> misspell("ceramic mug", 0.1, key=0) != "ceramic mug"
         True
     """
@@ -99,7 +99,7 @@ def in_cyrillic(title: str, share: float, key: int) -> str:
     One letter for each of a to z (x: кс), whatever its neighbours: c, k and q become к, v and w become в. Digits and
     letters with accents stay as they are.
 
-    Example:
+    Examples:
         >>> in_cyrillic("Red mug 350 ml", 1, key=0)
         'Ред муг 350 мл'
     """
@@ -109,7 +109,7 @@ def in_cyrillic(title: str, share: float, key: int) -> str:
 def in_greek(title: str, share: float, key: int) -> str:
     """The same in Greek letters, by their looks or their sound: h becomes η, x becomes χ, w becomes ω.
 
-    Example:
+    Examples:
         >>> in_greek("Red mug 350 ml", 1, key=0)
         'Ρεδ μυγ 350 μλ'
     """

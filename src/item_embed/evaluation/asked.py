@@ -53,7 +53,7 @@ class Asked:
         Raises:
             ConfigError, CatalogError: when the file, or the catalogue, holds none.
 
-        Example:
+        Examples:
             >>> Asked(relist=500).queries(Catalog("catalog")).protocol  # doctest: +SKIP
             'relistings'
         """

@@ -30,7 +30,7 @@ def attempt(work: Callable[[], object]) -> str | None:
     Returns:
         The reason in one sentence or line where it failed, or None where it was done.
 
-    Example:
+    Examples:
         >>> attempt(lambda: None)
     """
     try:
@@ -61,7 +61,7 @@ def side_by_side(
     Raises:
         ModelError: when a process is ended from outside; what the others have done is kept by them.
 
-    Example:
+    Examples:
         >>> list(side_by_side(train_and_keep, ["clip", "item"], 2, "training methods"))  # doctest: +SKIP
         [('clip', None), ('item', 'training stopped at step 3.')]
     """

@@ -74,7 +74,7 @@ def simple_methods(
     Returns:
         For each name a function from a slice of the queries to scores (q, N).
 
-    Example:
+    Examples:
         >>> scorers = simple_methods(catalog, queries, ["simple"])  # doctest: +SKIP
         >>> scorers["simple"](slice(0, 256)).shape                  # doctest: +SKIP
         (256, 44072)

@@ -31,7 +31,7 @@ def is_begun(
     Raises:
         ConfigError: when it was begun with something else or cannot be read, or is no such folder.
 
-    Example:
+    Examples:
         >>> is_begun(Path("comparison"), "comparison", {"catalogue": "5f0c1a9e"})  # doctest: +SKIP
         False
     """

@@ -125,7 +125,7 @@ def figures(
         resamples: how many times groups are drawn.
         seed: of the draws.
 
-    Example:
+    Examples:
         >>> figures(judge(probe(task, task.train), task, len(task.train)))["accuracy"].text()  # doctest: +SKIP
         '0.951 [0.940, 0.961]'
     """

@@ -31,7 +31,7 @@ def told_apart(queries: QuerySet, catalog: Catalog, column: str, most: int = MOS
     Raises:
         ConfigError: when there is no such column.
 
-    Example:
+    Examples:
         >>> queries = told_apart(catalog_queries(catalog), catalog, "category")    # doctest: +SKIP
         >>> [result] = evaluate_model(embedder, catalog, queries)                  # doctest: +SKIP
         >>> result.figures_by("category")                                          # doctest: +SKIP
@@ -71,7 +71,7 @@ def has_column(catalog: Catalog, column: str) -> bool:
 def joined(values: Sequence[str], most: int = MOST_VALUES) -> list[str]:
     """The values, those beyond the most frequent joined under one name that says how many they are.
 
-    Example:
+    Examples:
         >>> joined(["red", "red", "blue", "green"], most=1)
         ['red', 'red', 'others (2 values)', 'others (2 values)']
     """

@@ -59,7 +59,7 @@ class Movement:
     def figures(self, seed: int = 0) -> dict[str, Figure]:
         """`photo` and `title`, the mean movements, and `index`; both movements of a product are resampled together.
 
-        Example:
+        Examples:
             >>> same = np.zeros(3)
             >>> Movement(np.ones(3), same, np.arange(3)).figures()["index"].text(".0f")
             '1 [1, 1]'
@@ -167,7 +167,7 @@ def evaluate_dominance(
         ConfigError: when `most` is below 1.
         CatalogError: when no listing has both a photo and a title, or none has another product to exchange with.
 
-    Example:
+    Examples:
         >>> found = evaluate_dominance(embedder, catalog, catalog_queries(catalog, "test"))  # doctest: +SKIP
         >>> found.movement.figures()["index"].text()                                         # doctest: +SKIP
         '-0.312 [-0.341, -0.284]'
@@ -211,7 +211,7 @@ def movement(
     Raises:
         ConfigError, CatalogError: as `evaluate_dominance` does.
 
-    Example:
+    Examples:
         >>> movement(embedder, catalog, queries).figures()["index"].text()  # doctest: +SKIP
         '-0.312 [-0.341, -0.284]'
     """

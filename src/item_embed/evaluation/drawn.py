@@ -18,7 +18,7 @@ def drawn(queries: QuerySet, most: int = MOST_QUERIES, seed: int = 0) -> QuerySe
         most: how many of them are kept; a smaller number keeps a part of those that a larger one keeps.
         seed: of the draw.
 
-    Example:
+    Examples:
         >>> len(drawn(queries, most=500))  # doctest: +SKIP
         500
     """

@@ -33,7 +33,7 @@ class VectorFinder:
         method: its name.
         batch_size: products that it embeds at once.
 
-    Example:
+    Examples:
         >>> vectors = embed_catalog(embedder, catalog).vectors                 # doctest: +SKIP
         >>> finder = VectorFinder(embedder, vectors, tie_keys(catalog.ids))    # doctest: +SKIP
         >>> finder.find(queries).figures()["hit_at_1"].text()                  # doctest: +SKIP

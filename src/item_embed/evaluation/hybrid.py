@@ -47,7 +47,7 @@ def evaluate_hybrid(
         modalities: what it saw.
         on_progress: told of the queries ranked.
 
-    Example:
+    Examples:
         >>> with TitleWords(catalog.ids, catalog.titles) as words:                               # doctest: +SKIP
         ...     result = evaluate_hybrid(vectors, vectors[queries.rows], queries, ties, words)
         >>> result.method                                                                        # doctest: +SKIP

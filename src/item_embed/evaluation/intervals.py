@@ -71,7 +71,7 @@ def figures(
     Returns:
         `hit_at_1`, `macro_recall_at_10` and `map_at_10`.
 
-    Example:
+    Examples:
         >>> values = query_metrics(ranked, relevant)                                # doctest: +SKIP
         >>> figures(values, products)["hit_at_1"].text()                            # doctest: +SKIP
         '0.483 [0.468, 0.498]'

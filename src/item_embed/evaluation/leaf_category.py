@@ -145,7 +145,7 @@ def evaluate_leaf_category(
     Raises:
         ConfigError: when a number of rows per leaf is below one.
 
-    Example:
+    Examples:
         >>> task = leaf_task(catalog)                                                      # doctest: +SKIP
         >>> methods = {"linear_probe": linear_probe(vectors), "tfidf": tfidf_linear(catalog)}  # doctest: +SKIP
         >>> probe, words = evaluate_leaf_category(task, methods)                           # doctest: +SKIP

@@ -45,7 +45,7 @@ class Sums:
         numerators: (C,) float64.
         denominators: (C,) float64, not negative.
 
-    Example:
+    Examples:
         >>> Sums(np.array([1.0, 0.0]), np.array([1.0, 1.0])).value
         0.5
     """
@@ -81,7 +81,7 @@ class Combination:
     Attributes:
         terms: those in which each cluster weighs the same are one.
 
-    Example:
+    Examples:
         >>> photo, title = (Sums(np.array([sign * moved]), np.array([moved])) for sign, moved in ((1, 0.1), (-1, 9.9)))
         >>> mean([photo, title]).value
         0.0
@@ -130,7 +130,7 @@ class Combination:
 def mean(parts: Sequence[Sums]) -> Combination:
     """The mean of one figure over several runs: over seeds, say. Clusters are the same in all.
 
-    Example:
+    Examples:
         >>> one, two = (Sums(np.array([n, 1.0]), np.ones(2)) for n in (0.0, 1.0))
         >>> mean([one, two]).value
         0.75
@@ -155,7 +155,7 @@ Measured = Mapping[str, Sums]
 def retrieval_sums(metrics: QueryMetrics, products: NDArray[np.int64]) -> dict[str, Sums]:
     """hit@1, macro recall@10 and MAP@10 of queries, (Q,) each, by product; see `intervals.figures`.
 
-    Example:
+    Examples:
         >>> sums = retrieval_sums(result.metrics, result.queries.products)  # doctest: +SKIP
     """
     _, code = np.unique(products, return_inverse=True)

@@ -62,7 +62,7 @@ def open_questions(catalog: Catalog, asked: Asked, *, leaf_category: bool = True
     Raises:
         ConfigError, CatalogError: when there are no such queries.
 
-    Example:
+    Examples:
         >>> open_questions(Catalog("catalog"), Asked(relist=500)).remarks  # doctest: +SKIP
         ('Simulated relistings: ...',)
     """
@@ -104,7 +104,7 @@ def measure(
     Raises:
         CatalogError: when the one side that the method sees is there of no query, or of no row.
 
-    Example:
+    Examples:
         >>> found = measure(embedder, Questions(catalog, queries))   # doctest: +SKIP
         >>> found["macro_recall_at_10"].figure().text()              # doctest: +SKIP
         '0.483 [0.468, 0.498]'
@@ -165,7 +165,7 @@ def measure_hybrid(
     Raises:
         CatalogError: when no query, or no row, has a title.
 
-    Example:
+    Examples:
         >>> measure_hybrid(embedder, questions)["hit_at_1"].figure().text()  # doctest: +SKIP
         '0.702 [0.688, 0.716]'
     """

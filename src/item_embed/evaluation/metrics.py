@@ -49,7 +49,7 @@ def query_metrics(ranked: NDArray[np.bool_], relevant: NDArray[np.int64]) -> Que
     Raises:
         ValueError: when a query has no relevant listing, or more are found than exist.
 
-    Example:
+    Examples:
         >>> query_metrics(np.array([[False, True, True]]), np.array([4])).ap_at_10.round(3)
         array([0.292])
     """
@@ -77,7 +77,7 @@ def macro_average(values: NDArray[np.float64], products: NDArray[np.int64]) -> f
     Returns:
         One number.
 
-    Example:
+    Examples:
         >>> macro_average(np.array([1.0, 1.0, 0.0]), np.array([7, 7, 8]))
         0.5
     """

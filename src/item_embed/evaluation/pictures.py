@@ -45,7 +45,7 @@ def constructed(masking: Masking, rows: NDArray[np.int64]) -> list[Pictures]:
     By [CLS] alone the whole photo is constructed, by MIM its masked patches. Where the target is a normalised patch,
     constructed ones get mean and deviation of the true ones.
 
-    Example:
+    Examples:
         >>> masking = Masking.of(Path("run/model"), catalog)                         # doctest: +SKIP
         >>> [name for name, _ in constructed(masking, shown_rows(catalog))[0].photos]  # doctest: +SKIP
         ['photo', 'what is shown', '[CLS] alone (GMIM)', 'own outputs (MIM)']

@@ -70,7 +70,7 @@ def dot_plot(
         bars: whether bars from 0 stand behind the dots.
         limits: of the axis; by default from 0 as far as the intervals go.
 
-    Example:
+    Examples:
         >>> dot_plot("hit@1", [("model", Figure(0.5, 0.4, 0.6))]).startswith("<svg")  # doctest: +SKIP
         True
     """
@@ -260,7 +260,7 @@ def plot_svg(title: str, height: float, draw: "Callable[[Axes], None]", width: f
         draw: draws into the axes.
         width: inches.
 
-    Example:
+    Examples:
         >>> plot_svg("loss", 2.5, lambda axes: axes.plot([1, 2], [3, 4])).startswith("<svg")  # doctest: +SKIP
         True
     """

@@ -95,7 +95,7 @@ def catalog_queries(catalog: Catalog, split: str = "all") -> QuerySet:
     Raises:
         CatalogError: when no two listings share a `product_id`, or none of those is in the split.
 
-    Example:
+    Examples:
         >>> queries = catalog_queries(Catalog("catalog"), "test")  # doctest: +SKIP
     """
     rows = rows_as_queries(catalog, split)
@@ -142,7 +142,7 @@ def given_queries(path: str | Path, catalog: Catalog) -> QuerySet:
         ConfigError: when the file is missing, unreadable or empty, lacks a column, or names items that the
             catalogue lacks.
 
-    Example:
+    Examples:
         >>> queries = given_queries("relistings.parquet", Catalog("catalog"))  # doctest: +SKIP
     """
     path = Path(path)

@@ -142,7 +142,7 @@ class Masking:
             (what training shows unchanged needs no reconstruction), and no second pass for ITM, which is not measured.
         catalog: whose rows are masked.
 
-    Example:
+    Examples:
         >>> masking = Masking.of(Path("run/model"), Catalog("catalog"))  # doctest: +SKIP
         >>> masking.batch(np.array([3, 4])).masked_patches.shape         # doctest: +SKIP
         torch.Size([2, 20])

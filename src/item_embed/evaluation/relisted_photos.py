@@ -33,7 +33,7 @@ _DARK, _LIGHT_INK = (24, 24, 28), (250, 250, 250)
 def reshot_photo(image: Image.Image, key: int) -> Image.Image:
     """The product before another camera: a frame of another shape, turned, other light, slightly out of focus.
 
-    Example:
+    Examples:
         >>> reshot_photo(Image.new("RGB", (60, 80)), key=7).mode
         'RGB'
     """
@@ -52,7 +52,7 @@ def restaged_photo(image: Image.Image, key: int) -> Image.Image:
 
     A background is exchanged where it is plain. Colours are tinted, and there is noise.
 
-    Example:
+    Examples:
         >>> restaged_photo(Image.new("RGB", (60, 80)), key=7).mode
         'RGB'
     """

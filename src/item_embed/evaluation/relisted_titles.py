@@ -26,7 +26,7 @@ DECORATIONS = (
 def reshot_title(title: str, key: int) -> str:
     """A title by a seller who words it freely: words left out, in another order, and decorated.
 
-    Example:
+    Examples:
         >>> reshot_title("Acme red ceramic mug | 350 ml", key=7)
         'authentic gift idea red ceramic mug ml'
     """
@@ -41,7 +41,7 @@ def restaged_title(title: str, key: int) -> str:
 
     The brand is taken to be the first word, where most feeds have it, and left out of half of the titles.
 
-    Example:
+    Examples:
         >>> restaged_title("Acme red ceramic mug | 350 ml", key=5)
         'RED veramic MUG 350 ML'
     """
@@ -58,7 +58,7 @@ def restaged_title(title: str, key: int) -> str:
 def decorate(title: str, key: int) -> str:
     """A title with none, one or two different `DECORATIONS`, each before or after it.
 
-    Example:
+    Examples:
         >>> decorate("red mug", key=3)
         'sale red mug fast delivery'
     """
@@ -76,7 +76,7 @@ def abbreviate(title: str, share: float, key: int) -> str:
     Equally often its first three letters and a full stop, or, if it has other vowels than the first letter, without
     them.
 
-    Example:
+    Examples:
         >>> abbreviate("red ceramic bottle", 1, key=0)
         'red cer. bttl'
     """
@@ -89,7 +89,7 @@ def abbreviate(title: str, share: float, key: int) -> str:
 def capitalise(title: str, share: float, key: int) -> str:
     """A title of which a share of the words is in capitals.
 
-    Example:
+    Examples:
         >>> capitalise("red mug", 1, key=0)
         'RED MUG'
     """

@@ -62,7 +62,7 @@ def relisted_queries(catalog: Catalog, count: int, *, split: str = "test", seed:
         ConfigError: when `count` is below 1.
         CatalogError: when no row of the split has a photo or a title; from `photo`, when a photo cannot be decoded.
 
-    Example:
+    Examples:
         >>> queries = relisted_queries(Catalog("catalog"), 500)  # doctest: +SKIP
         >>> queries.titles[0], queries.columns["kind"][0]        # doctest: +SKIP
         ('new Acme mug red', 'reshot')
@@ -110,7 +110,7 @@ def write_queries(path: str | Path, queries: QuerySet, catalog: Catalog) -> None
     Raises:
         OutputError: when the file cannot be written.
 
-    Example:
+    Examples:
         >>> write_queries("relistings.parquet", relisted_queries(catalog, 500), catalog)  # doctest: +SKIP
     """
     types = {name: pa.string() for name in (*QUERY_COLUMNS, *queries.columns)} | {"image": pa.binary()}

@@ -230,7 +230,7 @@ def write_report(
     Raises:
         OutputError: when the file cannot be written.
 
-    Example:
+    Examples:
         >>> write_report("report.html", "Evaluation", [figure_table([result])])  # doctest: +SKIP
     """
     curves = [] if metrics_file is None else loss_curves(metrics_file)

@@ -136,7 +136,7 @@ def evaluate_robustness(
         ConfigError: when `most` is below 1.
         CatalogError: when a photo cannot be decoded.
 
-    Example:
+    Examples:
         >>> finder = vector_finder(embedder, catalog)                                    # doctest: +SKIP
         >>> found = evaluate_robustness(finder, catalog_queries(catalog, "test"))        # doctest: +SKIP
         >>> [p.result.figures()["hit_at_1"].text() for p in found.curves[0].points]      # doctest: +SKIP

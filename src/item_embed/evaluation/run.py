@@ -55,7 +55,7 @@ def evaluate_model(
     Raises:
         VectorError: when the file's vectors are not those of this model, catalogue and modalities.
 
-    Example:
+    Examples:
         >>> queries = catalog_queries(catalog, "test")                        # doctest: +SKIP
         >>> [result] = evaluate_model(embedder, catalog, queries)             # doctest: +SKIP
         >>> result.figures()["macro_recall_at_10"].text()                     # doctest: +SKIP
@@ -98,7 +98,7 @@ def evaluate_simple(
     Returns:
         A result for each name, in their order.
 
-    Example:
+    Examples:
         >>> [result] = evaluate_simple(["simple"], catalog, queries)  # doctest: +SKIP
     """
     names = list(names)

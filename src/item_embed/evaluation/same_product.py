@@ -99,7 +99,7 @@ def evaluate_same_product(
         modalities: what it saw.
         on_progress: told of the queries ranked.
 
-    Example:
+    Examples:
         >>> queries = catalog_queries(catalog, "test")                              # doctest: +SKIP
         >>> result = evaluate_same_product(vectors, vectors[queries.rows], queries, tie_keys(catalog.ids))
         ...                                                                         # doctest: +SKIP

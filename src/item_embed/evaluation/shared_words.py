@@ -58,7 +58,7 @@ def mask_shared_words(catalog: Catalog, queries: QuerySet, which: Literal["names
         which: `names`, those of them that the titles of no other product have, such as the name of a model; or `all`,
             which also takes the kind of thing, such as "mug".
 
-    Example:
+    Examples:
         >>> masked = mask_shared_words(catalog, catalog_queries(catalog))  # doctest: +SKIP
         >>> catalog.titles[0], masked.catalog.titles[0]                    # doctest: +SKIP
         ('Teton Pullover Hoodie Black', 'Black')

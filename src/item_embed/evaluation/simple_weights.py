@@ -54,7 +54,7 @@ def fit_simple_weights(
         seed: of the relistings, and of the draw of 500.
         on_progress: told of the queries done.
 
-    Example:
+    Examples:
         >>> fit_simple_weights(catalog, catalog_queries(catalog, "test").rows).weights  # doctest: +SKIP
         {'words': 1.0, 'pixels': 0.6, 'colours': 0.8}
     """

@@ -31,7 +31,7 @@ def figures(runs: Sequence[Measured], seed: int = 0) -> dict[str, Spread]:
         runs: what was measured of each, over the same clusters.
         seed: of the intervals.
 
-    Example:
+    Examples:
         >>> figures([entry.measured for entry in entries])["hit_at_1"].figure.text()  # doctest: +SKIP
         '0.483 [0.468, 0.498]'
     """

@@ -45,7 +45,7 @@ def classify_swapped(
     Returns:
         By `image`, `title`, `both`, `photo_swapped` and `title_swapped`; empty where no test row can be swapped.
 
-    Example:
+    Examples:
         >>> found = classify_swapped(finder, catalog, leaf_task(catalog))   # doctest: +SKIP
         >>> found["photo_swapped"].right.mean()                             # doctest: +SKIP
         0.91

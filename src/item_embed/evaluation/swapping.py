@@ -27,7 +27,7 @@ def swap_partners(catalog: Catalog, queries: QuerySet, seed: int = 0) -> NDArray
     Returns:
         (Q,) rows; -1 for a query for which there is none.
 
-    Example:
+    Examples:
         >>> partners = swap_partners(catalog, queries)  # doctest: +SKIP
     """
     titles = [None if title is None else normalise_title(title) for title in catalog.titles]

@@ -87,7 +87,7 @@ def evaluate_variants(result: SameProductResult, catalog: Catalog, column: str) 
     Raises:
         ConfigError: when the feed has no such column, or no query has a variant by it.
 
-    Example:
+    Examples:
         >>> [result] = evaluate_model(embedder, catalog, queries)                  # doctest: +SKIP
         >>> found = evaluate_variants(result, catalog, "family_id")                # doctest: +SKIP
         >>> found.shares()["variant_before_product"].text()                        # doctest: +SKIP

@@ -32,7 +32,7 @@ def explain(
         ModelError: when a photo cannot be read, a listing has nothing that the model reads, gradients are asked of an
             exported model, or captum is not installed.
 
-    Example:
+    Examples:
         >>> found = explain(embedder, Listing("Red mug", "mug.jpg"), Listing("Mug, red"))  # doctest: +SKIP
         >>> [(word.text, round(word.weight, 2)) for word in found.a.words]                 # doctest: +SKIP
         [('Red', 0.31), ('mug', 0.38)]

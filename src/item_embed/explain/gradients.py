@@ -50,7 +50,7 @@ class ServedVector:
         kept: the patches that are encoded, by number, (N,).
         words: the V words.
 
-    Example:
+    Examples:
         >>> served = ServedVector(backend, Seen(None, "Red mug"))   # doctest: +SKIP
         >>> served(*served.parts.values()).shape                    # doctest: +SKIP
         torch.Size([1, 256])

@@ -19,7 +19,7 @@ Spans = Sequence[tuple[int, int]]
 def word_spans(title: str | None) -> list[tuple[int, int]]:
     """Where the words of a title begin and end: what spaces part, and Chinese letter by letter.
 
-    Example:
+    Examples:
         >>> word_spans("T-shirt, red")
         [(0, 8), (9, 12)]
     """
@@ -29,7 +29,7 @@ def word_spans(title: str | None) -> list[tuple[int, int]]:
 def without(title: str, span: tuple[int, int]) -> str:
     """A title without one of its words.
 
-    Example:
+    Examples:
         >>> without("Red canvas shoe", (4, 10))
         'Red shoe'
     """
@@ -52,7 +52,7 @@ def shared_out(title: str | None, spans: Spans, words: Iterable[str]) -> NDArray
 
     A word that is written twice is hashed once, and both have half of it.
 
-    Example:
+    Examples:
         >>> shared_out("Mug, red mug", word_spans("Mug, red mug"), ["mug", "red"]).tolist()
         [[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]]
     """

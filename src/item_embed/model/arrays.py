@@ -31,7 +31,7 @@ class ArrayProcessor(PhotoProcessor):
         max_title_tokens: longer titles are cut, [SEP] kept.
         background_patch_size: side of the patches of which the empty ones are left out; None where none are.
 
-    Example:
+    Examples:
         >>> processor = ArrayProcessor.from_pretrained("run/model")  # doctest: +SKIP
         >>> processor.tokenize(["Red mug"]).ids.shape                # doctest: +SKIP
         (1, 4)

@@ -18,7 +18,7 @@ def background_patches(pixels: NDArray[np.uint8], patch_size: int) -> NDArray[np
     Returns:
         (B, P) True where a patch is background, row by row.
 
-    Example:
+    Examples:
         >>> background_patches(np.full((1, 3, 32, 16), 255, np.uint8), 16).tolist()
         [[False, True]]
     """

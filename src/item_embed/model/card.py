@@ -93,7 +93,7 @@ def model_card(folder: Path) -> str:
     Raises:
         ModelError: when it is a baseline of `item compare`: the card would not be true of it.
 
-    Example:
+    Examples:
         >>> model_card(Path("run/model")).splitlines()[1]  # doctest: +SKIP
         'license: unknown  # yours to choose'
     """
@@ -128,7 +128,7 @@ def add_table(
     Raises:
         ModelError: when the card cannot be read.
 
-    Example:
+    Examples:
         >>> add_table(Path("run/model"), "Same product", ["hit@1"], [["0.706 [0.679, 0.735]"]])  # doctest: +SKIP
     """
     file = folder / CARD_FILE

@@ -33,7 +33,7 @@ class ItemConfig(PretrainedConfig):
         hidden_act: what blocks have between the layers of their MLP, by its name in transformers.
         layer_norm_eps: of every LayerNorm.
 
-    Example:
+    Examples:
         >>> ItemConfig(image_size=(80, 64), hidden_size=128, num_attention_heads=2).grid_size
         (5, 4)
     """

@@ -278,7 +278,7 @@ class ItemPreTrainedModel(PreTrainedModel):
 class ItemModel(ItemPreTrainedModel):
     """The ITEm encoder (arXiv 2311.02084): `[CLS] title [SEP] patches` to vectors; [CLS] is the product's embedding.
 
-    Example:
+    Examples:
         >>> model = ItemModel(ItemConfig(image_size=(32, 32), hidden_size=32, num_hidden_layers=1,
         ...                              num_attention_heads=2, intermediate_size=64, vocab_size=64))
         >>> model(torch.tensor([[2, 9, 3]]), torch.zeros(1, 3, 32, 32)).cls.shape

@@ -35,7 +35,7 @@ def unit_vectors(
     Returns:
         (B, D) float32 of length 1, on the model's device.
 
-    Example:
+    Examples:
         >>> unit_vectors(backend.model, backend.processor, [None], ["Red mug"], "fp32").shape  # doctest: +SKIP
         torch.Size([1, 192])
     """
@@ -57,7 +57,7 @@ def vectors_by_sight(
         (B, 3, D) float32 of length 1 in the order of `SIGHTS`: each what `unit_vectors` gives of a product shown so. A
         product that lacks one of the two has one vector, three times.
 
-    Example:
+    Examples:
         >>> vectors_by_sight(backend.model, backend.processor, [None], ["Red mug"], "fp32").shape  # doctest: +SKIP
         torch.Size([1, 3, 192])
     """

@@ -64,7 +64,7 @@ def ragged(absent: Tensor) -> Ragged:
 def grouped(absent: Tensor) -> Grouped | None:
     """The present positions of (B, S), group by group; None where a rectangle costs about as much.
 
-    Example:
+    Examples:
         >>> lengths = torch.tensor([[5]] * 8 + [[37]] * 8)
         >>> found = grouped(torch.arange(37) >= lengths)
         >>> len(found.taken), [tuple(rectangle.shape) for rectangle in found.absent]

@@ -55,7 +55,7 @@ class KeptPatches:
 def kept_patches(left_out: Tensor) -> KeptPatches:
     """What (B, P), True where a patch is left out, leaves; N is the most that a row keeps.
 
-    Example:
+    Examples:
         >>> kept_patches(torch.tensor([[True, False, False], [True, True, True]])).index.tolist()
         [[1, 2], [0, 1]]
     """

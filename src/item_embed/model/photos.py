@@ -29,7 +29,7 @@ class PhotoProcessor:
         image_size: height and width, pixels.
         background_patch_size: side of the patches of which the empty ones are left out; None where none are.
 
-    Example:
+    Examples:
         >>> processor = PhotoProcessor((32, 16), background_patch_size=16)
         >>> processor.ready(Image.new("RGB", (64, 32), "white")).background.tolist()
         [False, True]

@@ -33,7 +33,7 @@ class ItemProcessor(TorchPhotoProcessor, ArrayProcessor):
     The whole photo is used: scaled to fit `image_size`, never cropped, with white around it. A missing title
     becomes `[CLS] [SEP]`; a missing photo is marked in `photo_missing`. Arguments are those of `ArrayProcessor`.
 
-    Example:
+    Examples:
         >>> processor = ItemProcessor.from_pretrained("run/model")           # doctest: +SKIP
         >>> output = model(**processor(["Red mug"], [Image.open("mug.jpg")]))  # doctest: +SKIP
     """

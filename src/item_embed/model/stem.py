@@ -22,7 +22,7 @@ class ConvolutionalStem(nn.Module):
     Args:
         config: `patch_size` is a power of two, `hidden_size` divisible by half of it.
 
-    Example:
+    Examples:
         >>> stem = ConvolutionalStem(ItemConfig(patch_size=16, hidden_size=64))
         >>> stem(torch.zeros(2, 3, 80, 64)).shape
         torch.Size([2, 20, 64])

@@ -23,7 +23,7 @@ def load_model(folder: Path, kind: type[Model]) -> Model:
     Raises:
         ModelError: when a file is missing or damaged, or the folder holds a model of another type.
 
-    Example:
+    Examples:
         >>> load_model(Path("run/model"), ItemModel)  # doctest: +SKIP
     """
     refuse_url(folder, "a model")

@@ -32,7 +32,7 @@ def train_tokenizer(titles: Iterable[str], vocab_size: int, min_frequency: int =
     Returns:
         A tokenizer that puts [CLS] and [SEP] around a title; the same titles always give the same one.
 
-    Example:
+    Examples:
         >>> tokenizer = train_tokenizer(["red shoe", "red sock"] * 3, vocab_size=64)
         >>> tokenizer.encode("red shoe").tokens[0]
         '[CLS]'
@@ -71,7 +71,7 @@ def extend_tokenizer(
     Returns:
         Another tokenizer; the same titles always give the same one.
 
-    Example:
+    Examples:
         >>> known = train_tokenizer(["red shoe"] * 3, vocab_size=64)
         >>> extended = extend_tokenizer(known, ["red hoodie"] * 5, vocab_size=64)
         >>> extended.encode("red hoodie").tokens
@@ -101,7 +101,7 @@ def added_pieces(tokenizer: Tokenizer, extended: Tokenizer) -> dict[str, list[in
     Returns:
         By new piece, the old ids; none where the tokenizer did not know one of its letters.
 
-    Example:
+    Examples:
         >>> known = train_tokenizer(["red shoe"] * 3, vocab_size=64)
         >>> extended = extend_tokenizer(known, ["shoed"] * 5, vocab_size=64)
         >>> [known.id_to_token(number) for number in added_pieces(known, extended)["shoed"]]

@@ -71,7 +71,7 @@ class Whitening:
         matrix: (3, D, K): D numbers in, K out, those of the widest spread first.
         fusion: with late fusion, how the three and the words are joined.
 
-    Example:
+    Examples:
         >>> whitening = Whitening(torch.zeros(3, 2), torch.eye(2).expand(3, 2, 2))
         >>> whitening(torch.tensor([[3.0, 4.0]]), torch.tensor([True]), [None])
         tensor([[0.6000, 0.8000]])
@@ -203,7 +203,7 @@ def fit_whitening(
         ModelError: when all products have one vector, or there are fewer numbers than are to be kept.
         ValueError: when there is not one title for each product.
 
-    Example:
+    Examples:
         >>> vectors = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
         >>> fit_whitening(dict.fromkeys(SIGHTS, vectors), power=1, dimensions=2).dimension
         2

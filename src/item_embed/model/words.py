@@ -30,7 +30,7 @@ class Words:
         titles: how many titles were looked at.
         width: numbers of a vector, W; the noise of a dot product is about 1 / sqrt(W).
 
-    Example:
+    Examples:
         >>> words = Words.of(["red mug", "blue mug"], width=96)
         >>> red, blue, none = words(["Red mug", "a blue mug", None])
         >>> bool(red @ red > red @ blue), float(abs(none).sum())
@@ -63,7 +63,7 @@ class Words:
     def shares(self, title: str | None) -> dict[str, NDArray[np.float32]]:
         """What each word adds to the vector of a title, (W,) by word; they sum up to it.
 
-        Example:
+        Examples:
             >>> words = Words.of(["red mug", "blue mug"], width=96)
             >>> list(words.shares("Red mug"))
             ['red', 'mug']
@@ -82,7 +82,7 @@ class Words:
 def words_of(title: str | None) -> list[str]:
     """The different words of a title as BERT parts them, in order: capitals, accents and widths folded, no punctuation.
 
-    Example:
+    Examples:
         >>> words_of("Café-Mug, mug 3000!")
         ['cafe', 'mug', '3000']
     """

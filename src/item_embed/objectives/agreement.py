@@ -51,7 +51,7 @@ def nt_xent(
         The loss over the 2 B views, or those of `own`, with the metric `view_top1`, how often the other view is the
         nearest of A_i.
 
-    Example:
+    Examples:
         >>> z = torch.eye(2)
         >>> float(nt_xent(z, z, temperature=1.0).metrics["view_top1"])
         4.0

@@ -68,7 +68,7 @@ class Pretraining(nn.Module):
         same_passes: whether the encoder is asked as often of every batch, also where there is nothing to ask: processes
             that hold shares of its weights have to meet in each block.
 
-    Example:
+    Examples:
         >>> output = Pretraining(model, settings)(batch)           # doctest: +SKIP
         >>> weighted_sum(output.losses, weights, batch.counts())   # doctest: +SKIP
     """

@@ -33,7 +33,7 @@ class RemoteParquet:
     Raises:
         RemoteError: when it cannot be fetched; reading also raises what pyarrow says of damaged files.
 
-    Example:
+    Examples:
         >>> (file,) = open_files([Remote("s3://bucket/vectors.parquet")])   # doctest: +SKIP
         >>> file.read_row_group(0, ["id"]).num_rows                         # doctest: +SKIP
         65536

@@ -43,7 +43,7 @@ class Remote:
     Args:
         url: of the file or folder, such as `s3://bucket/catalog`.
 
-    Example:
+    Examples:
         >>> str(Remote("s3://bucket/catalog/") / "manifest.json")
         's3://bucket/catalog/manifest.json'
     """
@@ -120,7 +120,7 @@ class Remote:
 def place(path: "str | Path | Remote") -> "Path | Remote":
     """What a user's path means: a `Path` on this machine, or, of a URL, a `Remote`.
 
-    Example:
+    Examples:
         >>> place("catalog"), str(place("s3://bucket/catalog"))
         (PosixPath('catalog'), 's3://bucket/catalog')
     """

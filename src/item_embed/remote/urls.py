@@ -13,7 +13,7 @@ CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
 def is_url(source: str) -> bool:
     """Whether fsspec is to read it; `file://` means a local path.
 
-    Example:
+    Examples:
         >>> is_url("s3://bucket/feed.csv"), is_url("feed.csv")
         (True, False)
     """
@@ -23,7 +23,7 @@ def is_url(source: str) -> bool:
 def url_in(path: str | Path) -> str | None:
     """The URL that a path is, or was before it became a `Path`, which loses a slash; None of any other.
 
-    Example:
+    Examples:
         >>> url_in(Path("s3://bucket/run")), url_in("run/s3:/bucket")
         ('s3://bucket/run', None)
     """
@@ -48,7 +48,7 @@ def refuse_url(path: str | Path, what: str) -> None:
 def local_path(source: str) -> str:
     """A `file://` URL as the path it means; anything else as it is.
 
-    Example:
+    Examples:
         >>> local_path("file:///shop/my%20feed.csv"), local_path("s3://shop/feed.csv")
         ('/shop/my feed.csv', 's3://shop/feed.csv')
     """
@@ -63,7 +63,7 @@ def local_path(source: str) -> str:
 def shown(url: str) -> str:
     """A URL as people may see it: without a password, and without a query, which may hold a signature.
 
-    Example:
+    Examples:
         >>> shown("https://me:secret@shop.example/feed.csv?key=1234")
         'https://shop.example/feed.csv'
     """

@@ -35,7 +35,7 @@ def sent(remote: Remote) -> Iterator[io.RawIOBase]:
     Raises:
         RemoteError: when the store does not take it.
 
-    Example:
+    Examples:
         >>> with sent(Remote("s3://bucket/answer.txt")) as file:  # doctest: +SKIP
         ...     file.write(b"42")
     """

@@ -62,7 +62,7 @@ def read_address(url: str) -> Address:
     Raises:
         VectorError: when it cannot be read; what it says holds nothing of the address, which may hold a password.
 
-    Example:
+    Examples:
         >>> read_address("postgresql://me:secret@host/shop?schema=shoes").shown
         'postgresql://me@host/shop?schema=shoes'
     """

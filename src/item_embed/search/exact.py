@@ -25,7 +25,7 @@ def tie_keys(ids: Sequence[str]) -> NDArray[np.uint64]:
     Returns:
         (N,) keys.
 
-    Example:
+    Examples:
         >>> tie_keys(["a", "b"]).shape
         (2,)
     """
@@ -46,7 +46,7 @@ def top_k(
     Returns:
         Rows (Q, k) and their scores (Q, k); -1 and `-inf` where fewer than k rows may be found.
 
-    Example:
+    Examples:
         >>> rows, _ = top_k(np.array([[0.1, 0.9, 0.5]], np.float32), 2, tie_keys(["a", "b", "c"]))
         >>> rows
         array([[1, 2]])
@@ -87,7 +87,7 @@ def search(
     Returns:
         Rows (Q, k) and cosines (Q, k); -1 and `-inf` where fewer than k rows may be found.
 
-    Example:
+    Examples:
         >>> vectors = np.eye(3, dtype=np.float32)
         >>> rows, cosines = search(vectors[:1], vectors, 1, tie_keys(["a", "b", "c"]))
         >>> int(rows[0, 0]), float(cosines[0, 0])
@@ -125,7 +125,7 @@ def rank(
     Returns:
         Rows (Q, k) and cosines (Q, k); -1 and `-inf` where there are fewer than k candidates.
 
-    Example:
+    Examples:
         >>> vectors = np.eye(3, dtype=np.float32)
         >>> rows, _ = rank(vectors[:1], vectors, np.array([[2, 0, -1]]), 1, tie_keys(["a", "b", "c"]))
         >>> int(rows[0, 0])
@@ -159,7 +159,7 @@ def search_among(
     Returns:
         Rows (Q, k) and cosines (Q, k); -1 and `-inf` where there are fewer than k places.
 
-    Example:
+    Examples:
         >>> rows, _ = search_among(np.eye(3, dtype=np.float32)[:1], np.eye(3, dtype=np.float32), np.array([1, 2]), 1,
         ...                        np.arange(3).astype(np.uint64))
         >>> int(rows[0, 0])

@@ -15,7 +15,7 @@ def facts(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str, float | None]
     Feeds write numbers as texts, so `"49.90"` is the number 49.9 as well; `"49,90"` and `"49.90 EUR"` are texts only.
     Lists and objects are texts of JSON, true and false are `true` and `false`, null is no value.
 
-    Example:
+    Examples:
         >>> list(facts({"price": "49.90", "colours": ["red"], "size": None}))
         [('price', '49.90', 49.9), ('colours', '["red"]', None)]
     """

@@ -17,7 +17,7 @@ def condition(text: str, keys: Mapping[str, int]) -> Condition:
         FilterError: when the filter cannot be read, names a field that no product has ever had, or compares a
             text column with a number; with the letter where.
 
-    Example:
+    Examples:
         >>> condition("price < 50", {"price": 3})
         Condition(sql='row IN (SELECT row FROM facts WHERE key = ? AND number < ?)', bound=(3, 50.0))
     """

@@ -106,7 +106,7 @@ def parse_filter(text: str) -> Filter:
     Raises:
         FilterError: saying what is wrong, and at which letter.
 
-    Example:
+    Examples:
         >>> parse_filter("price < 50")
         Comparison(field=Field(name='price', at=0), operator='<', value=50.0)
     """

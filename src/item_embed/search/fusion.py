@@ -18,7 +18,7 @@ def best_by_both(nearest: Sequence[int], by_words: Sequence[int], k: int) -> dic
     Returns:
         Scores by row, best first; equal ones by cosine, those that only the words found last.
 
-    Example:
+    Examples:
         >>> list(best_by_both([7, 8, 9], [9, 5], k=3))
         [9, 7, 8]
     """
@@ -38,7 +38,7 @@ def reciprocal_ranks(rankings: Iterable[Sequence[int]]) -> dict[int, float]:
     Returns:
         The score of every row, in the order in which the rows were met.
 
-    Example:
+    Examples:
         >>> scores = reciprocal_ranks([[7, 8], [8, 9]])
         >>> max(scores, key=scores.__getitem__)
         8

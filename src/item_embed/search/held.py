@@ -44,7 +44,7 @@ class HeldVectors:
     Args:
         dimension: how many numbers a vector has.
 
-    Example:
+    Examples:
         >>> held = HeldVectors(2)
         >>> held.add(np.array([7]), np.array([1], np.uint64), np.array([[1, 0]], np.float32))
         >>> int(held.search(np.array([[1, 0]], np.float32), 1).rows[0, 0])
@@ -118,7 +118,7 @@ class HeldVectors:
 def places_of(ascending: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where some rows lie in an ascending array; those that are not in it are left out.
 
-    Example:
+    Examples:
         >>> places_of(np.array([3, 5, 9]), np.array([9, 4, 3])).tolist()
         [2, 0]
     """

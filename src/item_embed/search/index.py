@@ -50,7 +50,7 @@ class ProductIndex:
         VectorError: when there is no index, or it is damaged, half loaded or of another schema version.
         OutputError: when the database cannot be reached, or refuses.
 
-    Example:
+    Examples:
         >>> index = ProductIndex.open("index")                                  # doctest: +SKIP
         >>> query = embedder.embed(titles=["red canvas shoe"])                  # doctest: +SKIP
         >>> hits = index.search(query, k=10, fingerprint=embedder.fingerprint)[0]  # doctest: +SKIP
@@ -128,7 +128,7 @@ class ProductIndex:
                 ids and the catalogue's differ.
             OutputError: when another process writes, or the disk is full.
 
-        Example:
+        Examples:
             >>> index.update(Embedder.from_pretrained("run/model"), Catalog("catalog"))    # doctest: +SKIP
             Changes(added=12, changed=308, unchanged=43744, removed=9)
         """
@@ -157,7 +157,7 @@ class ProductIndex:
                 twice, or metadata are no JSON with texts as keys.
             OutputError: when another process writes, or the disk is full.
 
-        Example:
+        Examples:
             >>> vector = embedder.embed(titles=["red mug"])                                # doctest: +SKIP
             >>> index.upsert([Item("a1", "red mug")], vector, embedder.fingerprint)        # doctest: +SKIP
             Changes(added=1, changed=0, unchanged=0, removed=0)

@@ -48,7 +48,7 @@ class PageQuery:
 def render_queries(queries: Sequence[PageQuery]) -> str:
     """The queries with their hits as an HTML fragment, all text escaped, photos as `data:` addresses.
 
-    Example:
+    Examples:
         >>> "red mug" in render_queries([PageQuery("red mug", None, [])])
         True
     """
@@ -62,7 +62,7 @@ def page(title: str, body: str) -> str:
         title: its title and first heading, as plain text.
         body: what follows, as HTML, such as `render_queries` returns.
 
-    Example:
+    Examples:
         >>> page("Search", "<p>Nothing yet.</p>").startswith("<!doctype html>")
         True
     """

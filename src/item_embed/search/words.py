@@ -24,7 +24,7 @@ class TitleWords:
     Raises:
         OutputError: when the folder for temporary files is full.
 
-    Example:
+    Examples:
         >>> with TitleWords(["a", "b"], ["red mug", "blue cup"]) as words:
         ...     words.rows("a blue mug, blue", 5).tolist()
         [1, 0]

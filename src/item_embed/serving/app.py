@@ -52,7 +52,7 @@ def build_app(shop: Shop, settings: Settings = Settings()) -> FastAPI:
         shop: what is served.
         settings: how.
 
-    Example:
+    Examples:
         >>> app = build_app(Shop(index, embedder))  # doctest: +SKIP
         >>> uvicorn.run(app)                        # doctest: +SKIP
     """

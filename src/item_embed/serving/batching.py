@@ -37,7 +37,7 @@ class Batcher(Generic[Asked, Answer]):
         room: how many may wait.
         wait: for more to come, when there is nothing to do, seconds.
 
-    Example:
+    Examples:
         >>> async def doubled() -> list[int]:
         ...     batcher = Batcher(lambda batch: [2 * number for number in batch], name="doubling")
         ...     async with batcher:

@@ -36,7 +36,7 @@ def open_encoder(
         VectorError: when the model is not there.
         ModelError: when it cannot be loaded.
 
-    Example:
+    Examples:
         >>> embedder = open_encoder(ProductIndex.open("index"))  # doctest: +SKIP
     """
     folder = model or Path(index.model)

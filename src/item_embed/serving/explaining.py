@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def explainer(embedder: "Embedder") -> Explain:
     """Explains pairs by occlusion: queries are read by exported models, which have no gradients.
 
-    Example:
+    Examples:
         >>> why = explainer(Embedder.from_pretrained("served"))      # doctest: +SKIP
         >>> why(Seen(None, "red mug"), Seen(None, "mug"))["score"]   # doctest: +SKIP
         0.71

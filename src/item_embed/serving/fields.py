@@ -26,7 +26,7 @@ class Filter:
 def filters_of(index: ProductIndex) -> dict[str, Filter]:
     """The category and the fields of metadata that products have, the more frequent first, by up to 10,000 products.
 
-    Example:
+    Examples:
         >>> filters_of(ProductIndex.open("index"))["brand"]  # doctest: +SKIP
         Filter(type='text', values=('Nike', 'Puma'))
     """

@@ -11,7 +11,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 class Metrics:
     """The metrics of one service, in a registry of their own.
 
-    Example:
+    Examples:
         >>> metrics = Metrics()
         >>> metrics.answered("/health", "GET", 200, 0.001)
         >>> b'item_requests_total{method="GET",route="/health",status="200"} 1.0' in metrics.text()

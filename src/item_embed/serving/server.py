@@ -28,7 +28,7 @@ _KEEP_ALIVE = 15  # seconds
 def is_loopback(host: str) -> bool:
     """Whether an address is of this machine alone.
 
-    Example:
+    Examples:
         >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
         (True, True, False)
     """

@@ -59,7 +59,7 @@ class Service:
     Attributes:
         ready: whether the model has answered, and the service goes on.
 
-    Example:
+    Examples:
         >>> async with Service(shop, Limits(), Metrics()) as service:      # doctest: +SKIP
         ...     vector = await service.vector(Described(None, "red mug"))
         ...     hits = await service.search(Query(vector, 10, None))

@@ -37,7 +37,7 @@ class Shop:
     Raises:
         VectorError: when the parts belong to different models.
 
-    Example:
+    Examples:
         >>> shop = Shop(ProductIndex.open("index"), Embedder.from_pretrained("run/model"))  # doctest: +SKIP
     """
 

@@ -60,7 +60,7 @@ def augment_photos(
     Returns:
         (B, 3, height, width).
 
-    Example:
+    Examples:
         >>> photo = np.arange(12, dtype=np.uint8).reshape(1, 3, 1, 4)
         >>> row = np.zeros(1, np.int64)
         >>> augment_photos(photo, AugmentationSettings(mirror=1), 0, row, row)[0, 0].tolist()

@@ -41,7 +41,7 @@ class PretrainingData(Dataset[list[PretrainingBatch]]):
         config: of the run.
         processes: those that train together.
 
-    Example:
+    Examples:
         >>> data = PretrainingData(catalog, catalog.rows("train"), processor, config)  # doctest: +SKIP
         >>> [part.counts() for part in data[0]]                                        # doctest: +SKIP
     """

@@ -33,7 +33,7 @@ def change_photo(pixels: NDArray[np.uint8], key: int, strength: float = 1.0) -> 
     Returns:
         (3, height, width).
 
-    Example:
+    Examples:
         >>> change_photo(np.full((3, 80, 64), 255, np.uint8), key=7).shape
         (3, 80, 64)
     """
@@ -82,7 +82,7 @@ def change_photo(pixels: NDArray[np.uint8], key: int, strength: float = 1.0) -> 
 def border_colour(photo: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     """The colour of a plain background, (3,), by the border of a photo, (3, height, width); None where it is not plain.
 
-    Example:
+    Examples:
         >>> border_colour(np.full((3, 8, 8), 240, np.uint8)).tolist()
         [240.0, 240.0, 240.0]
     """
@@ -147,7 +147,7 @@ def frame(
         lean: how much nearer one side is than the other, across and down.
         mirrored: left to right.
 
-    Example:
+    Examples:
         >>> frame((64, 80), zoom=1, aspect=1, turn=0, shift=(0, 0), lean=(0, 0), mirrored=False)[:2]
         [1.0, 0.0]
     """

@@ -23,7 +23,7 @@ def change_title(title: str, other: str, key: int, strength: float = 1.0) -> str
     Returns:
         A title of at least one word.
 
-    Example:
+    Examples:
         >>> change_title("Acme red ceramic mug", "Blue shoe", key=3)
         'Ace red ceramic mug'
     """

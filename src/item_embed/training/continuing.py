@@ -58,7 +58,7 @@ def continued_config(model: Path, config: str | Path | None = None, settings: Se
         ModelError: when the folder holds no model to go on from.
         ConfigError: when a setting is unknown, out of range, or contradicts the architecture.
 
-    Example:
+    Examples:
         >>> continued_config(Path("run/model"), settings=["training.steps=500"])  # doctest: +SKIP
     """
     source = Source.of(model)

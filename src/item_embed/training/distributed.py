@@ -35,7 +35,7 @@ class Processes:
         rank: which, from 0.
         count: of how many.
 
-    Example:
+    Examples:
         >>> ALONE.share(np.arange(4))
         array([0, 1, 2, 3])
         >>> [Processes(rank, 3).share(np.arange(4)).tolist() for rank in range(3)]

@@ -30,7 +30,7 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.
 def learning_rate(step: int, settings: TrainingSettings) -> float:
     """Linear warm-up, then a cosine to zero (arXiv 1608.03983); a function of the step, so that nothing is resumed.
 
-    Example:
+    Examples:
         >>> settings = TrainingSettings(steps=100, warmup_steps=10, learning_rate=1.0)
         >>> learning_rate(4, settings), learning_rate(10, settings)
         (0.5, 1.0)

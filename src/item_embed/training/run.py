@@ -273,7 +273,7 @@ def run_tokenizer(run: Path, catalog: Catalog, rows: NDArray[np.int64], config: 
         ConfigError: when the architecture does not fit `warm_start.text_embeddings`.
         ModelError: when the folder's tokenizer, or theirs, cannot be read.
 
-    Example:
+    Examples:
         >>> rows, _ = training_rows(catalog, None)                             # doctest: +SKIP
         >>> run_tokenizer(Path("run"), catalog, rows, config).encode("Red mug").tokens  # doctest: +SKIP
         ['[CLS]', 'red', 'mug', '[SEP]']

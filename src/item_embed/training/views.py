@@ -29,7 +29,7 @@ class ViewMaker:
         patches: of a photo.
         seed: of the run.
 
-    Example:
+    Examples:
         >>> settings = config.objectives.agreement                                              # doctest: +SKIP
         >>> make = ViewMaker(catalog, rows, processor, settings, data.show, patches=20, seed=0)  # doctest: +SKIP
         >>> make(rows[:4], np.zeros(4, np.int64)).pixels.shape                                  # doctest: +SKIP

@@ -33,7 +33,7 @@ def whitening_rows(catalog: Catalog, rows: NDArray[np.int64], most: int, seed: i
     Returns:
         Row numbers in their order.
 
-    Example:
+    Examples:
         >>> len(whitening_rows(catalog, catalog.rows("train"), 4096))  # doctest: +SKIP
         4096
     """
@@ -81,7 +81,7 @@ def whitening_of(
     Raises:
         ModelError: when all these rows have one vector.
 
-    Example:
+    Examples:
         >>> rows = whitening_rows(catalog, catalog.rows("train"), 4096)                             # doctest: +SKIP
         >>> whitening_of(model, processor, catalog, rows, WhiteningSettings(power=0.75)).dimension  # doctest: +SKIP
         192

@@ -81,7 +81,7 @@ def ceilings(
     Returns:
         "photo", "title" and "both" -> the ceiling.
 
-    Example:
+    Examples:
         >>> facts, owners = np.array([[0], [0], [1]]), np.array([0, 0, 1, 1, 2, 2])
         >>> ceilings(facts, owners, np.full(6, 1), np.zeros(6, int))["title"].hit_at_1  # a half, a half, 1
         0.666666666667

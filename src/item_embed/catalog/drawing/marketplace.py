@@ -71,7 +71,7 @@ def draw_marketplace(
         OutputError: when the folder holds something already, or cannot be written.
         ConfigError: when a number is out of range.
 
-    Example:
+    Examples:
         >>> draw_marketplace(Path("market"), products=100).listings  # doctest: +SKIP
         297
     """

@@ -12,7 +12,7 @@ _LETTERS = {"S": "small", "M": "medium", "L": "large", "XL": "extra large"}
 def sizes(size: str, imperial: bool) -> tuple[str, ...]:
     """How a size may be written, the most usual first: in these or those units, with or without a space.
 
-    Example:
+    Examples:
         >>> sizes("300 ml", imperial=True)
         ('10 oz', '10oz', '10 fl oz', '300 ml')
     """
@@ -48,7 +48,7 @@ def sizes(size: str, imperial: bool) -> tuple[str, ...]:
 def models(model: str) -> tuple[str, ...]:
     """How a model number may be written, the most usual first.
 
-    Example:
+    Examples:
         >>> models("BR-1234")
         ('BR-1234', 'BR1234', 'BR 1234', 'br-1234', 'br 1234', 'Br1234')
     """

@@ -94,7 +94,7 @@ class Pen:
     Args:
         finish: how what is filled with a `Paint` looks: one of `textures.FINISHES`, or "".
 
-    Example:
+    Examples:
         >>> pen = Pen()
         >>> pen.fill(shapes.ellipse(0.5, 0.5, 0.4, 0.4), (200, 30, 30), "ball")
         >>> len(pen.drawing().parts)

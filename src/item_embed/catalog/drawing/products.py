@@ -112,7 +112,7 @@ def make_product(seed: int, number: int, showing: Showing | None = None) -> Prod
         number: from 0.
         showing: where attributes show: a family's members differ in one that shows somewhere.
 
-    Example:
+    Examples:
         >>> make_product(0, 5) == make_product(0, 5)
         True
     """

@@ -29,7 +29,7 @@ def contact_sheet(rows: Sequence[Row], cell: int = 160) -> Image.Image:
     Returns:
         The sheet, as wide as its longest row. Titles are wrapped, and cut after three lines.
 
-    Example:
+    Examples:
         >>> contact_sheet([("P0000001", [(None, "red mug")])], cell=100).mode
         'RGB'
     """

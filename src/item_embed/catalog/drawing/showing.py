@@ -25,7 +25,7 @@ class Showing:
     Raises:
         ConfigError: naming the attribute or option and what it may be.
 
-    Example:
+    Examples:
         >>> sorted(Showing(size="both").photo - Showing().photo)
         ['size']
     """
@@ -91,7 +91,7 @@ def choose(dominance: str = "mixed", show: Sequence[str] = (), mention: float | 
     Raises:
         ConfigError: when a name or a value is not known.
 
-    Example:
+    Examples:
         >>> choose("image", ["colour=both"]).colour
         'both'
     """

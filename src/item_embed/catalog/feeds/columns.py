@@ -53,7 +53,7 @@ def choose_columns(existing: Sequence[str], named: Mapping[str, str | None]) -> 
     Raises:
         FeedError: when a named column does not exist, or neither a title nor an image column is found.
 
-    Example:
+    Examples:
         >>> choose_columns(["SKU", "Product Title", "photo", "price"], {}).title
         'Product Title'
     """

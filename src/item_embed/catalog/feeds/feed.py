@@ -113,7 +113,7 @@ def open_feed(source: str | Path, on_progress: OnProgress = silent) -> Feed:
     Raises:
         FeedError: when there is no such file, nothing in it, or it cannot be read.
 
-    Example:
+    Examples:
         >>> open_feed("s3://shop/feeds/*.csv.gz").size  # doctest: +SKIP
         1000000
     """

@@ -37,7 +37,7 @@ _EXPORT = "open it and save each sheet as CSV UTF-8"
 def kind(name: str) -> str | None:
     """What a file is by its name, or None where it is no feed.
 
-    Example:
+    Examples:
         >>> kind("Feed.CSV.gz"), kind("feed.parquet"), kind("feed.parquet.gz")
         ('.csv', '.parquet', None)
     """

@@ -53,7 +53,7 @@ def is_clean(text: str) -> bool:
 def mend(text: str) -> str:
     """Read what was not UTF-8 as Windows-1252, where every byte means some character.
 
-    Example:
+    Examples:
         >>> mend(b"caf\\xe9".decode("utf-8", "surrogateescape"))
         'café'
     """

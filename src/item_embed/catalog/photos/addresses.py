@@ -44,7 +44,7 @@ def is_public(address: str) -> bool:
     Args:
         address: a resolved IPv4 or IPv6 address, with or without a zone (`%eth0`).
 
-    Example:
+    Examples:
         >>> is_public("9.9.9.9"), is_public("::ffff:127.0.0.1"), is_public("169.254.169.254")
         (True, False, False)
     """

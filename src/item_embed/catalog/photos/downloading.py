@@ -88,7 +88,7 @@ class Downloader:
         stored: a folder for photos of object stores, which change under their names and may be secret: it should not
             outlast the run. By default a part of the cache.
 
-    Example:
+    Examples:
         >>> with Downloader(Path("cache")) as photos:  # doctest: +SKIP
         ...     photos.submit("https://cdn.example/mug.jpg").result()
         PosixPath('cache/5d/5d41…')

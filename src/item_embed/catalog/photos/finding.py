@@ -47,7 +47,7 @@ def refer(value: Any) -> Reference:
     Raises:
         PhotoError: when it stands for nothing; the message is the reason.
 
-    Example:
+    Examples:
         >>> refer(["images/1.jpg", "images/2.jpg"]).path
         'images/1.jpg'
     """

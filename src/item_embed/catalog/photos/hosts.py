@@ -60,7 +60,7 @@ class Hosts(Generic[_J]):
     Args:
         clock: seconds that never go back.
 
-    Example:
+    Examples:
         >>> hosts = Hosts()
         >>> hosts.add("cdn.example", Manners(0.1, 4), "a job")
         >>> hosts.take()

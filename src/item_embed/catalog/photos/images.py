@@ -110,7 +110,7 @@ def prepare_photo(data: bytes, most_pixels: int = MOST_PIXELS) -> Photo:
     Raises:
         PhotoError: when the bytes are no such file, are damaged, too small or too large.
 
-    Example:
+    Examples:
         >>> prepare_photo(Path("cmyk.jpg").read_bytes()).repairs  # doctest: +SKIP
         ('converted from CMYK',)
     """

@@ -83,7 +83,7 @@ class DownloadError(PhotoError):
 def is_download_reason(text: str) -> bool:
     """Whether a text is a reason of this vocabulary, `download: ` included.
 
-    Example:
+    Examples:
         >>> is_download_reason("download: HTTP 404")
         True
     """

@@ -78,7 +78,7 @@ def photo_url(text: str, roots: Sequence[str] = ()) -> WebUrl | StoredUrl:
     Raises:
         DownloadError: when it is no address, or one that is refused.
 
-    Example:
+    Examples:
         >>> photo_url("//cdn.example/red mug.jpg?w=9&amp;h=9").text
         'https://cdn.example/red%20mug.jpg?w=9&h=9'
     """

@@ -16,7 +16,7 @@ def empty_patches(image: Image.Image) -> int:
     Args:
         image: an RGB photo of any size; it is scaled to fit the square, the rest is white.
 
-    Example:
+    Examples:
         >>> empty_patches(Image.new("RGB", (30, 40), "red"))  # an edge of the photo lies in some patches
         196
     """

@@ -49,7 +49,7 @@ def find_concerns(facts: Facts) -> tuple[Concern, ...]:
 def share(part: int, whole: int) -> str:
     """A share in percent, without pretending to more than it says.
 
-    Example:
+    Examples:
         >>> share(1, 3), share(1, 30_000), share(0, 5)
         ('33 %', '< 0.1 %', '0 %')
     """

@@ -129,7 +129,7 @@ def spread(counts: NDArray[np.int64], edges: Sequence[int], unit: float = 1.0) -
         edges: where the bars of the histogram start; the last one has no end. Ascending, from 0 or 1.
         unit: what one step of the value means.
 
-    Example:
+    Examples:
         >>> spread(np.array([0, 5, 3]), [0, 1, 2]).median
         1.0
     """

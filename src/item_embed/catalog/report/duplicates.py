@@ -55,7 +55,7 @@ def equal_rows(keys: NDArray[np.int64]) -> EqualRows:
     Args:
         keys: one for each row, (n,); `NONE` equals nothing.
 
-    Example:
+    Examples:
         >>> equal_rows(np.array([7, 5, NONE, 7, NONE])).rows.tolist()
         [0, 3]
     """
@@ -81,7 +81,7 @@ def largest_count(keys: NDArray[np.int64]) -> tuple[int, int, int]:
     Returns:
         Keys, key, rows; (0, `NONE`, 0) where there is no key.
 
-    Example:
+    Examples:
         >>> largest_count(np.array([NONE, 7, 5, NONE, 5, NONE]))
         (2, 5, 2)
     """

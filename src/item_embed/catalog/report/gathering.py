@@ -57,7 +57,7 @@ def gather(folder: Path, on_progress: OnProgress = silent, name: str = "CATALOG"
         on_progress: told the rows read.
         name: how the user calls the catalogue, for the commands that the report names.
 
-    Example:
+    Examples:
         >>> gather(Path("catalog")).warnings  # doctest: +SKIP
         ['One photo is under 310 different titles: 312 rows (1.2 %). Empty the photo of these rows …']
     """

@@ -52,7 +52,7 @@ def script_and_words(title: str) -> tuple[str, int]:
 
     Where a script writes no spaces, two of its letters count as a word.
 
-    Example:
+    Examples:
         >>> script_and_words("red mug"), script_and_words("красная кружка 2")
         (('Latin', 2), ('Cyrillic', 3))
     """

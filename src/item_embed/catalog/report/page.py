@@ -26,7 +26,7 @@ def write_report(facts: Facts, path: Path) -> None:
     Raises:
         OutputError: when the file cannot be written.
 
-    Example:
+    Examples:
         >>> write_report(gather(Path("catalog")), Path("catalog/report.html"))  # doctest: +SKIP
     """
     with whole_file(path) as aside:

@@ -51,7 +51,7 @@ def export_model(
         ModelError: when the model has something that cannot be exported.
         OutputError: when the folder exists or cannot be written.
 
-    Example:
+    Examples:
         >>> export_model(TorchBackend.from_pretrained("run/model", "cpu"), Path("exported")).precision  # doctest: +SKIP
         'fp32'
     """

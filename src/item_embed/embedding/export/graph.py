@@ -17,7 +17,7 @@ _IR_VERSION = 9  # of the file, the one that came with this opset
 class Graph:
     """Nodes and weights. A value is known by its name, a weight is in the file once however many nodes read it.
 
-    Example:
+    Examples:
         >>> graph = Graph()
         >>> graph.add("Add", graph.input("x", np.float32, ["n", 2], "any"), graph.weight("one", np.ones(2, np.float32)))
         'add.0'

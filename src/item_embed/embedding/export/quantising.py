@@ -18,7 +18,7 @@ def quantise(graph: ModelProto, file: Path, *, exact: tuple[str, ...] = ()) -> N
         file: the file to write.
         exact: what the names of weights begin with that stay in float32.
 
-    Example:
+    Examples:
         >>> quantise(onnx.load("model.onnx"), Path("int8.onnx"), exact=("whitening",))  # doctest: +SKIP
     """
     weights = {weight.name for weight in graph.graph.initializer if not weight.name.startswith(exact)}

@@ -36,7 +36,7 @@ def served_model(
     Raises:
         ModelError: when the encoder has an activation that is not known here.
 
-    Example:
+    Examples:
         >>> served_model(backend.model, backend.whitening, "both", {}).opset_import[0].version  # doctest: +SKIP
         20
     """

@@ -33,7 +33,7 @@ def export_vectors(
         VectorError: when the source is no file of vectors, or is damaged.
         OutputError: when the output cannot be written.
 
-    Example:
+    Examples:
         >>> export_vectors(Path("vectors.parquet"), Path("small.parquet"), "int8")[0]  # doctest: +SKIP
         44072
     """

@@ -80,7 +80,7 @@ def encoder_flops(model: ModelSettings, title: NDArray[np.float64], photo: NDArr
         title: (B,) positions of each title.
         photo: (B,) patches encoded of each photo.
 
-    Example:
+    Examples:
         >>> float(encoder_flops(RunConfig.load("tiny").model, np.array([14.0]), np.array([20.0]))[0]) / 1e6
         45.815808
     """
@@ -149,7 +149,7 @@ def training_flops(config: RunConfig, vocab_size: int, lengths: Lengths) -> floa
         vocab_size: tokens of the trained vocabulary.
         lengths: of the pairs to take the mean over, as `Lengths.of` reads them from a batch.
 
-    Example:
+    Examples:
         >>> training_flops(config, 6000, Lengths.of(batch, config)) / 1e9  # doctest: +SKIP
         0.19
     """

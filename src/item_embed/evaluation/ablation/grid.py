@@ -74,7 +74,7 @@ class Grid:
         axes: at least one, by name.
         cross: whether every combination of the axes' points is run, instead of one axis at a time.
 
-    Example:
+    Examples:
         >>> [axis.name for axis in read_grid(Path("grid.yaml")).axes]  # doctest: +SKIP
         ['objectives', 'patch mask rate']
     """

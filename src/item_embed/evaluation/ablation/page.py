@@ -24,7 +24,7 @@ def write_page(path: Path, title: str, found: AblationResult, about: About) -> N
     Raises:
         OutputError: when the file cannot be written.
 
-    Example:
+    Examples:
         >>> write_page(Path("report.html"), "Ablation", gather(ablation, plan), ablation.about)  # doctest: +SKIP
     """
     said = tuple(remarks(found, about))

@@ -87,7 +87,7 @@ def make_plan(grid: Grid) -> Plan:
         ConfigError: when a run's configuration refuses a value, two points of an axis make the same run, or crossed
             axes set the same thing.
 
-    Example:
+    Examples:
         >>> plan = make_plan(read_grid(Path("grid.yaml")))  # doctest: +SKIP
         >>> plan.runs[0].name                               # doctest: +SKIP
         'base-seed0-5f0c1a9e'

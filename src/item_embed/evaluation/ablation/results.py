@@ -113,7 +113,7 @@ def gather(ablation: Ablation, plan: Plan, seed: int = 0) -> AblationResult:
     Raises:
         ConfigError: when a file of a run is damaged.
 
-    Example:
+    Examples:
         >>> found = gather(ablation, plan)                                           # doctest: +SKIP
         >>> found.axes[0].points[1].minus_base["macro_recall_at_10"].figure.text()   # doctest: +SKIP
         '-0.021 [-0.034, -0.008]'

@@ -71,7 +71,7 @@ class Ablation:
         batch_size: products embedded at once.
         device: a torch device; None: the best there is.
 
-    Example:
+    Examples:
         >>> ablation = Ablation(Path("ablation"), Path("catalog"), Asked())        # doctest: +SKIP
         >>> ablation.begin(Path("grid.yaml"))                                      # doctest: +SKIP
         >>> list(make_runs(ablation, make_plan(read_grid(Path("grid.yaml"))).runs))  # doctest: +SKIP

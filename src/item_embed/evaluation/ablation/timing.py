@@ -102,7 +102,7 @@ def estimate(
         one_thread: whether a run will have one thread, as it has beside others.
         stage: told of the progress of each stage.
 
-    Example:
+    Examples:
         >>> [cost.seconds for cost in estimate(ablation, plan.runs)]  # doctest: +SKIP
         [412.0, 409.8]
     """
@@ -124,7 +124,7 @@ def estimate(
 def makespan(seconds: Sequence[float], jobs: int) -> float:
     """How long it takes until all is done, each next run going to the job that is free first.
 
-    Example:
+    Examples:
         >>> makespan([3.0, 3.0, 2.0], jobs=2)
         5.0
     """

@@ -87,7 +87,7 @@ def measure(fitted: Fitted, seed: int = 0) -> Quality:
         fitted: with at least one test row of a leaf that it knows.
         seed: of intervals.
 
-    Example:
+    Examples:
         >>> measure(fit_classifier(catalog, task, vectors, encoder)).wanted.leaves.text()  # doctest: +SKIP
         '1.000 [1.000, 1.000]'
     """

@@ -94,7 +94,7 @@ def make_classifier(
         VectorError: when given vectors are those of another model or catalogue.
         OutputError: when the folder cannot be written.
 
-    Example:
+    Examples:
         >>> model, catalog = Path("run/model"), Catalog("catalog")                     # doctest: +SKIP
         >>> made = make_classifier(model, catalog, Path("categories"), FitSettings())  # doctest: +SKIP
         >>> made.quality.wanted.leaves.text()                                          # doctest: +SKIP

@@ -32,7 +32,7 @@ def write_page(
     Raises:
         OutputError: when the file cannot be written.
 
-    Example:
+    Examples:
         >>> write_page(Path("page.html"), "Compared", found, "item", tables=[], summary="")  # doctest: +SKIP
     """
     plots = comparison_plots(found, reference, seed)

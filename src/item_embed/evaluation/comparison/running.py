@@ -107,7 +107,7 @@ def compare(
         ConfigError, CatalogError: when there are no such queries.
         OutputError: when another process is at work in the folder.
 
-    Example:
+    Examples:
         >>> setup = Setup(Path("comparison"), Path("catalog"), RunConfig.load("tiny"), Asked())   # doctest: +SKIP
         >>> found = compare(setup, ["simple", "clip", "item"])                                    # doctest: +SKIP
     """
@@ -130,7 +130,7 @@ def plan(setup: Setup, methods: Sequence[str], seeds: int = 1) -> list[Job]:
     Raises:
         ConfigError: when a name or a setting is not known, or a frozen model is named twice.
 
-    Example:
+    Examples:
         >>> [(job.method, job.seed, job.state) for job in plan(setup, ["simple", "item"], seeds=2)]  # doctest: +SKIP
         [('simple', 0, 'measured'), ('item', 0, 'trained'), ('item', 1, 'to do')]
     """

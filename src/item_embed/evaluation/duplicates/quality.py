@@ -51,7 +51,7 @@ def cluster_quality(clusters: NDArray[np.int64], products: NDArray[np.int64], se
     Returns:
         The figures; None where no two listings are of one product.
 
-    Example:
+    Examples:
         >>> found = cluster_quality(np.array([0, 0, 1, 2]), np.array([7, 7, 7, 8]))
         >>> {name: round(figure.value, 3) for name, figure in found.figures.items() if name.startswith("pair")}
         {'pair_precision': 1.0, 'pair_recall': 0.333, 'pair_f1': 0.5}

@@ -35,7 +35,7 @@ def render_explanation(found: Explanation, names: tuple[str, str] = ("", "")) ->
         found: the explanation.
         names: what the two listings are called, as their ids; empty where they have no name.
 
-    Example:
+    Examples:
         >>> "heat map" in render_explanation(explain(embedder, a, b), ("a1", "b7"))  # doctest: +SKIP
         True
     """

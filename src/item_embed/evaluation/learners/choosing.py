@@ -32,7 +32,7 @@ PATTERNS = ("item:KEY=VALUE,…", "frozen:NAME_OR_FOLDER,…", "whitened:METHOD"
 def models_of(name: str) -> list[str]:
     """The models of `frozen:A,B,C`, each of which is a seed of one method; of any other method its name alone.
 
-    Example:
+    Examples:
         >>> models_of("frozen:runs/0/model,runs/1/model"), models_of("clip")
         (['frozen:runs/0/model', 'frozen:runs/1/model'], ['clip'])
     """
@@ -71,7 +71,7 @@ def learner(name: str) -> "Learner":
     Raises:
         ConfigError: when there is none, listing those that there are.
 
-    Example:
+    Examples:
         >>> learner("clip").sees
         'both'
     """

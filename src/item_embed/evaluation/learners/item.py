@@ -60,7 +60,7 @@ class Item:
         Raises:
             ConfigError: when it holds something else than settings.
 
-        Example:
+        Examples:
             >>> Item.named("item:model.patch_size=8,objectives.token_corruption=[1,0,0]").settings
             ('model.patch_size=8', 'objectives.token_corruption=[1,0,0]')
         """

@@ -113,7 +113,7 @@ class Learner(Protocol):
 def encoder_parameters(config: RunConfig, vocab_size: int) -> int:
     """Parameters of the ITEm encoder of a configuration, without heads; no memory is taken for them.
 
-    Example:
+    Examples:
         >>> encoder_parameters(RunConfig.load("tiny"), 6000)  # doctest: +SKIP
         1464832
     """

@@ -20,7 +20,7 @@ def nearest_size(make: Callable[[int], nn.Module], sizes: Sequence[int], wanted:
         sizes: to choose from, ascending.
         wanted: parameters.
 
-    Example:
+    Examples:
         >>> nearest_size(lambda width: nn.Linear(width, width, bias=False), range(1, 100), wanted=70)
         8
     """

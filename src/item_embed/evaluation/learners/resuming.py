@@ -39,7 +39,7 @@ def pretrain_or_resume(
         ConfigError: when the folder was begun with something else.
         ModelError: when training diverges.
 
-    Example:
+    Examples:
         >>> pretrain_or_resume(Catalog("catalog"), Path("run"), RunConfig.load("tiny"))  # doctest: +SKIP
         >>> is_done(Path("run"))                                                        # doctest: +SKIP
         True

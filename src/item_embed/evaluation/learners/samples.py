@@ -21,7 +21,7 @@ class Samples:
         rows: (n,) those of its rows that hold what the baseline reads.
         processor: titles to ids and photos to pixels, as ITEm sees them.
 
-    Example:
+    Examples:
         >>> samples = Samples(material, rows_with(material, photo=True), processor_of(material))  # doctest: +SKIP
         >>> rows, epochs = samples.drawn(step=0)                                                  # doctest: +SKIP
         >>> samples.photos(rows).shape                                                            # doctest: +SKIP

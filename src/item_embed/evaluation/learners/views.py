@@ -46,7 +46,7 @@ def view(
     Returns:
         (B, 3, height, width).
 
-    Example:
+    Examples:
         >>> photos, row = np.zeros((1, 3, 8, 8), np.uint8), np.zeros(1, np.int64)
         >>> view(photos, 0, row, row, number=1).shape
         (1, 3, 8, 8)

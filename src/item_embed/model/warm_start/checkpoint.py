@@ -75,7 +75,7 @@ class Checkpoint:
         Raises:
             ModelError: when there is none, or it is of another kind.
 
-        Example:
+        Examples:
             >>> Checkpoint.open("warm_start.blocks", "google-bert/bert-base-uncased").kind  # doctest: +SKIP
             'bert'
         """

@@ -97,7 +97,7 @@ def load_warm_start(settings: WarmStartSettings, model: ModelSettings) -> WarmSt
         ConfigError: when the architecture does not fit a checkpoint, naming the settings to change.
         ModelError: when a checkpoint is missing, damaged, of another kind, or not in safetensors.
 
-    Example:
+    Examples:
         >>> start = load_warm_start(WarmStartSettings(blocks="bert-base-uncased"), settings)  # doctest: +SKIP
         >>> print(*start.fill(model).lines(), sep="\\n")                                       # doctest: +SKIP
         blocks from bert-base-uncased (bert): 12 blocks
@@ -150,7 +150,7 @@ def text_vocabulary(source: str, model: ModelSettings) -> Vocabulary:
         ConfigError: when it does not fit.
         ModelError: when there is no such checkpoint, or no tokenizer that belongs to it.
 
-    Example:
+    Examples:
         >>> text_vocabulary("bert-base-uncased", ModelSettings()).tokenizer.encode("Red mug").tokens  # doctest: +SKIP
         ['[CLS]', 'red', 'mug', '[SEP]']
     """

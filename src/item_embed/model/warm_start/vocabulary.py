@@ -40,7 +40,7 @@ def adopt_vocabulary(file: Path) -> Vocabulary:
     Raises:
         ModelError: when it is damaged, or lacks a special token.
 
-    Example:
+    Examples:
         >>> adopt_vocabulary(Path("bert-base-uncased/tokenizer.json")).old_ids[:5]  # doctest: +SKIP
         [0, 100, 101, 102, 103]
     """

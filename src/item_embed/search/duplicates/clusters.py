@@ -59,7 +59,7 @@ def cluster(
         values: (M,) nodes of different values are never joined; -1 differs from none.
         most: the largest number of nodes whose pairs are all compared.
 
-    Example:
+    Examples:
         >>> near = Pairs(np.array([0, 1]), np.array([1, 2]), np.array([0.9, 0.8], np.float32))
         >>> table = np.array([[1, 0.9, 0.1], [0.9, 1, 0.8], [0.1, 0.8, 1]], np.float32)
         >>> cluster(near, 3, 0.75, lambda nodes: table[np.ix_(nodes, nodes)]).labels  # 0 and 2 are far apart

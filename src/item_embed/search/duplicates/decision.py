@@ -31,7 +31,7 @@ class Decision:
         cosine: (p,) ascending, from the lowest that pairs were looked at on; empty where nothing was judged.
         probability: (p,) at each of them.
 
-    Example:
+    Examples:
         >>> Decision("model", 0.9, np.array([0.8, 1]), np.array([0, 1])).probability_of(0.85)  # doctest: +ELLIPSIS
         0.24...
     """

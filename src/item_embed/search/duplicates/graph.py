@@ -152,7 +152,7 @@ def build_graph(
     Returns:
         The graph, and how many vectors were searched for.
 
-    Example:
+    Examples:
         >>> graph, _ = build_graph(snapshot, vectors, work, neighbours=20, floor=0.7)  # doctest: +SKIP
         >>> len(graph.pairs)                                                        # doctest: +SKIP
         211402

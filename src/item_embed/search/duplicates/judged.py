@@ -123,7 +123,7 @@ def units_of(pairs: RowPairs, product: NDArray[np.int64]) -> NDArray[np.int64]:
         pairs: n of them.
         product: (N,) the product of each listing; of those in pairs not -1.
 
-    Example:
+    Examples:
         >>> units_of(RowPairs(np.array([0, 1]), np.array([1, 2]), np.ones(2, np.float32)), np.array([7, 7, 9]))
         array([7, 7])
     """

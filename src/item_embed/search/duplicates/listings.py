@@ -57,7 +57,7 @@ def read_listings(
     Raises:
         ConfigError: when no listing has one of the columns.
 
-    Example:
+    Examples:
         >>> read_listings(index, ["a", "b"], ["product_id"]).columns  # doctest: +SKIP
         {'product_id': ['p1', None]}
     """

@@ -101,7 +101,7 @@ def find_pairs(
     Returns:
         The pairs, and whether each of the U vectors has k neighbours, so that there may be more, (U,).
 
-    Example:
+    Examples:
         >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
         >>> pairs, _ = find_pairs(vectors, np.arange(3), k=2, floor=0.7, ties=ties, work=work)  # doctest: +SKIP
         >>> pairs.first, pairs.second, pairs.cosine                                            # doctest: +SKIP

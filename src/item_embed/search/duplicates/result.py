@@ -144,7 +144,7 @@ def number_clusters(
         labels: (N,) its cluster, from 0.
         earlier: the clusters of an earlier run.
 
-    Example:
+    Examples:
         >>> number_clusters(["a", "b", "c"], np.array([0, 1, 1]), Earlier({"b": 7, "c": 7}, next_number=9))
         (array([9, 7]), 10)
     """

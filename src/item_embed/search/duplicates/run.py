@@ -82,7 +82,7 @@ def find_duplicates(
         VectorError: when a vector is not finite, or an earlier folder is damaged.
         OutputError: when the folder cannot be written, or is none of an earlier run.
 
-    Example:
+    Examples:
         >>> index = ProductIndex.open("index")                                        # doctest: +SKIP
         >>> find_duplicates(index, Path("duplicates"), Settings(labels="product_id"))  # doctest: +SKIP
     """

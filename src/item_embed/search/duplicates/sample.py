@@ -59,7 +59,7 @@ def draw_sample(pairs: RowPairs, count: int, floor: float, seed: int = 0) -> Sam
         floor: the lowest cosine of a pair.
         seed: another seed draws another sample.
 
-    Example:
+    Examples:
         >>> cosine = np.array([0.81, 0.82, 0.99], np.float32)
         >>> pairs = RowPairs(np.array([0, 1, 2]), np.array([3, 4, 5]), cosine)
         >>> sorted(draw_sample(pairs, 2, 0.8).stratum_pairs.tolist())  # one of two, and the only one

@@ -66,7 +66,7 @@ def take_snapshot(index: ProductIndex, on_progress: OnProgress = silent) -> Snap
     Raises:
         VectorError: when a vector is not finite.
 
-    Example:
+    Examples:
         >>> len(take_snapshot(ProductIndex.open("index")))  # doctest: +SKIP
         44072
     """
@@ -128,7 +128,7 @@ def cosines(vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDAr
         first: (n,) numbers of vectors.
         second: (n,) likewise.
 
-    Example:
+    Examples:
         >>> cosines(np.eye(2, dtype=np.float32), np.array([0, 0]), np.array([0, 1]))
         array([1., 0.], dtype=float32)
     """

@@ -19,7 +19,7 @@ def condition(text: str, keys: Collection[str]) -> Condition:
         FilterError: when the filter cannot be read, names a field that no product has, or compares a text column
             with a number; with the letter where.
 
-    Example:
+    Examples:
         >>> condition("price < 50", {"price"}).sql
         '(jsonb_exists(numbers, %s) AND (numbers ->> %s)::float8 < %s)'
     """

@@ -31,7 +31,7 @@ LIMIT %s
 def words_of(title: str | None) -> list[str]:
     """The words of a title, in its order: letters and digits, in lower case and without marks above and below them.
 
-    Example:
+    Examples:
         >>> words_of("Würfel-Mug No. 5")
         ['wurfel', 'mug', 'no', '5']
     """
