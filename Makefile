@@ -35,7 +35,7 @@ format: setup
 	$(BIN)/ruff format .
 
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # not --quiet: it hides warnings from --strict too
 	@echo 'the site is in build/site: open build/site/index.html'
 
 bench: setup
