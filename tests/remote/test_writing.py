@@ -84,10 +84,10 @@ def test_a_place_is_tried_before_the_work(file: Remote, s3: Store) -> None:
         check_free(file)
 
 
-def test_folders_are_listed_and_removed(bucket: str) -> None:
+def test_folders_are_listed_and_files_removed(bucket: str) -> None:
     folder = Remote(f"{bucket}/parts")
     assert names_in(folder) == set()
-    remove(folder)
+    remove(folder / "1")
     for name in ("1", "2"):
         write_whole(folder / name, b"")
     write_whole(Remote(f"{bucket}/parts of mine"), b"")
@@ -96,6 +96,12 @@ def test_folders_are_listed_and_removed(bucket: str) -> None:
     assert names_in(folder) == {"1", "2", "3"}
     remove(folder / "2")
     assert names_in(folder) == {"1", "3"}
-    remove(folder)
-    assert names_in(folder) == set()
-    assert names_in(folder.parent) == {"parts of mine"}
+
+
+def test_a_name_that_could_be_a_pattern_removes_no_other(bucket: str) -> None:
+    files = [Remote(f"{bucket}/{run}/1.parquet") for run in ("run1", "run2", "run[12]", "run*")]
+    for file in files:
+        write_whole(file, b"")
+    remove(files[2])
+    remove(files[3])
+    assert [names_in(file.parent) for file in files] == [{"1.parquet"}, {"1.parquet"}, set(), set()]

@@ -79,14 +79,14 @@ def names_in(folder: Remote) -> set[str]:
 
 
 def remove(remote: Remote) -> None:
-    """Remove a file, or a folder and all that is in it, if it is there.
+    """Remove a file, if it is there.
 
     Raises:
         RemoteError: when it cannot be removed.
     """
     with suppress(MissingError), sentences(remote, "removed"):
         remote.system.invalidate_cache()
-        remote.system.rm(remote.address, recursive=True)
+        remote.system.rm_file(remote.address)  # rm would take `[`, `*` and `?` in a name for a pattern
 
 
 class _Sending(io.RawIOBase):

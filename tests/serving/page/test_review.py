@@ -98,6 +98,21 @@ def test_no_answer_is_lost_where_saving_fails(review: Page, recorded: Recorded) 
     assert sorted(map(str, answers(recorded))) == ["no", "yes"]
 
 
+def test_an_answer_that_is_refused_for_good_does_not_keep_others_from_being_saved(
+    review: Page, recorded: Recorded
+) -> None:
+    gone = "**/v1/duplicates/*"
+    review.route(gone, lambda route: route.fulfill(status=404, json={"detail": "There is no such pair."}))
+    review.keyboard.press("y")
+    expect(review.locator("#alert-text")).to_contain_text(
+        "An answer was refused and is not kept: There is no such pair."
+    )
+    review.unroute(gone)
+    review.keyboard.press("n")
+    expect(review.locator("#saved")).to_have_text("All answers are saved.")
+    assert answers(recorded) == ["no"]
+
+
 def test_the_last_pair_ends_the_review(review: Page) -> None:
     review.goto(review.url.partition("&")[0] + "&pair=60")
     expect(review.locator("#count")).to_contain_text("Pair 60 of 60")

@@ -110,7 +110,12 @@ function askForKey(said) {
     get("key-value").value = "";
     get("key-form").onsubmit = (event) => {
       event.preventDefault();
-      keep(get("key-value").value.trim());
+      const key = get("key-value").value.trim();
+      if (!/^[\x20-\x7e]+$/.test(key)) { // a header holds no other, and the browser would refuse every request
+        get("key-said").textContent = "A key has only letters A to Z, digits and signs.";
+        return;
+      }
+      keep(key);
       dialog.close("given");
     };
     get("key-cancel").onclick = () => dialog.close("");

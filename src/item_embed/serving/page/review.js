@@ -160,16 +160,24 @@ function keep(number, said) {
 async function save() {
   if (saving) return;
   saving = true;
+  let refused = ""; // for good: the answer would only keep the others from being saved
   try {
     while (unsaved.size) {
       get("saved").textContent = `Saving ${numberOf(unsaved.size, "answer")}…`;
       const [number, said] = unsaved.entries().next().value;
       const path = `v1/duplicates/${encodeURIComponent(pairs.get(number).key)}`;
-      await call(path, { method: "PUT", json: { answer: said } });
+      try {
+        await call(path, { method: "PUT", json: { answer: said } });
+      } catch (error) {
+        if (error.passing ?? true) throw error;
+        if (error.status === 401) throw error;
+        refused = error.message;
+      }
       if (unsaved.get(number) === said) unsaved.delete(number);
     }
-    get("saved").textContent = "All answers are saved.";
-    calm();
+    get("saved").textContent = refused ? "Not all answers could be saved." : "All answers are saved.";
+    if (refused) alarm(`An answer was refused and is not kept: ${refused}`);
+    else calm();
   } catch (error) {
     get("saved").textContent = `${numberOf(unsaved.size, "answer")} not saved yet.`;
     alarm(`${error.message} The answers given since are kept here until they can be saved.`, save);
