@@ -1,7 +1,8 @@
-# make setup | demo [SOURCE=feed.csv] | test | test-slow | lint | format | docs | bench [BENCH_ARGS=...]
+# make setup | demo [SOURCE=feed.csv] | test | test-slow | lint | format | docs | bench [BENCH=training BENCH_ARGS=...]
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+BENCH ?= training
 # Without a GPU, PyTorch's CPU wheels save gigabytes of CUDA libraries.
 TORCH_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || echo --extra-index-url https://download.pytorch.org/whl/cpu)
 
@@ -39,4 +40,4 @@ docs: setup
 	@echo 'the site is in build/site: open build/site/index.html'
 
 bench: setup
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py $(BENCH_ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python benchmarks/$(BENCH).py $(BENCH_ARGS)
