@@ -110,7 +110,8 @@ def check_labels(listings: Listings, column: str) -> None:
     label = listings.codes(column)
     if not (np.bincount(label[label >= 0], minlength=1) > 1).any():
         raise ConfigError(
-            f"--labels {column}: no two listings share one; give --pairs FILE, or --sample N and then --answers FILE."
+            f"--labels {column}: no two listings share one, or the feed has no such column (`item prepare` takes "
+            "--product-column); give --pairs FILE, or --sample N and then --answers FILE."
         )
 
 
