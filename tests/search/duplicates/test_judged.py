@@ -92,7 +92,7 @@ def test_labels_that_nobody_shares_are_refused(index: ProductIndex) -> None:
     listings = read_listings(index, list(IDS), ["product_id"])
     lonely = [str(number) for number in range(len(IDS))]
     listings.columns["product_id"][:] = lonely
-    with pytest.raises(ConfigError, match="no two listings share one, or .* give --pairs"):
+    with pytest.raises(ConfigError, match=r"no two listings share one, or .* give --pairs"):
         check_labels(listings, "product_id")
 
 
