@@ -80,7 +80,8 @@ def test_two_listings_of_an_index(shop: Path, model: Path, tmp_path: Path) -> No
 def test_ids_of_a_catalogue_are_explained_alike(shop: Path, model: Path) -> None:
     by_index = told("item 0", "item 1", "--index", shop / "index")
     by_catalog = told("item 0", "item 1", "--catalog", shop / "catalog", "--model", model)
-    assert by_index == by_catalog
+    by_url = told("item 0", "item 1", "--catalog", f"file://{shop / 'catalog'}", "--model", model)
+    assert by_index == by_catalog == by_url
     assert by_index["method"] == "gradients"
     assert [by_index[side]["id"] for side in "ab"] == ["item 0", "item 1"]
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from item_embed.embedding.vectors import Vectors, read_vectors
 from item_embed.errors import RemoteError, VectorError
 from item_embed.files import OutputError
 from item_embed.remote.places import Remote
-from item_embed.remote.writing import names_in, write_whole
+from item_embed.remote.writing import names_in, sent
 from tests.catalogs import Row, write_catalog
 from tests.embedders import dummy
 from tests.stores import Store
@@ -213,6 +214,14 @@ def test_shards_of_a_store(bucket: str, s3: Store) -> None:
 
 
 def test_what_was_begun_in_a_store_and_is_not_ours_is_left_alone(bucket: str) -> None:
-    write_whole(Remote(f"{bucket}/v.parquet.parts/thesis"), b"years")
+    with sent(Remote(f"{bucket}/v.parquet.parts/thesis")) as file:
+        file.write(b"years")
     with pytest.raises(OutputError, match="is not empty and none of"), Shards(f"{bucket}/v.parquet", JOB).held():
         pass
+
+
+def test_a_job_is_begun_in_memory() -> None:
+    memory = fsspec.filesystem("memory")
+    with Shards("memory://begun/v.parquet", JOB).held():
+        assert memory.ls("/begun/v.parquet.parts", detail=False) == ["/begun/v.parquet.parts/job.json"]
+    memory.rm("/begun", recursive=True)

@@ -1,6 +1,7 @@
 import os
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -57,6 +58,22 @@ def test_a_missing_file_and_a_missing_bucket(bucket: str) -> None:
             RemoteError, match=r"^s3://no-shop/a cannot be read: The specified bucket does not exist\.$"
         ):
             ask(Remote("s3://no-shop/a"))
+
+
+@pytest.mark.parametrize("status", [404, 401])
+def test_what_a_hub_says_of_a_missing_file(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """As `huggingface_hub` does: an error of HTTP, whose response is an object, behind the missing file."""
+    refusal = OSError("Repository Not Found for url.\nPlease log in.")
+    refusal.response = SimpleNamespace(status_code=status)  # type: ignore[attr-defined]
+
+    def missing(*_: object) -> None:
+        raise FileNotFoundError("shop/a (repository not found)") from refusal
+
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "cat_file", missing)
+    said = "there is no such file or folder" if status == 404 else "Repository Not Found for url"
+    with pytest.raises(RemoteError, match=rf"^memory://shop/a cannot be read: {said}\.$") as raised:
+        Remote("memory://shop/a").read_bytes()
+    assert isinstance(raised.value, MissingError) == (status == 404)
 
 
 def test_missing_rights(s3: Store, bucket: str) -> None:

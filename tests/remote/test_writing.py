@@ -5,7 +5,7 @@ import pytest
 
 from item_embed.errors import RemoteError
 from item_embed.remote.places import Remote
-from item_embed.remote.writing import check_free, names_in, remove, sent, write_whole
+from item_embed.remote.writing import check_free, names_in, remove, sent
 from tests.stores import Store
 
 
@@ -46,7 +46,7 @@ def test_a_file_appears_when_it_is_whole(file: Remote, s3: Store) -> None:
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize("size", [3, 6 << 20])
 def test_what_ends_early_leaves_the_file_as_it_was(file: Remote, error: type[BaseException], size: int) -> None:
-    write_whole(file, b"before")
+    _send(file, b"before")
     with pytest.raises(error):
         _send(file, bytes(size), error())
     assert file.read_bytes() == b"before"
@@ -65,7 +65,7 @@ def test_a_store_that_refuses_midway_is_told_in_a_sentence(file: Remote, s3: Sto
 
 def test_a_bucket_that_does_not_exist() -> None:
     file = Remote("s3://no-shop/a")
-    for write in (_send, check_free, lambda file: write_whole(file, b"a")):
+    for write in (_send, check_free):
         with pytest.raises(
             RemoteError, match=r"^s3://no-shop/a cannot be written: The specified bucket does not exist"
         ):
@@ -79,7 +79,7 @@ def test_a_place_is_tried_before_the_work(file: Remote, s3: Store) -> None:
     with pytest.raises(RemoteError, match=r"vectors.parquet cannot be written: the server refuses"):
         check_free(file)
     s3.refuses = lambda request: False
-    write_whole(file, b"mine")
+    _send(file, b"mine")
     with pytest.raises(RemoteError, match=r"vectors.parquet exists already; choose another name, or remove it first"):
         check_free(file)
 
@@ -89,8 +89,8 @@ def test_folders_are_listed_and_files_removed(bucket: str) -> None:
     assert names_in(folder) == set()
     remove(folder / "1")
     for name in ("1", "2"):
-        write_whole(folder / name, b"")
-    write_whole(Remote(f"{bucket}/parts of mine"), b"")
+        _send(folder / name, b"")
+    _send(Remote(f"{bucket}/parts of mine"), b"")
     assert names_in(folder) == {"1", "2"}
     fsspec.filesystem("s3", skip_instance_cache=True).pipe_file(f"{folder.address}/3", b"")
     assert names_in(folder) == {"1", "2", "3"}
@@ -101,7 +101,7 @@ def test_folders_are_listed_and_files_removed(bucket: str) -> None:
 def test_a_name_that_could_be_a_pattern_removes_no_other(bucket: str) -> None:
     files = [Remote(f"{bucket}/{run}/1.parquet") for run in ("run1", "run2", "run[12]", "run*")]
     for file in files:
-        write_whole(file, b"")
+        _send(file, b"")
     remove(files[2])
     remove(files[3])
     assert [names_in(file.parent) for file in files] == [{"1.parquet"}, {"1.parquet"}, set(), set()]

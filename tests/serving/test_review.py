@@ -88,6 +88,32 @@ def test_answers_of_other_pairs_stay(tmp_path: Path) -> None:
     assert lines[1:] == ["x,y,unsure,2,9", "a,z,yes,,", 'a,"b, ""c""",no,4,11']
 
 
+def test_columns_and_rows_of_the_user_stay(tmp_path: Path) -> None:
+    file = tmp_path / "answers.csv"
+    file.write_text('note,other_id,id,same\n"mine, too",a,"b, ""c""",y\nagain,"b, ""c""",a,no\nother,y,x,1\n')
+    made = Review([PAIR, OTHER], file)
+    made.say(OTHER, "no")
+    made.say(PAIR, "unsure")
+    assert file.read_text(encoding="utf8").splitlines() == [
+        "note,other_id,id,same,stratum,stratum_pairs",
+        '"mine, too",a,"b, ""c""",unsure,4,11',
+        'again,"b, ""c""",a,unsure,4,11',
+        "other,y,x,1,,",
+        ",=1+1,é,no,1,5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [("y", "yes"), ("1", "yes"), (" Yes ", "yes"), ("N", "no"), ("skip", "unsure"), ("", None), ("perhaps", None)],
+)
+@pytest.mark.parametrize("ends", ['a,"b, ""c"""', '"b, ""c""", a'])
+def test_answers_count_as_item_duplicates_reads_them(tmp_path: Path, word: str, answer: str | None, ends: str) -> None:
+    file = tmp_path / "answers.csv"
+    file.write_text(f"id,other_id,same\n{ends},{word}\n")
+    assert Review([PAIR], file).answer(PAIR) == answer
+
+
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "answers.csv"
     file.write_bytes(b"\xff\xfe")

@@ -29,7 +29,7 @@ def command(
     index: Annotated[
         str | None, typer.Option(help="Index that the ids are in: a folder, or a postgresql:// URL.")
     ] = None,
-    catalog: Annotated[Path | None, typer.Option(help="Catalogue that the ids are in.")] = None,
+    catalog: Annotated[str | None, typer.Option(help="Catalogue that the ids are in, a path or a URL.")] = None,
     model: Annotated[
         Path | None, typer.Option(help="The model's folder.", show_default="the one that made the index")
     ] = None,
@@ -94,7 +94,7 @@ def _keys(ids: list[str], given: tuple[_Given, _Given]) -> list[str | None]:
     return [None if side.there else next(left) for side in given]
 
 
-def _check_sources(keys: list[str | None], index: str | None, catalog: Path | None, model: Path | None) -> None:
+def _check_sources(keys: list[str | None], index: str | None, catalog: str | None, model: Path | None) -> None:
     from item_embed.errors import ConfigError
 
     if index is not None and catalog is not None:
@@ -132,7 +132,7 @@ def _embedder(products: "ProductIndex | None", model: Path | None) -> "Embedder"
 
 
 def _listings(
-    keys: list[str | None], given: tuple[_Given, _Given], products: "ProductIndex | None", catalog: Path | None
+    keys: list[str | None], given: tuple[_Given, _Given], products: "ProductIndex | None", catalog: str | None
 ) -> "list[Listing]":
     from item_embed.explain import Listing
 
@@ -162,7 +162,7 @@ def _indexed(products: "ProductIndex", key: str) -> "Listing":
     return Listing(None if seen == "image" else item.title, None if seen == "title" else item.photo)
 
 
-def _listed(path: Path, key: str) -> "Listing":
+def _listed(path: str, key: str) -> "Listing":
     from item_embed.catalog.store import Catalog
     from item_embed.errors import ConfigError
     from item_embed.explain import Listing

@@ -201,8 +201,12 @@ def reason(error: BaseException, source: str = "") -> str:
 def _is_missing(error: BaseException) -> bool:
     """Whether it is the file that is missing, rather than its bucket, or a good answer."""
     cause = error.__cause__
-    code = getattr(cause, "response", {}).get("Error", {}).get("Code")
-    return cause is None or getattr(cause, "status", 0) == 404 or code in {"404", "NoSuchKey"}
+    if cause is None or isinstance(cause, KeyError):  # of `memory://`
+        return True
+    response = getattr(cause, "response", None)
+    if isinstance(response, dict):  # botocore's
+        return response.get("Error", {}).get("Code") in {"404", "NoSuchKey"}
+    return 404 in {getattr(cause, "status", None), getattr(response, "status_code", None)}
 
 
 def _mended(error: BaseException, said: str) -> str:

@@ -53,16 +53,6 @@ def sent(remote: Remote) -> Iterator[io.RawIOBase]:
         raise
 
 
-def write_whole(remote: Remote, data: bytes) -> None:
-    """Write a small file at once; one of that name is replaced.
-
-    Raises:
-        RemoteError: when the store does not take it.
-    """
-    with sentences(remote, "written"):
-        remote.system.pipe_file(remote.address, data)
-
-
 def names_in(folder: Remote) -> set[str]:
     """The names of what lies in a folder now; none where there is no such folder.
 

@@ -1,6 +1,7 @@
 """Pairs of listings to be judged, and what was said of them, kept where `item duplicates --answers` reads it.
 
-DIR/answers.csv   id, other_id, same, stratum, stratum_pairs: as the page of `item duplicates --sample` saves it
+DIR/answers.csv   id, other_id, same, stratum, stratum_pairs: as the page of `item duplicates --sample` saves it;
+                  further columns of the user stay
 
 Pairs are drawn by strata of cosine, in an order of chance (`search.duplicates.sample`): any beginning of them is a
 sample, so that what is estimated from the answers holds for the catalogue.
@@ -12,12 +13,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
 
+from item_embed.catalog.titles import clean_key
 from item_embed.errors import VectorError
 from item_embed.files import whole_file
 from item_embed.search.duplicates.graph import Graph
-from item_embed.search.duplicates.judged import COLUMNS, STRATUM, pairs_of_listings
+from item_embed.search.duplicates.judged import ANSWERS, COLUMNS, STRATUM, Answer, pairs_of_listings, said
 from item_embed.search.duplicates.sample import draw_sample
 from item_embed.search.index import ProductIndex
 
@@ -25,7 +26,7 @@ ANSWERS_FILE = "answers.csv"
 _MOST = 1000  # pairs: some hours of one person
 _HEADER = (*COLUMNS, *STRATUM)
 
-Answer = Literal["yes", "no", "unsure"]
+_Ends = frozenset[str | None]  # of a pair, whichever is named first
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Review:
         self.pairs = tuple(pairs)
         self._place = {pair.key: place for place, pair in enumerate(self.pairs)}
         self._file = file
-        self._rows = _read(file)
+        self._columns, self._rows = _read(file)
 
     @classmethod
     def open(cls, folder: Path, index: ProductIndex) -> "Review":
@@ -101,8 +102,8 @@ class Review:
 
     def answer(self, pair: AskedPair) -> Answer | None:
         """What was said of a pair."""
-        said = self._rows.get(pair.ids, {}).get("same", "")
-        return cast("Answer", said) if said in get_args(Answer) else None
+        rows = self._rows.get(frozenset(pair.ids))
+        return ANSWERS.get(said(rows[-1].get("same"))) if rows else None
 
     @property
     def answered(self) -> int:
@@ -115,15 +116,14 @@ class Review:
         Raises:
             OutputError: when the file cannot be written; the answer is then not kept.
         """
-        rows = {ids: row for ids, row in self._rows.items() if ids != pair.ids}
-        if answer is not None:
-            first, second = pair.ids
-            values = (first, second, answer, str(pair.stratum), str(pair.stratum_pairs))
-            rows[pair.ids] = dict(zip(_HEADER, values, strict=True))
+        ends = frozenset(pair.ids)
+        told = {"same": answer or "", "stratum": str(pair.stratum), "stratum_pairs": str(pair.stratum_pairs)}
+        known = self._rows.get(ends) or [{"id": pair.ids[0], "other_id": pair.ids[1]}]
+        rows = {**self._rows, ends: [row | told for row in known]}
         with whole_file(self._file) as aside, aside.open("w", encoding="utf8", newline="") as file:
-            writer = csv.DictWriter(file, _HEADER, restval="", extrasaction="ignore")
+            writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore")
             writer.writeheader()
-            writer.writerows(rows.values())
+            writer.writerows(row for several in rows.values() for row in several)
         self._rows = rows
 
 
@@ -131,15 +131,17 @@ def _key(first: str, second: str) -> str:
     return hashlib.sha256(json.dumps([first, second]).encode()).hexdigest()[:16]
 
 
-def _read(file: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """The rows of a file of answers, by pair; none where there is no file."""
+def _read(file: Path) -> tuple[list[str], dict[_Ends, list[dict[str, str]]]]:
+    """The columns of a file of answers, and its rows by pair; none where there is no file."""
+    columns, rows = [*_HEADER], dict[_Ends, list[dict[str, str]]]()
     if not file.is_file():
-        return {}
+        return columns, rows
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.DictReader(opened, restval="")
-            rows = list(reader)
-        return {(row["id"], row["other_id"]): row for row in rows}
+            for row in reader:
+                rows.setdefault(frozenset((clean_key(row["id"]), clean_key(row["other_id"]))), []).append(row)
+        return list(dict.fromkeys((*(reader.fieldnames or ()), *_HEADER))), rows
     except (OSError, UnicodeDecodeError, csv.Error, KeyError):
         raise VectorError(
             f"{file} cannot be read; it must be CSV in UTF-8 with {', '.join(COLUMNS)}, or be moved away."

@@ -248,6 +248,25 @@ def test_a_sample_is_answered_in_the_same_folder_and_nothing_of_the_user_is_lost
     assert clusters(out) == before  # with the numbers of the run before the sample
 
 
+@pytest.mark.parametrize(
+    ("settings", "late"), [(GIVEN, "clustering"), (Settings(sample=30), "writing pairs")], ids=["clusters", "sample"]
+)
+def test_what_is_answered_during_a_run_stays(
+    index: ProductIndex, tmp_path: Path, settings: Settings, late: str
+) -> None:
+    out = tmp_path / "out"
+    find_duplicates(index, out, GIVEN)
+    (out / "answers.csv").write_text("before")
+
+    def answered(name: str) -> AbstractContextManager[OnProgress]:
+        if name == late:
+            (out / "answers.csv").write_text("during")
+        return nullcontext(silent)
+
+    find_duplicates(index, out, settings, stages=answered)
+    assert (out / "answers.csv").read_text() == "during"
+
+
 def test_a_sample_leaves_the_totals_of_clusters_beside_them(index: ProductIndex, tmp_path: Path) -> None:
     out = tmp_path / "out"
     found = find_duplicates(index, out, GIVEN)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, nan
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,8 +29,15 @@ from item_embed.search.duplicates.snapshot import Snapshot, cosines
 
 COLUMNS = ("id", "other_id", "same")
 STRATUM = ("stratum", "stratum_pairs")
-_SAID = {"yes": True, "y": True, "true": True, "1": True, "no": False, "n": False, "false": False, "0": False}
-_UNSURE = {"", "unsure", "skip", "none", "null", "nan"}
+
+Answer = Literal["yes", "no", "unsure"]
+#: What `same` may say, as `said` reads it; None where nobody has answered.
+ANSWERS: dict[str, Answer | None] = {
+    **dict.fromkeys(("yes", "y", "true", "1"), "yes"),
+    **dict.fromkeys(("no", "n", "false", "0"), "no"),
+    **dict.fromkeys(("unsure", "skip"), "unsure"),
+    **dict.fromkeys(("", "none", "null", "nan"), None),
+}
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,16 @@ def labelled(graph: Graph, listings: Listings, column: str, values: NDArray[np.i
     return Judged(pairs, same, np.ones(len(pairs)), units_of(pairs, label), told)
 
 
+def said(value: object) -> str:
+    """A value of `same` as `ANSWERS` has it.
+
+    Examples:
+        >>> ANSWERS[said(" Y ")], ANSWERS[said(None)]
+        ('yes', None)
+    """
+    return str(value if value is not None else "").strip().casefold()
+
+
 def read_judged(
     path: Path,
     option: str,
@@ -177,17 +195,17 @@ def read_judged(
     place = {key: row for row, key in enumerate(snapshot.ids)}
     first, second, same, strata = [], [], [], []
     for number, row in enumerate(_rows(path, shown), 2 if path.suffix.lower() == ".csv" else 1):
-        said = str(row["same"] if row["same"] is not None else "").strip().casefold()
+        word = said(row["same"])
         one, other = (_place(row[end], place, f"{shown}, row {number}") for end in ("id", "other_id"))
         if one == other:
             raise ConfigError(f"{shown}, row {number}: {row['id']!r} is paired with itself; remove the row.")
-        if said in _UNSURE:
+        if word not in ANSWERS:
+            raise ConfigError(f"{shown}, row {number}: same is {word!r}; write yes, no, or nothing if nobody knows.")
+        if ANSWERS[word] not in {"yes", "no"}:
             continue
-        if said not in _SAID:
-            raise ConfigError(f"{shown}, row {number}: same is {said!r}; write yes, no, or nothing if nobody knows.")
         first.append(one)
         second.append(other)
-        same.append(_SAID[said])
+        same.append(ANSWERS[word] == "yes")
         strata.append(_stratum(row, f"{shown}, row {number}"))
     if not same:
         raise ConfigError(f"{shown} has no answer, neither yes nor no; answer some pairs first.")

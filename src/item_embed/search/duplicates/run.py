@@ -112,15 +112,15 @@ def find_duplicates(
                 on_progress=on_progress,
             )
         _empty(place.whole)
-        if again:
-            _keep(out, place.whole, _SAMPLED if settings.sample else _CLUSTERED)
         graph.write(place.whole / "graph")
         work = _Work(index, settings, graph, vectors, listings, judged, searched, stages)
         numbers = Earlier.read(earlier / "clusters.parquet") if earlier and _has_clusters(earlier) else None
         told = work.sample(place.whole) if settings.sample else work.clusters(place.whole, numbers, further)
-        if not (settings.sample and _has_clusters(place.whole)):  # else it tells of the clusters, which stay
+        if not (settings.sample and _has_clusters(out)):  # else it tells of the clusters, which stay
             text = json.dumps({"schema_version": SCHEMA_VERSION, **told}, ensure_ascii=False, indent=2)
             (place.whole / "duplicates.json").write_text(f"{text}\n", encoding="utf8")
+        if again:  # last: answers may be saved there all the while
+            _keep(out, place.whole, _SAMPLED if settings.sample else _CLUSTERED)
     return told
 
 
@@ -297,5 +297,5 @@ def _empty(folder: Path) -> None:
 def _keep(old: Path, new: Path, written: set[str]) -> None:
     """Copy what a run does not write: answers that the user has saved there must not be lost."""
     for place in old.iterdir():
-        if place.name not in written:
+        if place.name not in written and not (new / place.name).exists():
             (shutil.copytree if place.is_dir() else shutil.copy2)(place, new / place.name)
