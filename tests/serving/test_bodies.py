@@ -5,7 +5,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.types import Message
 
-from item_embed.serving.bodies import ClientGoneError, read_whole, replayed
+from item_embed.serving.bodies import ClientGoneError, Room, read_whole, replayed
 from item_embed.serving.limits import Limits, RefusedError
 
 LIMITS = Limits(body_bytes=10, body_seconds=0.05)
@@ -31,7 +31,8 @@ def parts(*bodies: bytes, more: bool = False) -> Sender:
 
 
 def read(sender: Sender, **headers: str) -> bytes:
-    return asyncio.run(read_whole(Headers(headers), sender, LIMITS))
+    taken: list[int] = []
+    return asyncio.run(read_whole(Headers(headers), sender, LIMITS, taken.append))
 
 
 def refused(sender: Sender, **headers: str) -> RefusedError:
@@ -79,6 +80,22 @@ def test_a_client_that_hangs_is_told_so() -> None:
 def test_a_client_that_goes_needs_no_answer() -> None:
     with pytest.raises(ClientGoneError):
         read(Sender([{"type": "http.request", "body": b"1", "more_body": True}, {"type": "http.disconnect"}]))
+
+
+def test_all_bodies_together_have_a_room() -> None:
+    room = Room(15)
+
+    def refusal() -> int:
+        with room.held() as take, pytest.raises(RefusedError, match="no room for more bodies") as caught:
+            asyncio.run(read_whole(Headers(), parts(b"0123", b"4567"), LIMITS, take))
+        assert caught.value.headers["Retry-After"]
+        return caught.value.status
+
+    with room.held() as take:
+        assert asyncio.run(read_whole(Headers(), parts(b"01234", b"567"), LIMITS, take)) == b"01234567"
+        assert [refusal(), refusal()] == [503, 503]  # what the first had taken is free again
+    with room.held() as take:
+        take(15)
 
 
 def test_what_was_read_once_is_given_again() -> None:

@@ -1,13 +1,18 @@
+import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from item_embed.search.index import ProductIndex
-from item_embed.serving.app import Settings
+from item_embed.serving import gate
+from item_embed.serving.app import Settings, build_app
+from item_embed.serving.gate import Gate
 from item_embed.serving.limits import Limits
+from item_embed.serving.metrics import Metrics
 from tests.serving.made import client, make_index, make_shop
 
 KEY = "0123456789abcdef"
@@ -104,6 +109,79 @@ def test_more_than_may_be_under_way_are_refused(index: ProductIndex) -> None:
         other.join(10)
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert answers == [200]
+
+
+async def ask(app: ASGIApp, method: str, path: str, receive: Receive, key: str = "") -> tuple[int, dict[str, str]]:
+    """Status and headers of the answer to a request that says it has a body; status 0 where none came."""
+    headers = [(b"content-length", b"9"), (b"x-api-key", key.encode())]
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app({**scope, "headers": headers}, receive, send)
+    if not sent:
+        return 0, {}
+    return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+
+
+@pytest.mark.parametrize("path", ["/health", "/", "/none", "/metrics", "/v1/embed"])
+def test_a_body_is_read_only_of_who_has_the_key(index: ProductIndex, path: str) -> None:
+    read: list[str] = []
+
+    async def receive() -> Message:
+        read.append(path)
+        return {"type": "http.disconnect"}
+
+    app = build_app(make_shop(index), Settings(key=KEY))
+    status, headers = asyncio.run(ask(app, "POST", path, receive))
+    assert status in {401, 404, 405}
+    assert headers["connection"] == "close"
+    assert not read
+    asyncio.run(ask(app, "POST", "/v1/embed", receive, KEY))
+    assert read
+
+
+def test_who_has_no_key_keeps_nobody_out() -> None:
+    """One request may be under way; what is open is slow, and whoever has no key comes back again and again."""
+
+    async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].startswith("/v1/"):
+            await asyncio.sleep(0.2)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def asked() -> list[int]:
+        made = Gate(answers, limits=Limits(requests=1), metrics=Metrics(), key=KEY, hosts=None)
+        hanging = [asyncio.create_task(ask(made, "GET", "/health", receive)) for _ in range(3)]
+        refused = [asyncio.create_task(ask(made, "GET", "/v1/about", receive)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        status, _ = await ask(made, "GET", "/v1/about", receive, KEY)
+        return [status, *[(await one)[0] for one in (*hanging, *refused)]]
+
+    assert asyncio.run(asked()) == [200, 200, 200, 200, 401, 401, 401]
+
+
+def test_bodies_of_all_requests_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "_BODIES", 1)
+
+    async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"123456789"}
+
+    async def asked() -> list[tuple[int, dict[str, str]]]:
+        made = Gate(answers, limits=Limits(body_bytes=10), metrics=Metrics(), key=None, hosts=None)
+        return list(await asyncio.gather(*(ask(made, "POST", "/v1/search", receive) for _ in range(2))))
+
+    (first, _), (second, headers) = asyncio.run(asked())
+    assert (first, second) == (200, 503)
+    assert (headers["retry-after"], headers["connection"]) == ("1", "close")
 
 
 def _wait_until_under_way(opened: TestClient) -> None:

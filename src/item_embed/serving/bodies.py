@@ -1,6 +1,8 @@
 """Bodies: read whole under limits, then as JSON or as a form into what a request may hold."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from fastapi import Request
@@ -26,11 +28,49 @@ class ClientGoneError(Exception):
     """Nobody is there to be answered."""
 
 
-async def read_whole(headers: Headers, receive: Receive, limits: Limits) -> bytes:
+class Room:
+    """For the bodies of all requests that are under way.
+
+    Args:
+        most: how many bytes there may be at once.
+
+    Examples:
+        >>> with Room(10).held() as take:
+        ...     take(7)
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[int], None]]:
+        """What takes bytes, which are given back at the end; it raises RefusedError, 503, where there is no room."""
+        taken = 0
+
+        def take(size: int) -> None:
+            nonlocal taken
+            if size > self._left:
+                raise RefusedError.busy("there is no room for more bodies")
+            self._left -= size
+            taken += size
+
+        try:
+            yield take
+        finally:
+            self._left += taken
+
+
+async def read_whole(headers: Headers, receive: Receive, limits: Limits, take: Callable[[int], None]) -> bytes:
     """The body of a request, not longer and not slower than allowed.
 
+    Args:
+        headers: of the request.
+        receive: gives the body in parts.
+        limits: of its length and time.
+        take: called with the length of each part that is kept; from `Room.held`.
+
     Raises:
-        RefusedError: 413 for a longer one, 408 for a slower one, 400 for a length that is no number.
+        RefusedError: 413 for a longer one, 408 for a slower one, 400 for a length that is no number; as `take`.
         ClientGoneError: when the client has gone.
     """
     length = headers.get("content-length", "0")
@@ -56,6 +96,7 @@ async def read_whole(headers: Headers, receive: Receive, limits: Limits) -> byte
                 if size > _PATIENCE * limits.body_bytes:
                     break
                 if not too_long:
+                    take(len(part))
                     parts.append(part)
                 if not message.get("more_body", False):
                     break

@@ -1,18 +1,21 @@
 """`Gate`: what every request passes before it is answered, and what every response carries.
 
-In this order: the host it asks for, the key, how many are under way, the body's length and pace, the time. Nothing
-is read of a request that is refused before its body.
+In this order: the host it asks for, the key, how many are under way, the body's length and pace, the time. A body is
+read under `/v1/` alone, of whoever has the key: nobody else can fill the memory, or be counted among those under way.
+Where a body is not read, the connection ends with the answer.
 """
 
 import asyncio
 import hmac
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from item_embed.serving.bodies import ClientGoneError, read_whole, replayed
+from item_embed.serving.bodies import ClientGoneError, Room, read_whole, replayed
 from item_embed.serving.limits import Limits, RefusedError
 from item_embed.serving.metrics import Metrics
 
@@ -36,6 +39,7 @@ _GUARDED = ("/v1/", "/metrics")
 _LIMITED = "/v1/"  # whoever asks whether a busy service lives must hear that it does
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _METHODS = _WITH_BODY | {"GET", "HEAD", "OPTIONS"}
+_BODIES = 32  # of the longest that may be held at once
 _GONE = 499  # nginx's number for a client that went before it was answered
 
 
@@ -56,6 +60,7 @@ class Gate:
         self._app, self._limits, self._metrics, self._hosts = app, limits, metrics, hosts
         self._key = None if key is None else key.encode()
         self._under_way = 0
+        self._room = Room(_BODIES * limits.body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse, or pass on."""
@@ -64,7 +69,6 @@ class Gate:
             return
         began = time.perf_counter()
         response = _Response(send, scope["path"])
-        self._under_way += 1
         self._metrics.under_way.inc()
         try:
             await self._answer(scope, receive, response)
@@ -78,7 +82,6 @@ class Gate:
                 await response.refuse(RefusedError(500, told))
             raise  # uvicorn writes it to the log
         finally:
-            self._under_way -= 1
             self._metrics.under_way.dec()
             method = scope["method"] if scope["method"] in _METHODS else "other"
             route = getattr(scope.get("route"), "path", "") or "other"
@@ -86,13 +89,30 @@ class Gate:
 
     async def _answer(self, scope: Scope, receive: Receive, response: "_Response") -> None:
         headers = Headers(scope=scope)
+        response.closes = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         self._check_host(headers)
         if scope["path"].startswith(_GUARDED):
             self._check_key(headers)
-        if self._under_way > self._limits.requests and scope["path"].startswith(_LIMITED):
+        if not scope["path"].startswith(_LIMITED):
+            await self._pass_on(scope, receive, response)
+            return
+        with self._counted(), self._room.held() as take:
+            if scope["method"] in _WITH_BODY:
+                receive = replayed(await read_whole(headers, receive, self._limits, take), receive)
+                response.closes = False
+            await self._pass_on(scope, receive, response)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self._under_way >= self._limits.requests:
             raise RefusedError.busy(f"{self._limits.requests} requests are under way already")
-        if scope["method"] in _WITH_BODY:
-            receive = replayed(await read_whole(headers, receive, self._limits), receive)
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    async def _pass_on(self, scope: Scope, receive: Receive, response: "_Response") -> None:
         try:
             async with asyncio.timeout(self._limits.seconds):
                 await self._app(scope, receive, response.send)
@@ -125,13 +145,19 @@ class Gate:
 
 
 class _Response:
-    """What goes to the client: every response gets the headers of safety; `status` is 0 until one begins."""
+    """What goes to the client: every response gets the headers of safety.
+
+    Attributes:
+        status: 0 until one begins.
+        closes: whether the connection ends with it, as a body has been left unread.
+    """
 
     def __init__(self, send: Send, path: str) -> None:
         self._send = send
         # The page's files may be kept, if they are asked for again: then a new version shows.
         self._kept = "no-cache" if path.startswith("/static/") else "no-store"
         self.status = 0
+        self.closes = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -140,6 +166,8 @@ class _Response:
             for name, value in _HEADERS.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", self._kept)
+            if self.closes:
+                headers["Connection"] = "close"
         await self._send(message)
 
     async def refuse(self, refusal: RefusedError) -> None:
