@@ -5,7 +5,7 @@ import csv
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +15,11 @@ import item_embed
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.index import ProductIndex
 from item_embed.serving.review import AskedPair, Review
+from item_embed.serving.shop import Shop
 from tests.serving.made import BLUE, RED, SeeingEmbedder, client, explain, make_classifier, make_index, make_shop
+
+if TYPE_CHECKING:
+    from item_embed.embedding.embedder import Embedder
 
 DECISION = Decision("dummy", 0.9, np.array([0.5, 1.0]), np.array([0.0, 1.0]))
 PAIRS = (
@@ -180,8 +184,12 @@ def test_whether_two_products_are_the_same(whole: TestClient, bare: TestClient) 
     assert whole.post("/v1/same-product", json=asked).json() == same
     unknown = {"score": score, "probability": None, "same": None, "threshold": None}
     assert bare.post("/v1/same-product", json=asked).json() == unknown
-    told = whole.post("/v1/same-product", json={"a": {"id": "a"}, "b": {"title": "shoe"}}).json()
+    other = {"title": "shoe", "image": encoded(BLUE)}
+    told = whole.post("/v1/same-product", json={"a": {"id": "a"}, "b": other}).json()
     assert told["same"] is False
+    for lacking in ({"title": "red mug"}, {"image": encoded(RED)}, {"title": "…", "image": encoded(RED)}):
+        told = whole.post("/v1/same-product", json={"a": lacking, "b": {"id": "a"}}).json()
+        assert (told["probability"], told["same"], told["threshold"]) == (None, None, 0.9)
     response = whole.post("/v1/same-product", json={"a": {"id": "a"}, "b": {"id": "none"}})
     assert (response.status_code, response.json()["detail"]) == (404, "there is no product 'none'.")
 
@@ -240,6 +248,24 @@ def test_pairs_are_shown_and_answers_kept(whole: TestClient, answers: Path) -> N
         ("PUT", "/v1/duplicates/k1", {"answer": "yes"}, "--duplicates DIR"),
     ],
 )
+class TitleEmbedder(SeeingEmbedder):
+    """An export of titles alone."""
+
+    sees = frozenset({"title"})
+
+
+def test_an_export_of_titles_alone_serves_an_index_of_whole_products(index: ProductIndex) -> None:
+    shop = Shop(index, cast("Embedder", TitleEmbedder()), decision=DECISION, explain=explain)
+    with client(shop) as opened:
+        assert opened.get("/v1/about").json()["modalities"] == "title"
+        assert {hit["probability"] for hit in searched(opened, title="red mug")} == {None}
+        asked = {"a": {"id": "a"}, "b": {"title": "red mug"}}
+        assert opened.post("/v1/same-product", json=asked).json()["same"] is None
+        told = opened.post("/v1/explain", json={"a": {"id": "a"}, "b": {"id": "b"}}).json()
+    assert [word["word"] for word in told["a"]["words"]] == ["red", "mug"]
+    assert told["a"]["patches"] is None
+
+
 def test_what_is_not_served_says_so(bare: TestClient, method: str, path: str, asked: Any, mend: str) -> None:
     response = bare.request(method, path, json=asked)
     assert response.status_code == 501

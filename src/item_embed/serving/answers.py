@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from item_embed.embedding.seen import seen_title
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.items import Item
 from item_embed.serving.limits import RefusedError
@@ -37,8 +38,7 @@ async def search(service: Service, asked: SearchRequest) -> list[Hit]:
         like_a_listing = False
     else:
         vector = await service.vector(described)
-        given = {sight for sight, side in (("image", described.photo), ("title", described.title)) if side}
-        like_a_listing = given == service.shop.sees
+        like_a_listing = _is_like_a_listing(service, described)
     found = await service.search(Query(vector, asked.k, asked.where))
     decision = service.shop.decision if like_a_listing else None
     least = -1.0 if asked.threshold is None else asked.threshold
@@ -61,6 +61,9 @@ async def decided(service: Service, a: Product, b: Product) -> Decided:
     decision = service.shop.decision
     if decision is None:
         return Decided(score=score, probability=None, same=None, threshold=None)
+    described = (Described(one.image or None, one.title) for one in (a, b) if one.id is None)
+    if not all(_is_like_a_listing(service, one) for one in described):
+        return Decided(score=score, probability=None, same=None, threshold=decision.threshold)
     return Decided(
         score=score,
         probability=decision.probability_of(score),
@@ -144,14 +147,21 @@ def absent(what: str, mend: str) -> RefusedError:
     return RefusedError(501, f"this service has no {what}; start it with {mend}.")
 
 
+def _is_like_a_listing(service: Service, described: Described) -> bool:
+    """Whether a product has what the listings' vectors were made of: of such the probabilities were learned."""
+    sides = (("image", described.photo), ("title", seen_title(described.title)))
+    return {sight for sight, side in sides if side} == service.shop.made_of
+
+
 async def _described(service: Service, product: Product) -> Described:
-    """A product's photo and title, of the index where an id is given."""
+    """A product's photo and title, of the index where an id is given: of those, what the model looks at here."""
     if product.id is None:
         return Described(product.image or None, product.title)
     item = await service.reading(service.shop.index.item, product.id)
     if item is None:
         raise RefusedError(404, f"there is no product {product.id!r}.")
-    return Described(item.photo, item.title)
+    sees = service.shop.sees
+    return Described(item.photo if "image" in sees else None, item.title if "title" in sees else None)
 
 
 def _hit(found: FoundItem, decision: Decision | None) -> Hit:

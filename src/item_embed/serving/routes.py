@@ -85,7 +85,7 @@ async def about(service: Served) -> About:
         version=item_embed.__version__,
         products=products,
         dimension=shop.embedder.dimension,
-        modalities=shop.index.modalities,
+        modalities=shop.modalities,
         fingerprint=shop.index.fingerprint,
         category=shop.classifier is not None,
         same_product=shop.decision is not None,

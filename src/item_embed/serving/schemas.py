@@ -161,8 +161,10 @@ class Decided(BaseModel):
     """Whether two products are the same."""
 
     score: float = Field(description="Their cosine.")
-    probability: float | None
-    same: bool | None = Field(description="Whether the score reaches the threshold; null without `item duplicates`.")
+    probability: float | None = Field(
+        description="Null without `item duplicates`, or where a product lacks a side that the listings have."
+    )
+    same: bool | None = Field(description="Whether the score reaches the threshold; null where the probability is.")
     threshold: float | None
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from item_embed.embedding.seen import Modalities
 from item_embed.errors import VectorError
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.index import ProductIndex
@@ -107,9 +108,19 @@ class Shop:
     @cached_property
     def sees(self) -> frozenset[str]:
         """What can be looked for: `image`, `title`."""
-        both = frozenset({"image", "title"})
-        made = both if self.index.modalities == "both" else frozenset({str(self.index.modalities)})
-        return made & self.embedder.sees
+        return self.made_of & self.embedder.sees
+
+    @cached_property
+    def made_of(self) -> frozenset[str]:
+        """What the vectors of the index were made of: `image`, `title`."""
+        seen = self.index.modalities
+        return frozenset({"image", "title"} if seen == "both" else {str(seen)})
+
+    @property
+    def modalities(self) -> Modalities:
+        """What can be looked for, as an index tells it."""
+        sides: tuple[Modalities, ...] = ("image", "title")
+        return next((side for side in sides if self.sees == {side}), self.index.modalities)
 
     def read_ahead(self) -> None:
         """Make now what the first request would have to wait for."""
