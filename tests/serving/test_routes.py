@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import item_embed
+from item_embed.files import OutputError
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.index import ProductIndex
 from item_embed.serving.review import AskedPair, Review
@@ -239,15 +240,19 @@ def test_pairs_are_shown_and_answers_kept(whole: TestClient, answers: Path) -> N
     assert whole.put("/v1/duplicates/none", json={"answer": "yes"}).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "asked", "mend"),
-    [
-        ("POST", "/v1/category", {"title": "mug"}, "--categories DIR"),
-        ("POST", "/v1/explain", {"a": {"id": "a"}, "b": {"id": "b"}}, "explained"),
-        ("GET", "/v1/duplicates", None, "--duplicates DIR"),
-        ("PUT", "/v1/duplicates/k1", {"answer": "yes"}, "--duplicates DIR"),
-    ],
-)
+def test_an_answer_that_cannot_be_saved_says_so(
+    whole: TestClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("/srv/duplicates/answers.csv cannot be written.")
+
+    monkeypatch.setattr("item_embed.serving.review.whole_file", full)
+    response = whole.put("/v1/duplicates/k2", json={"answer": "yes"})
+    assert response.status_code == 503
+    assert response.json()["detail"] == "answers cannot be saved now; the service's log says why."
+    assert capsys.readouterr().err == "error: /srv/duplicates/answers.csv cannot be written.\n"
+
+
 class TitleEmbedder(SeeingEmbedder):
     """An export of titles alone."""
 
@@ -266,6 +271,15 @@ def test_an_export_of_titles_alone_serves_an_index_of_whole_products(index: Prod
     assert told["a"]["patches"] is None
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "asked", "mend"),
+    [
+        ("POST", "/v1/category", {"title": "mug"}, "--categories DIR"),
+        ("POST", "/v1/explain", {"a": {"id": "a"}, "b": {"id": "b"}}, "explained"),
+        ("GET", "/v1/duplicates", None, "--duplicates DIR"),
+        ("PUT", "/v1/duplicates/k1", {"answer": "yes"}, "--duplicates DIR"),
+    ],
+)
 def test_what_is_not_served_says_so(bare: TestClient, method: str, path: str, asked: Any, mend: str) -> None:
     response = bare.request(method, path, json=asked)
     assert response.status_code == 501

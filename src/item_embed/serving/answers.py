@@ -6,6 +6,7 @@ from urllib.parse import quote
 import numpy as np
 
 from item_embed.embedding.seen import seen_title
+from item_embed.files import OutputError
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.items import Item
 from item_embed.serving.limits import RefusedError
@@ -22,7 +23,7 @@ from item_embed.serving.schemas import (
     Product,
     SearchRequest,
 )
-from item_embed.serving.service import FoundItem, Query, Service, Vector
+from item_embed.serving.service import FoundItem, Query, Service, Vector, unavailable
 
 
 def photo_address(key: str) -> str:
@@ -115,7 +116,8 @@ async def answered(service: Service, key: str, answer: Any) -> Pair:
     """A pair, with the answer that is kept from now on.
 
     Raises:
-        RefusedError: 501 where no duplicates are served, 404 for a pair that is not asked.
+        RefusedError: 501 where no duplicates are served, 404 for a pair that is not asked, 503 where the answer cannot
+            be saved.
     """
     review = service.shop.review
     if review is None:
@@ -125,7 +127,10 @@ async def answered(service: Service, key: str, answer: Any) -> Pair:
         raise RefusedError(404, f"there is no pair {key!r}.")
 
     def say() -> Pair:
-        review.say(pair, answer)
+        try:
+            review.say(pair, answer)
+        except OutputError as error:
+            raise unavailable(error, "answers cannot be saved") from None
         return _pairs(service, (pair,))[0]
 
     return await service.reading(say)

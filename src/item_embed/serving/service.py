@@ -73,6 +73,7 @@ class Service:
         self._searcher = Batcher(self._search, name="the search", room=limits.queue)
         self._explainer = Batcher(self._explain, name="explaining", most=1, room=_EXPLAINED, wait=0)
         self._photos: Executor = ThreadPoolExecutor(_DECODED, "photos")
+        self._decoding = 0
         self._index: Executor = ThreadPoolExecutor(1, "index")
         self._open = AsyncExitStack()
         metrics.queue(lambda: len(self._encoder))
@@ -120,13 +121,26 @@ class Service:
         return await self._encoder.all(await self._seen(described))
 
     async def _seen(self, described: Sequence[Described]) -> list[Seen]:
-        """What the model sees of products: titles are read at once, photos are decoded side by side."""
+        """What the model sees of products: titles are read at once, photos are decoded side by side.
+
+        Photos that wait to be decoded count as products that wait for the model; of a request that is given up they
+        wait no more.
+        """
         loop = asyncio.get_running_loop()
-        begun = [
-            self._read(one) if one.photo is None else loop.run_in_executor(self._photos, self._read, one)
-            for one in described
-        ]
-        return [one if isinstance(one, Seen) else await one for one in begun]
+        read = {place: self._read(one) for place, one in enumerate(described) if one.photo is None}
+        photos = len(described) - len(read)
+        if self._decoding + len(self._encoder) + photos > self.limits.queue:
+            raise RefusedError.busy(f"the encoder has no room for {photos} more")
+        pictured = [place for place in range(len(described)) if place not in read]
+        decoded = [loop.run_in_executor(self._photos, self._read, described[place]) for place in pictured]
+        self._decoding += photos
+        try:
+            read.update(zip(pictured, await asyncio.gather(*decoded), strict=True))
+        finally:
+            self._decoding -= photos
+            for one in decoded:
+                one.cancel()
+        return [read[place] for place in range(len(described))]
 
     async def weighted(self, described: Described, weight: float) -> Vector:
         """The unit vector between those of a product's photo and of its title, (d,).
@@ -214,10 +228,10 @@ class Service:
         return [self.shop.explain(a, b) for a, b in pairs]
 
 
-def unavailable(error: ItemError) -> RefusedError:
-    """An index that cannot be read now: its sentence may name files of this machine, and is for the log."""
+def unavailable(error: ItemError, what: str = "the index cannot be read") -> RefusedError:
+    """What cannot be done now: the error's sentence may name files of this machine, and is for the log."""
     print(f"error: {error}", file=sys.stderr, flush=True)
-    return RefusedError(503, "the index cannot be read now; the service's log says why.", {"Retry-After": "5"})
+    return RefusedError(503, f"{what} now; the service's log says why.", {"Retry-After": "5"})
 
 
 def _pictured(found: dict[str, tuple[Item, bool]]) -> set[str]:
