@@ -120,6 +120,13 @@ def test_other_machines_without_a_key_are_warned_of(
     assert "warning" not in call(index, "--host", "0.0.0.0", "--api-key-file", tmp_path / "key").stderr
 
 
+def test_an_address_of_this_machine_is_asked_for_by_itself(index: Path, ran: list[tuple[str, FastAPI, Limits]]) -> None:
+    served(call(index, "--host", "127.0.0.2"))
+    with TestClient(ran[0][1], "http://127.0.0.2") as client:
+        assert client.get("/v1/about").status_code == 200
+        assert client.get("/v1/about", headers={"Host": "shop.example"}).status_code == 400
+
+
 def test_what_cannot_be_served(index: Path, ran: list[tuple[str, FastAPI, Limits]], tmp_path: Path) -> None:
     assert "is not an index" in refused(tmp_path)
     assert "holds no duplicates" in refused(index, "--duplicates", tmp_path)
@@ -127,6 +134,9 @@ def test_what_cannot_be_served(index: Path, ran: list[tuple[str, FastAPI, Limits
     assert "cannot be listened at" in refused(index, "--host", "198.51.100.7")
     assert "--max-megapixels must be" in refused(index, "--max-megapixels", 65)
     assert "--timeout must be above 0" in refused(index, "--timeout", 0)
+    for option in ("--max-megabytes", "--max-megapixels", "--timeout"):
+        for number in ("inf", "nan", "-1", "1e300"):
+            assert f"{option} must be above 0" in refused(index, option, number)
     assert "--queue must be at least 64" in refused(index, "--queue", 1)
     assert not ran
 

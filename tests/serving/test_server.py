@@ -73,6 +73,28 @@ def test_clients_that_hang_are_told_so_and_the_service_goes_on(tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_a_second_request_that_drips_is_told_so(tmp_path: Path) -> None:
+    with served(tmp_path) as (_, address), connected(address) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        first = b""
+        while not first.endswith(b"}"):
+            part = client.recv(1 << 16)
+            assert part
+            first += part
+        client.sendall(b"GET /health HTTP/1.1\r\n")
+        client.settimeout(SECONDS / 10)
+        answer = b""
+        for _ in range(50):
+            client.sendall(b"X: y\r\n")
+            try:
+                answer = client.recv(1 << 16)
+                break
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.slow
 def test_a_body_of_50_megabytes_hears_why(tmp_path: Path) -> None:
     def drip() -> Iterator[bytes]:
         for _ in range(5):

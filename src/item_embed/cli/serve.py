@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from item_embed.serving.limits import Limits
 
 _KEY = "ITEM_API_KEY"
+_MOST = 1_000_000  # megabytes, or seconds
 
 
 def command(
@@ -62,7 +63,10 @@ def command(
     from item_embed.serving.shop import Shop
 
     settings = Settings(
-        _limits(max_megabytes, max_megapixels, timeout, queue), key=_key(api_key_file), loopback=is_loopback(host)
+        _limits(max_megabytes, max_megapixels, timeout, queue),
+        key=_key(api_key_file),
+        loopback=is_loopback(host),
+        host=host,
     )
     products = ProductIndex.open(index)
     with bind(host, port) as listening:
@@ -86,8 +90,12 @@ def command(
 
 
 def _limits(megabytes: float, megapixels: float, timeout: float, queue: int) -> "Limits":
+    from item_embed.errors import ConfigError
     from item_embed.serving.limits import MEGABYTE, Limits
 
+    for option, value in (("--max-megabytes", megabytes), ("--max-megapixels", megapixels), ("--timeout", timeout)):
+        if not 0 < value <= _MOST:  # nor is `nan`
+            raise ConfigError(f"{option} must be above 0 and at most {_MOST:,}.")
     return Limits(
         body_bytes=round(megabytes * MEGABYTE),
         pixels=round(megapixels * 1_000_000),

@@ -38,11 +38,20 @@ class Settings:
         limits: what requests may cost.
         key: that requests must carry; None for none.
         loopback: whether the service is bound to this machine alone: then, without a key, it answers to that name only.
+        host: the address it is bound to, which is such a name too.
     """
 
     limits: Limits = field(default_factory=Limits)
     key: str | None = None
     loopback: bool = True
+    host: str = "127.0.0.1"
+
+    @property
+    def hosts(self) -> frozenset[str] | None:
+        """What may be asked for, as a request's Host has it; None for any."""
+        if not self.loopback or self.key is not None:
+            return None
+        return LOOPBACK | {f"[{self.host}]" if ":" in self.host else self.host}
 
 
 def build_app(shop: Shop, settings: Settings = Settings()) -> FastAPI:
@@ -79,8 +88,7 @@ def build_app(shop: Shop, settings: Settings = Settings()) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.include_router(router)
     _add_page(app)
-    hosts = LOOPBACK if settings.loopback and settings.key is None else None
-    app.add_middleware(Gate, limits=settings.limits, metrics=metrics, key=settings.key, hosts=hosts)
+    app.add_middleware(Gate, limits=settings.limits, metrics=metrics, key=settings.key, hosts=settings.hosts)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

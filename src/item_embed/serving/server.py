@@ -14,12 +14,12 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from item_embed.errors import ConfigError
 from item_embed.serving.limits import Limits
 
-HEAD_SECONDS = 10.0  # for the head of a connection's first request
+HEAD_SECONDS = 10.0  # for the head of a request: from the beginning of the connection, or of that request
 _MARGIN = 5.0  # seconds beyond a request's limits, in which it is surely over
 _CONNECTIONS = 1024  # uvicorn answers 503 to more, without a sentence
 _KEEP_ALIVE = 15  # seconds
@@ -99,24 +99,42 @@ def run(app: FastAPI, listening: socket.socket, limits: Limits, on_start: Callab
 
 
 class PunctualProtocol(H11Protocol):
-    """uvicorn's, which would wait for ever for the first request of a connection."""
+    """uvicorn's, which would wait for ever for the head of a request that has begun, or for a connection's first."""
 
     _waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait."""
         super().connection_made(transport)
-        self._waiting = self.loop.call_later(HEAD_SECONDS, self._hang_up)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Begin to wait, if this is the next request's beginning."""
+        if self._waiting is None:
+            self._wait()
+        super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """Wait no more, until the next request begins."""
+        self._wait_no_more()
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._wait_no_more()
         super().connection_lost(exc)
 
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(HEAD_SECONDS, self._hang_up)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
     def _hang_up(self) -> None:
-        begun: object = self.cycle  # None until a request has come
-        if begun is not None or self.transport.is_closing():
+        cycle: RequestResponseCycle | None = self.cycle  # None until a first request has come
+        if (cycle is not None and not cycle.response_complete) or self.transport.is_closing():
             return
         body = json.dumps({"detail": f"no request arrived within {HEAD_SECONDS:g} seconds; connect again."}).encode()
         head = (
