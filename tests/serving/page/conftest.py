@@ -36,14 +36,14 @@ def _found_by_either_side() -> list[Row]:
     return [row for row, *found in zip(some, places, by_photo, by_title, strict=True) if len(set(found)) == 1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its event loop would be in the way of tests elsewhere
 def browser() -> Iterator[Browser]:
     expect.set_options(timeout=_PATIENCE)
     with sync_playwright() as playwright, chromium(playwright) as browser:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     recorded = Recorded(make_app(tmp_path_factory.mktemp("shop")))
     one, other = _found_by_either_side()[:2]

@@ -11,6 +11,7 @@
 its number. Texts are compared by code points (`COLLATE "C"`).
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,8 @@ from item_embed.search.address import Address
 from item_embed.search.postgres.waiting import WatchedConnection
 
 SCHEMA_VERSION = 1
+
+_TRIES, _BETWEEN = 10, 0.1  # of a lock that another holds, and the seconds between them
 
 _TABLES = """
 CREATE TABLE manifest (
@@ -124,9 +127,14 @@ class Database:
     def alone(self) -> bool:
         """Whether this connection, as long as it lasts, is the only one that asked to load this index."""
         name = f"item-embed {self.address.schema}"
+        query = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
         with sentences(self.address):
-            query = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
-            return self._connected().execute(query, [name]).fetchone() == (True,)
+            for tried in range(_TRIES):  # one that has just gone is in the server's books a moment longer
+                if self._connected().execute(query, [name]).fetchone() == (True,):
+                    return True
+                if tried < _TRIES - 1:
+                    time.sleep(_BETWEEN)
+        return False
 
     def tables(self) -> set[str]:
         """The tables in the index's schema."""
