@@ -96,6 +96,7 @@ def test_the_key_is_asked_for_once(browser: Browser, tmp_path: Path) -> None:
         page.fill("#key-value", "open sesame")
         page.keyboard.press("Enter")
         expect(dialog).to_be_hidden()
+        expect(page.get_by_label("colour")).to_be_visible()  # the page is there, with what the service has told
         page.fill("#title", "mug")
         page.press("#title", "Enter")
         assert loaded(page.locator(".hit img").first)
