@@ -86,6 +86,7 @@ def test_ids_that_no_text_can_be_are_not_there(index: ProductIndex) -> None:
     odd = "\ud800"
     assert (index.item(odd), index.photo(odd), index.items_without_photos([odd])) == (None, None, {})
     assert list(index.items(["a", odd])) == ["a"]
+    assert index.vectors([odd]) == {}
     assert index.delete([odd]) == Changes()
 
 

@@ -16,10 +16,10 @@ from item_embed.categories.classifier import CategoryClassifier, Encoder
 from item_embed.categories.linear import Linear
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.vectors import Vectors
+from item_embed.explain.explanation import Seen
 from item_embed.progress import OnProgress, silent
 from item_embed.search.index import ProductIndex
 from item_embed.serving.app import Settings, build_app
-from item_embed.serving.reading import Seen
 from item_embed.serving.shop import Shop
 from tests.catalogs import Row, photo, write_catalog
 from tests.embedders import DummyEmbedder

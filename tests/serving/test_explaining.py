@@ -6,9 +6,9 @@ import pytest
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.vectors import Vectors
 from item_embed.explain import Listing, explain
+from item_embed.explain.explanation import Seen
 from item_embed.search.index import ProductIndex
 from item_embed.serving.explaining import explainer
-from item_embed.serving.reading import Seen
 from item_embed.serving.shop import Shop
 from tests.catalogs import Row, write_catalog
 from tests.embedding.export.made import photo, trained

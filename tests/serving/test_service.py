@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from item_embed.explain.explanation import Seen
 from item_embed.serving import service
 from item_embed.serving.limits import Limits, RefusedError
 from item_embed.serving.metrics import Metrics
-from item_embed.serving.reading import Described, Reader, Seen
+from item_embed.serving.reading import Described, Reader
 from item_embed.serving.service import Service
 from tests.serving.made import RED, make_index, make_shop
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol, TypeVar, get_args
@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 
 from item_embed.catalog.photos.images import PhotoError
 from item_embed.catalog.store import Catalog, Listing
-from item_embed.embedding.parcels import Parcels, pack
 from item_embed.embedding.seen import Modalities, seen_title
 from item_embed.embedding.shards import SHARD_ROWS, Shards
 from item_embed.embedding.vectors import Vectors
 from item_embed.errors import CatalogError, ConfigError
-from item_embed.model.photos import PhotoProcessor, ReadyPhoto
 from item_embed.parallel import cores, map_beside
 from item_embed.progress import OnProgress, silent
 
 if TYPE_CHECKING:  # the embedder brings its tokenizer, which readers of vectors do not need
     from item_embed.embedding.embedder import Embedder, ImageInput
+    from item_embed.model.photos import PhotoProcessor
 
 _T = TypeVar("_T")
 _SLICE = 64  # rows that a worker takes at once
@@ -227,24 +226,12 @@ class _Work:
         see = partial(_seen, self.embedder.photos, self.modalities)
         # A whole batch is decoded while the one before it is embedded.
         ahead = 2 + -(-2 * self.batch_size // (_SLICE * max(1, self.workers)))
-        with Parcels(wanted=self.workers > 0) as parcels:
-            asked = ((parcels.address(), part) for part in _slices(listings, _SLICE))
-            with closing(map_beside(see, asked, self.workers, ahead)) as parts:
-                for products in parts:
-                    yield from _with_photos(products, parcels.unpack(_photos(products)))
+        with closing(map_beside(see, _slices(listings, _SLICE), self.workers, ahead)) as slices:
+            yield from chain.from_iterable(slices)
 
 
-def _seen(
-    photos: PhotoProcessor, modalities: Modalities, asked: tuple[str | None, Sequence[Listing]]
-) -> list[_Product]:
-    """What the model sees of some rows, photos decoded; the work of another process where there are workers.
-
-    Args:
-        photos: makes them ready.
-        modalities: what the model sees.
-        asked: where pixels are left, as `pack` takes it, and the rows.
-    """
-    address, listings = asked
+def _seen(photos: "PhotoProcessor", modalities: Modalities, listings: Sequence[Listing]) -> list[_Product]:
+    """What the model sees of some rows, photos decoded; the work of another process where there are workers."""
     products = []
     for key, title, photo in listings:
         try:
@@ -254,18 +241,7 @@ def _seen(
                 f"the photo of row {key!r} cannot be used: {error}; prepare the catalogue again."
             ) from None
         products.append(_Product(key, ready, seen_title(title) if modalities != "image" else None))
-    return list(_with_photos(products, pack(_photos(products), address)))
-
-
-def _photos(products: Sequence[_Product]) -> list[ReadyPhoto]:
-    return [product.photo for product in products if isinstance(product.photo, ReadyPhoto)]
-
-
-def _with_photos(products: Iterable[_Product], photos: Iterable[ReadyPhoto]) -> Iterator[_Product]:
-    """The products, with others in place of their photos."""
-    others = iter(photos)
-    for product in products:
-        yield replace(product, photo=next(others)) if isinstance(product.photo, ReadyPhoto) else product
+    return products
 
 
 def _slices(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -335,7 +335,7 @@ class ProductIndex:
     def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of products by id, each (d,); those that are not there are left out."""
         with self._in_step():
-            return {key: seen.vector for key, seen in self._store.seen(ids).items()}
+            return {key: seen.vector for key, seen in self._store.seen(sayable(ids)).items()}
 
     def scan(self, block: int = 8192) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         """Yield all products in a stable order, one block in memory at a time, as they were when it began.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from item_embed.explain import Listing, Side, explain
-from item_embed.serving.reading import Seen
+from item_embed.explain.explanation import Seen
 from item_embed.serving.shop import Explain
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from item_embed.catalog.photos.images import LargePhotoError, PhotoError, decode, prepare_photo
 from item_embed.embedding.seen import seen_title
+from item_embed.explain.explanation import Seen
 from item_embed.serving.limits import RefusedError
 
 
@@ -14,13 +15,6 @@ class Described(NamedTuple):
     """A product as a request describes it: an encoded photo and a title; each may lack."""
 
     photo: bytes | None
-    title: str | None
-
-
-class Seen(NamedTuple):
-    """A product as the model sees it: a decoded photo and a cleaned title; one may lack."""
-
-    photo: Image.Image | None
     title: str | None
 
 

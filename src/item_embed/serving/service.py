@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.errors import FilterError, ItemError
+from item_embed.explain.explanation import Seen
 from item_embed.search.items import Hit, Item
 from item_embed.serving.batching import Batcher
 from item_embed.serving.limits import Limits, RefusedError
 from item_embed.serving.metrics import Metrics
-from item_embed.serving.reading import Described, Reader, Seen
+from item_embed.serving.reading import Described, Reader
 from item_embed.serving.shop import Shop
 
 Vector = NDArray[np.float32]

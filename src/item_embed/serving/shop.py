@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from item_embed.embedding.seen import Modalities
 from item_embed.errors import VectorError
+from item_embed.explain.explanation import Seen
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.index import ProductIndex
 from item_embed.serving.fields import Filter, filters_of
-from item_embed.serving.reading import Seen
 from item_embed.serving.review import Review
 
 if TYPE_CHECKING:  # a classifier brings scikit-learn, which few services need

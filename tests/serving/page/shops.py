@@ -17,9 +17,9 @@ from item_embed.catalog.drawing.products import make_product
 from item_embed.categories.abstaining import HeldOut
 from item_embed.categories.classifier import CategoryClassifier, Encoder
 from item_embed.categories.linear import Linear
+from item_embed.explain.explanation import Seen
 from item_embed.search.duplicates.decision import Decision
 from item_embed.serving.app import Settings, build_app
-from item_embed.serving.reading import Seen
 from item_embed.serving.review import AskedPair, Review
 from tests.catalogs import Row
 from tests.embedders import DummyEmbedder
