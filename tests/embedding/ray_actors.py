@@ -48,6 +48,19 @@ class Hopeless(Watched):
         return super()._embed(number)
 
 
+class Forgetful(Watched):
+    """Shard 3 ends, once, the actor that counts how often each was begun."""
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        import ray
+
+        killed = self._beside("killed")
+        if row["item"] == 3 and not killed.exists():
+            killed.touch()
+            ray.kill(self._tries, no_restart=False)
+        return super().__call__(row)
+
+
 class Large(Watched):
     """Makes 16 MB of a shard."""
 

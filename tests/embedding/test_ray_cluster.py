@@ -23,7 +23,7 @@ from item_embed.embedding.shards import Job, Shards
 from item_embed.embedding.vectors import Vectors, read_vectors
 from item_embed.model.folder import EXPORT_FILE
 from tests.embedding.export.made import trained
-from tests.embedding.ray_actors import Hopeless, Killed, Large, Watched
+from tests.embedding.ray_actors import Forgetful, Hopeless, Killed, Large, Watched
 from tests.tiny import tiny_catalog
 
 if TYPE_CHECKING:
@@ -140,6 +140,22 @@ def test_a_killed_worker_loses_nothing(
     assert sorted(number for number, _ in begun(tmp_path)) == list(range(10))
     assert len({process for _, process in begun(tmp_path)}) == 3
     assert capfd.readouterr().out == ""
+    assert_same(shards, whole)
+
+
+def test_a_lost_count_loses_nothing(
+    machines: "Machines",
+    model: Path,
+    catalog: Catalog,
+    shards: Shards,
+    whole: Vectors,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The actor that counts is ended from outside: another goes on, from nothing."""
+    monkeypatch.setattr(ray_engine, "_Actor", Forgetful)
+    embed_shards_with_ray(model, catalog, shards, Cluster(machines.address))
+    assert (tmp_path / "killed").exists()
     assert_same(shards, whole)
 
 

@@ -218,9 +218,10 @@ def _told(work: _Work, missing: Sequence[int], cluster: Cluster) -> Generator[di
 
     gpus = _gpus(work, cluster)
     actors = min(len(missing), cluster.actors or _room(cluster.cpus, gpus))
-    # Beside this process, where it lives as long as the work.
+    # Beside this process, where it lives as long as the work; if not, another counts on, and who asked asks again.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    tries = ray.remote(_Tries).options(num_cpus=0, scheduling_strategy=here).remote()
+    lasting = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+    tries = ray.remote(_Tries).options(**lasting, scheduling_strategy=here).remote()
     # One block is what Ray gives out at a time, and again when an actor dies: so each shard is one.
     numbers = ray.data.from_items(list(missing), override_num_blocks=len(missing))
     told = numbers.map(

@@ -5,6 +5,8 @@ gloo those in memory, NCCL those on GPUs.
 """
 
 import os
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ _FOUND_BY = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 
 # What gloo says where a process that it talks to is gone; NCCL and the store have errors of their own.
 _GONE = ("gloo", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
+
+_LETS_GO_WITHIN = 10.0  # seconds that a thread may take to be given a core
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,17 @@ class Processes:
 
     def wait(self) -> None:
         """Until all processes are here."""
-        self.total(torch.zeros(()))
+        if self.count == 1:
+            return
+        flag = torch.zeros(())
+        held = weakref.ref(flag)
+        dist.all_reduce(flag)
+        del flag
+        # A thread of gloo lets go of a tensor only after it is summed, and asks for Python's lock to do so: where that
+        # comes when Python is ending, a process that has done all its work is aborted.
+        until = time.monotonic() + _LETS_GO_WITHIN
+        while held() is not None and time.monotonic() < until:
+            time.sleep(0.001)
 
 
 #: The only process.
