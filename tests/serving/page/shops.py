@@ -53,12 +53,13 @@ def rows() -> tuple[Row, ...]:
     )
 
 
-def make_app(folder: Path, key: str | None = None) -> ASGIApp:
+def make_app(folder: Path, key: str | None = None, *, reviewed: bool = True) -> ASGIApp:
     """A service of these rows.
 
     Args:
         folder: an empty one, where its index and answers are kept.
         key: that requests must carry.
+        reviewed: whether it has duplicates to review.
     """
     ids = [row.id for row in rows()]
     pairs = [AskedPair(f"{n:04}", (ids[n], ids[n + 1]), 0.9, n % 10, 100) for n in range(PAIRS)]
@@ -66,7 +67,7 @@ def make_app(folder: Path, key: str | None = None) -> ASGIApp:
     shop = make_shop(
         make_index(folder, rows()),
         decision=decision,
-        review=Review(pairs, folder / "answers.csv"),
+        review=Review(pairs, folder / "answers.csv") if reviewed else None,
         classifier=_classifier(),
         explain=_explained,
     )

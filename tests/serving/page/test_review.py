@@ -130,3 +130,21 @@ def test_the_way_back_leads_to_the_search(review: Page) -> None:
     expect(review.locator("#query")).to_be_visible()
     expect(review.locator("#review")).to_be_hidden()
     expect(review.get_by_role("link", name="Search")).to_have_attribute("aria-current", "page")
+
+
+def test_a_service_without_duplicates_says_how_to_have_some(browser: Browser, tmp_path: Path) -> None:
+    recorded = Recorded(make_app(tmp_path, reviewed=False))
+    with listening(recorded) as address, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}?view=duplicates")
+        expect(page.get_by_role("heading", name="No duplicates to review")).to_be_visible()
+        expect(page.locator("main")).to_contain_text("start this service with --duplicates DIR")
+        expect(page.get_by_role("link", name="Duplicates")).to_be_hidden()
+        for name in ("Same", "Different", "Not sure", "Undo"):
+            expect(page.get_by_role("button", name=name)).to_be_hidden()
+        page.keyboard.press("y")
+        expect(page.locator("#alert")).to_be_hidden()
+        page.get_by_role("link", name="Search").click()
+        expect(page.locator("#query")).to_be_visible()
+        expect(page.locator("#no-review")).to_be_hidden()
+    assert not [sent for sent in recorded.sent if "duplicates" in sent.path]
