@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from item_embed.search.duplicates.settings import Variants
@@ -149,6 +150,7 @@ def test_variants_are_told_of(browser: Browser, tmp_path: Path) -> None:
             expect(page.locator("#variants")).to_have_text(rule)
             expect(page.locator(".kind")).to_have_text("They differ in colour.")
             expect(page.locator("#said")).to_contain_text("They differ in colour.")
+            assert not Axe().run(page).violations_count
             page.keyboard.press("y")
             expect(page.locator("#count")).to_contain_text("Pair 2 of")
             expect(page.locator(".kind")).to_have_count(0)
@@ -166,6 +168,7 @@ def test_a_service_without_duplicates_says_how_to_have_some(browser: Browser, tm
             expect(page.get_by_role("button", name=name)).to_be_hidden()
         page.keyboard.press("y")
         expect(page.locator("#alert")).to_be_hidden()
+        assert not Axe().run(page).violations_count
         page.get_by_role("link", name="Search").click()
         expect(page.locator("#query")).to_be_visible()
         expect(page.locator("#no-review")).to_be_hidden()
