@@ -21,8 +21,10 @@ FROM python:3.12-slim
 COPY --from=build /opt/item /opt/item
 # A number, since a cluster can tell of it alone that it is not root.
 USER 10001
-ENV PATH=/opt/item/bin:$PATH PYTHONUNBUFFERED=1
+# The port by a variable, which the check of health reads too: of a --port it would not know.
+ENV PATH=/opt/item/bin:$PATH PYTHONUNBUFFERED=1 ITEM_LISTEN_PORT=8000
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://localhost:8000/health', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as http; \
+        http.urlopen('http://localhost:' + os.environ['ITEM_LISTEN_PORT'] + '/health', timeout=4)"]
 ENTRYPOINT ["item", "serve", "--host", "0.0.0.0"]

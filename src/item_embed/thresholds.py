@@ -75,6 +75,23 @@ def wilson(share: ArrayLike, answers: ArrayLike) -> tuple[NDArray[np.float64], N
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
+def effective_answers(unit: NDArray[np.int64], weight: NDArray[np.float64]) -> float:
+    """As how many independent answers some count (Kish, 1965); 0 where there are none.
+
+    Args:
+        unit: (n,) answers of one unit are no independent ones.
+        weight: (n,) how many answers each stands for.
+
+    Examples:
+        >>> effective_answers(np.array([1, 2, 3, 3]), np.ones(4))  # doctest: +ELLIPSIS
+        2.66...
+    """
+    if not len(unit):
+        return 0.0
+    _, place = np.unique(unit, return_inverse=True)
+    return float(weight.sum() ** 2 / (np.bincount(place, weight) ** 2).sum())
+
+
 def precision_curve(
     score: NDArray[np.floating[Any]],
     right: NDArray[np.bool_],

@@ -48,10 +48,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, FastAPI, Limits]]:
     return served
 
 
-def call(*arguments: object) -> Result:
+def call(*arguments: object, port: tuple[str, ...] = ("--port", "0")) -> Result:
     app = typer.Typer()
     app.command()(guarded(serve.command))
-    return CliRunner().invoke(app, [*map(str, arguments), "--port", "0"])
+    return CliRunner().invoke(app, [*map(str, arguments), *port])
 
 
 def served(result: Result) -> None:
@@ -125,6 +125,19 @@ def test_an_address_of_this_machine_is_asked_for_by_itself(index: Path, ran: lis
     with TestClient(ran[0][1], "http://127.0.0.2") as client:
         assert client.get("/v1/about").status_code == 200
         assert client.get("/v1/about", headers={"Host": "shop.example"}).status_code == 400
+
+
+def test_the_port_may_be_in_the_environment(
+    index: Path, ran: list[tuple[str, FastAPI, Limits]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = free.getsockname()[1]
+    monkeypatch.setenv("ITEM_LISTEN_PORT", str(number))
+    assert f"http://127.0.0.1:{number};" in call(index, port=()).stdout
+    assert f"http://127.0.0.1:{number};" not in call(index).stdout  # --port goes before it
+    monkeypatch.setenv("ITEM_LISTEN_PORT", "tcp://10.0.0.1:80")
+    assert "ITEM_LISTEN_PORT" in call(index, port=()).stderr
 
 
 def test_what_cannot_be_served(index: Path, ran: list[tuple[str, FastAPI, Limits]], tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from shutil import copytree
+from typing import Any
 
 import pytest
 
@@ -6,7 +10,7 @@ from item_embed.errors import VectorError
 from item_embed.files import OutputError
 from item_embed.search.duplicates.judged import read_judged
 from item_embed.search.duplicates.run import find_duplicates
-from item_embed.search.duplicates.settings import Settings
+from item_embed.search.duplicates.settings import Settings, Variants
 from item_embed.search.duplicates.snapshot import open_vectors, take_snapshot
 from item_embed.search.index import ProductIndex
 from item_embed.serving import review
@@ -47,6 +51,62 @@ def test_answers_are_read_by_item_duplicates(index: ProductIndex, duplicates: Pa
     assert again.pairs == opened.pairs
     assert [again.answer(pair) for pair in again.pairs] == [opened.answer(pair) for pair in opened.pairs]
     assert again.answered == 20
+
+
+COLOURS = ("red", "red", "blue", "blue", None)
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> ProductIndex:
+    """Products of five listings each: two red, two blue, one that does not say."""
+    rows = [Row(f"id {n}", f"mug {n}", metadata={"colour": COLOURS[n % 5]}) for n in range(20)]
+    return make_index(tmp_path_factory.mktemp("coloured"), groups(4, 5), rows)
+
+
+def differing(pairs: Sequence[AskedPair]) -> set[frozenset[str]]:
+    """The pairs that have two colours, by what the rows say."""
+    return {
+        frozenset(pair.ids)
+        for pair in pairs
+        if {COLOURS[int(key.split()[1]) % 5] for key in pair.ids} == {"red", "blue"}
+    }
+
+
+@pytest.mark.parametrize("way", [{"sample": 10}, {"threshold": 0.9}], ids=["sample", "clusters"])
+def test_variants_that_are_different_products_are_not_asked(
+    coloured: ProductIndex, tmp_path: Path, way: dict[str, Any]
+) -> None:
+    apart = Settings(**way, variants=Variants("colour", same=False))
+    find_duplicates(coloured, tmp_path / "out", apart)
+    opened = Review.open(tmp_path / "out", coloured)
+    assert opened.variants == Variants("colour", same=False)
+    assert len(opened) == 4 * (10 - 4)  # of ten pairs of a product four have two colours
+    assert not differing(opened.pairs)
+    assert not any(pair.variants for pair in opened.pairs)
+    in_strata = Counter(pair.stratum for pair in opened.pairs)
+    assert all(pair.stratum_pairs == in_strata[pair.stratum] for pair in opened.pairs)
+
+
+def test_variants_that_are_the_same_product_are_asked_and_told(coloured: ProductIndex, tmp_path: Path) -> None:
+    find_duplicates(coloured, tmp_path / "out", Settings(threshold=0.9, variants=Variants("colour", same=True)))
+    opened = Review.open(tmp_path / "out", coloured)
+    assert opened.variants == Variants("colour", same=True)
+    assert len(opened) == 4 * 10
+    assert {frozenset(pair.ids) for pair in opened.pairs if pair.variants} == differing(opened.pairs) != set()
+
+
+def test_without_variants_none_are_told(duplicates: Path, index: ProductIndex) -> None:
+    opened = Review.open(duplicates, index)
+    assert opened.variants is None
+    assert not any(pair.variants for pair in opened.pairs)
+
+
+def test_a_damaged_folder_is_refused(duplicates: Path, index: ProductIndex, tmp_path: Path) -> None:
+    copytree(duplicates, tmp_path / "out")
+    for content in ("", "[]", '{"variants": 3}', '{"variants": {"column": "colour"}}'):
+        (tmp_path / "out/duplicates.json").write_text(content)
+        with pytest.raises(VectorError, match="run `item duplicates` again"):
+            Review.open(tmp_path / "out", index)
 
 
 def test_pairs_of_what_is_gone_are_not_asked(tmp_path: Path) -> None:

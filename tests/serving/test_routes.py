@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 import item_embed
 from item_embed.files import OutputError
 from item_embed.search.duplicates.decision import Decision
+from item_embed.search.duplicates.settings import Variants
 from item_embed.search.index import ProductIndex
 from item_embed.serving.review import AskedPair, Review
 from item_embed.serving.shop import Shop
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 DECISION = Decision("dummy", 0.9, np.array([0.5, 1.0]), np.array([0.0, 1.0]))
 PAIRS = (
     AskedPair("k1", ("a", "b"), 0.75, 3, 40),
-    AskedPair("k2", ("a", "c/d %?#"), 0.4, 1, 7),
+    AskedPair("k2", ("a", "c/d %?#"), 0.4, 1, 7, variants=True),
     AskedPair("k3", ("b", "gone"), 0.95, 9, 2),
 )
 
@@ -43,7 +44,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(index: ProductIndex, answers: Path) -> Iterator[TestClient]:
     """A service that has everything."""
-    review = Review(PAIRS, answers)
+    review = Review(PAIRS, answers, Variants("brand", same=True))
     parts: dict[str, Any] = {
         "decision": DECISION,
         "review": review,
@@ -224,6 +225,8 @@ def test_pairs_are_shown_and_answers_kept(whole: TestClient, answers: Path) -> N
     assert [first[name] for name in ("key", "probability", "answer")] == ["k1", 0.5, None]
     assert (first["a"]["title"], first["b"]["photo"], first["a"]["score"]) == ("red mug", "/v1/photos/b", 0.75)
     assert second["probability"] is None
+    assert told["variants"] == {"column": "brand", "are": "same"}
+    assert [pair["variants"] for pair in told["pairs"]] == [False, True, False]
     assert third["b"] == {**third["b"], "id": "gone", "title": None, "photo": None}  # deleted since
     assert [pair["key"] for pair in whole.get("/v1/duplicates?offset=1&limit=1").json()["pairs"]] == ["k2"]
     assert whole.get("/v1/duplicates?offset=9").json()["pairs"] == []

@@ -57,6 +57,27 @@ def test_parts_of_another_model_are_refused(index: ProductIndex) -> None:
         Shop(index, dummy(), decision)
 
 
+@pytest.mark.parametrize(
+    ("reads", "made_of", "said"),
+    [
+        (
+            "title",
+            "image",
+            "the model reads titles alone, .* of photos alone; give the whole --model, or .* that reads photos",
+        ),
+        ("image", "title", "reads photos alone, .* of titles alone; give the whole --model, or .* that reads titles"),
+    ],
+)
+def test_a_model_that_reads_nothing_of_the_index_is_refused(
+    index: ProductIndex, monkeypatch: pytest.MonkeyPatch, reads: str, made_of: str, said: str
+) -> None:
+    embedder = dummy()
+    monkeypatch.setattr(embedder, "sees", frozenset({reads}))
+    monkeypatch.setattr(index, "manifest", index.manifest.model_copy(update={"modalities": made_of}))
+    with pytest.raises(VectorError, match=said):
+        Shop(index, embedder)
+
+
 def test_folders_that_hold_nothing_are_refused(index: ProductIndex, tmp_path: Path) -> None:
     with pytest.raises(VectorError, match="holds no duplicates"):
         Shop.open(index, dummy(), duplicates=tmp_path)

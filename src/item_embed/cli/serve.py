@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from item_embed.serving.limits import Limits
 
 _KEY = "ITEM_API_KEY"
+_PORT = "ITEM_LISTEN_PORT"  # not ITEM_PORT: Kubernetes sets that, to a URL, where it has a service named `item`
 _MOST = 1_000_000  # megabytes, or seconds
 
 
@@ -28,7 +29,9 @@ def command(
     ] = None,
     categories: Annotated[Path | None, typer.Option(help="What `item classify fit` wrote: categories.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 for any that is free.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, envvar=_PORT, help="Port to listen at; 0 for any that is free.")
+    ] = 8000,
     api_key_file: Annotated[
         Path | None,
         typer.Option(

@@ -22,6 +22,7 @@ from item_embed.serving.schemas import (
     Pairs,
     Product,
     SearchRequest,
+    VariantsTold,
 )
 from item_embed.serving.service import FoundItem, Query, Service, Vector, unavailable
 
@@ -107,8 +108,9 @@ async def pairs(service: Service, offset: int, limit: int) -> Pairs:
     if review is None:
         raise absent("duplicates", "--duplicates DIR, made by `item duplicates`")
     shown = review.pairs[offset : offset + limit]
+    variants = review.variants and VariantsTold.model_validate(review.variants.as_json())
     return await service.reading(
-        lambda: Pairs(total=len(review), answered=review.answered, pairs=_pairs(service, shown))
+        lambda: Pairs(total=len(review), answered=review.answered, variants=variants, pairs=_pairs(service, shown))
     )
 
 
@@ -218,5 +220,6 @@ def _pairs(service: Service, shown: tuple[AskedPair, ...]) -> list[Pair]:
             )
             for key in pair.ids
         )
-        made.append(Pair(key=pair.key, a=a, b=b, probability=probability, answer=review.answer(pair)))
+        answer = review.answer(pair)
+        made.append(Pair(key=pair.key, a=a, b=b, probability=probability, variants=pair.variants, answer=answer))
     return made

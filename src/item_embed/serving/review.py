@@ -4,7 +4,8 @@ DIR/answers.csv   id, other_id, same, stratum, stratum_pairs: as the page of `it
                   further columns of the user stay
 
 Pairs are drawn by strata of cosine, in an order of chance (`search.duplicates.sample`): any beginning of them is a
-sample, so that what is estimated from the answers holds for the catalogue.
+sample, so that what is estimated from the answers holds for the catalogue. Where variants are different products
+(`item duplicates --variants COLUMN different`) their pairs are not asked, as they are not counted.
 """
 
 import csv
@@ -14,12 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from item_embed.catalog.titles import clean_key
 from item_embed.errors import VectorError
 from item_embed.files import whole_file
 from item_embed.search.duplicates.graph import Graph
-from item_embed.search.duplicates.judged import ANSWERS, COLUMNS, STRATUM, Answer, pairs_of_listings, said
+from item_embed.search.duplicates.judged import ANSWERS, COLUMNS, STRATUM, Answer, RowPairs, pairs_of_listings, said
+from item_embed.search.duplicates.listings import codes_of, read_column
 from item_embed.search.duplicates.sample import draw_sample
+from item_embed.search.duplicates.settings import Variants
 from item_embed.search.index import ProductIndex
 
 ANSWERS_FILE = "answers.csv"
@@ -39,6 +45,7 @@ class AskedPair:
         cosine: of their vectors.
         stratum: which band of cosine it is of.
         stratum_pairs: how many near pairs of the index that band has.
+        variants: whether they differ in the column of the review's variants.
     """
 
     key: str
@@ -46,6 +53,7 @@ class AskedPair:
     cosine: float
     stratum: int
     stratum_pairs: int
+    variants: bool = False
 
 
 class Review:
@@ -54,13 +62,14 @@ class Review:
     Args:
         pairs: in the order in which they are asked.
         file: where answers are kept; those that are there already are known.
+        variants: the column by whose values listings are variants, and what these count as.
 
     Raises:
         VectorError: when the file is there and cannot be read.
     """
 
-    def __init__(self, pairs: Sequence[AskedPair], file: Path) -> None:
-        self.pairs = tuple(pairs)
+    def __init__(self, pairs: Sequence[AskedPair], file: Path, variants: Variants | None = None) -> None:
+        self.pairs, self.variants = tuple(pairs), variants
         self._place = {pair.key: place for place, pair in enumerate(self.pairs)}
         self._file = file
         self._columns, self._rows = _read(file)
@@ -72,9 +81,13 @@ class Review:
         Raises:
             VectorError: when the folder is damaged, or belongs to another index.
         """
-        graph = Graph.read(folder / "graph")
+        graph, variants = Graph.read(folder / "graph"), Variants.read(folder)
         ids = graph.snapshot.ids
-        drawn = draw_sample(pairs_of_listings(graph), _MOST, graph.floor)
+        near = pairs_of_listings(graph)
+        values = None if variants is None else _values(near, ids, index, variants.column)
+        if variants is not None and not variants.same:
+            near = near.subset(~near.unlike(values))
+        drawn = draw_sample(near, _MOST, graph.floor)
         ends = [(ids[a], ids[b]) for a, b in zip(drawn.pairs.first.tolist(), drawn.pairs.second.tolist(), strict=True)]
         there = index.items_without_photos(list({key for pair in ends for key in pair}))
         if ends and not there:
@@ -86,11 +99,12 @@ class Review:
                 drawn.pairs.cosine.tolist(),
                 drawn.stratum.tolist(),
                 drawn.stratum_pairs.tolist(),
+                drawn.pairs.unlike(values).tolist(),
                 strict=True,
             )
             if pair[0] in there and pair[1] in there
         ]
-        return cls(pairs, folder / ANSWERS_FILE)
+        return cls(pairs, folder / ANSWERS_FILE, variants)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -129,6 +143,14 @@ class Review:
 
 def _key(first: str, second: str) -> str:
     return hashlib.sha256(json.dumps([first, second]).encode()).hexdigest()[:16]
+
+
+def _values(pairs: RowPairs, ids: list[str], index: ProductIndex, column: str) -> NDArray[np.int64]:
+    """A number for each value that the listings of some pairs have in a column, (N,); -1 for all others."""
+    rows = np.union1d(pairs.first, pairs.second)
+    values = np.full(len(ids), -1, np.int64)
+    values[rows] = codes_of(read_column(index, [ids[row] for row in rows], column))
+    return values
 
 
 def _read(file: Path) -> tuple[list[str], dict[_Ends, list[dict[str, str]]]]:

@@ -215,7 +215,15 @@ class Pair(BaseModel):
     a: Hit
     b: Hit
     probability: float | None
+    variants: bool = Field(description="Whether they differ in the column of the pairs' `variants`.")
     answer: Literal["yes", "no", "unsure"] | None
+
+
+class VariantsTold(BaseModel):
+    """What `item duplicates --variants` was told: listings that differ in a column are the same product, or are not."""
+
+    column: str
+    are: Literal["same", "different"] = Field(description="Pairs of different ones are not asked.")
 
 
 class Pairs(BaseModel):
@@ -223,6 +231,7 @@ class Pairs(BaseModel):
 
     total: int
     answered: int
+    variants: VariantsTold | None
     pairs: list[Pair]
 
 

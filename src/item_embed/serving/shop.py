@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # a classifier brings scikit-learn, which few services need
 #: Why two products are alike: what `schemas.Explained` holds.
 Explain = Callable[[Seen, Seen], Mapping[str, Any]]
 
+_NAMES = {"image": "photos", "title": "titles"}
+
 
 @dataclass(frozen=True)
 class Shop:
@@ -36,7 +38,7 @@ class Shop:
         explain: why two products are alike.
 
     Raises:
-        VectorError: when the parts belong to different models.
+        VectorError: when the parts belong to different models, or the model reads nothing of what the vectors are of.
 
     Examples:
         >>> shop = Shop(ProductIndex.open("index"), Embedder.from_pretrained("run/model"))  # doctest: +SKIP
@@ -73,6 +75,12 @@ class Shop:
                 raise VectorError(
                     f"{name} ({theirs[:12]}) does not belong to the vectors of {index.path} ({mine[:12]}); {mend}."
                 )
+        if not self.sees:
+            reads, made_of = (_NAMES[side] for (side,) in (self.embedder.sees, self.made_of))
+            raise VectorError(
+                f"the model reads {reads} alone, and the vectors of {index.path} are of {made_of} alone; give the "
+                f"whole --model, or an export that reads {made_of}."
+            )
 
     @classmethod
     def open(

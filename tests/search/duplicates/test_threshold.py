@@ -126,6 +126,38 @@ def test_answers_that_are_all_alike_leave_some_doubt(same: bool, expected: float
     assert probability(np.array([0.9, 1], np.float32)).tolist() == [expected] * 2
 
 
+@pytest.mark.parametrize(("no", "yes"), [(40, 20), (3, 200), (4000, 500)])
+def test_no_probability_is_beyond_what_so_many_answers_can_tell(no: int, yes: int) -> None:
+    """Answers that a threshold separates without a mistake, and cosines beyond all of them."""
+    cosine = np.concatenate([np.linspace(0.5, 0.7, no), np.linspace(0.9, 0.95, yes)])
+    probability = fit_probability(judged(cosine, np.arange(no + yes) >= no))
+    found = probability(np.array([-1, 0, 0.5, 0.95, 1], np.float32))
+    assert found[:3] == pytest.approx(1 / (no + 2))
+    assert found[3:] == pytest.approx((yes + 1) / (yes + 2))
+
+
+def test_many_answers_about_one_product_tell_no_more_than_one() -> None:
+    cosine, same = np.repeat([0.2, 0.9], 30), np.repeat([False, True], 30)
+    ends = np.array([0, 1], np.float32)
+    unit = np.where(same, 0, np.arange(60))
+    assert fit_probability(judged(cosine, same, unit=unit))(ends) == pytest.approx([1 / 32, 2 / 3])
+    few_weigh_most = np.where(np.arange(60) % 30 < 3, 1e6, 1e-6)  # as answers of a stratum of very many pairs do
+    assert fit_probability(judged(cosine, same, few_weigh_most))(ends) == pytest.approx([1 / 5, 4 / 5], abs=1e-6)
+
+
+@given(st.lists(_PAIR, min_size=1, max_size=40))
+@settings(max_examples=60)
+def test_probabilities_have_the_bounds_of_plain_loops(pairs: list[tuple[int, bool, int, int]]) -> None:
+    cosine, same, weight, unit = (np.array(column) for column in zip(*pairs, strict=True))
+    effective = []
+    for said in (False, True):
+        of_units = [sum(w for _, s, w, u in pairs if s == said and u == unit) for unit in range(7)]
+        effective.append(sum(of_units) ** 2 / max(1, sum(w**2 for w in of_units)))
+    found = fit_probability(judged(cosine / 100, same, weight, unit))(np.linspace(-1, 1, 21, dtype=np.float32))
+    assert found.min() >= 1 / (effective[0] + 2) - 1e-12
+    assert found.max() <= (effective[1] + 1) / (effective[1] + 2) + 1e-12
+
+
 def test_no_pairs_have_no_probabilities() -> None:
     for found in (drawn(300), drawn(2000), judged([0.9], [True])):
         assert len(fit_probability(found)(np.zeros(0, np.float32))) == 0

@@ -19,6 +19,7 @@ from item_embed.categories.classifier import CategoryClassifier, Encoder
 from item_embed.categories.linear import Linear
 from item_embed.explain.explanation import Seen
 from item_embed.search.duplicates.decision import Decision
+from item_embed.search.duplicates.settings import Variants
 from item_embed.serving.app import Settings, build_app
 from item_embed.serving.review import AskedPair, Review
 from tests.catalogs import Row
@@ -53,20 +54,25 @@ def rows() -> tuple[Row, ...]:
     )
 
 
-def make_app(folder: Path, key: str | None = None) -> ASGIApp:
+def make_app(
+    folder: Path, key: str | None = None, *, reviewed: bool = True, variants: Variants | None = None
+) -> ASGIApp:
     """A service of these rows.
 
     Args:
         folder: an empty one, where its index and answers are kept.
         key: that requests must carry.
+        reviewed: whether it has duplicates to review.
+        variants: what those are; the first pair and each third after it is of some.
     """
     ids = [row.id for row in rows()]
-    pairs = [AskedPair(f"{n:04}", (ids[n], ids[n + 1]), 0.9, n % 10, 100) for n in range(PAIRS)]
+    unlike = [variants is not None and n % 3 == 0 for n in range(PAIRS)]
+    pairs = [AskedPair(f"{n:04}", (ids[n], ids[n + 1]), 0.9, n % 10, 100, unlike[n]) for n in range(PAIRS)]
     decision = Decision("dummy", 0.9, np.array([0.5, 1]), np.array([0, 1]))
     shop = make_shop(
         make_index(folder, rows()),
         decision=decision,
-        review=Review(pairs, folder / "answers.csv"),
+        review=Review(pairs, folder / "answers.csv", variants) if reviewed else None,
         classifier=_classifier(),
         explain=_explained,
     )

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 NARROWEST = {"width": 320, "height": 640}
-VIEWS = ("start", "hits", "why", "review")
+VIEWS = ("start", "hits", "why", "review", "refused")
 
 
 @contextmanager
@@ -49,6 +49,12 @@ def walk(page: Page, served: Shop) -> Iterator[str]:
     expect(page.locator(".side img").first).to_be_visible()
     page.get_by_label("show what the model says").check()
     yield "review"
+    page.get_by_role("link", name="Search").click()
+    page.fill("#title", "")
+    page.get_by_role("button", name="Remove the photo").click()
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.locator("#alert")).to_be_visible()
+    yield "refused"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -106,6 +106,23 @@ def test_the_key_is_asked_for_once(browser: Browser, tmp_path: Path) -> None:
         assert "sesame" not in page.url
 
 
+def test_a_key_that_no_header_holds_is_not_sent(browser: Browser, tmp_path: Path) -> None:
+    recorded = Recorded(make_app(tmp_path, key="open sesame"))
+    with listening(recorded) as address, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(address)
+        page.get_by_role("dialog").wait_for()
+        for key in ("schlüssel", "ключ", "open\u2011sesame"):
+            page.fill("#key-value", key)
+            page.keyboard.press("Enter")
+            expect(page.locator("#key-said")).to_have_text("A key has only letters A to Z, digits and signs.")
+        assert not [sent for sent in recorded.sent if "x-api-key" in sent.headers]
+        page.fill("#key-value", " open sesame ")  # as copied, with what was around it
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(page.get_by_label("colour")).to_be_visible()
+
+
 def test_without_a_key_the_page_says_what_is_missing(browser: Browser, tmp_path: Path) -> None:
     with listening(make_app(tmp_path, key="open sesame")) as address, browser.new_context() as context:
         page = context.new_page()

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from item_embed.search.duplicates.settings import Variants
 from tests.serving.page.browser import Recorded
 from tests.serving.page.shops import listening, make_app
 
@@ -43,6 +45,8 @@ def pair(page: Page) -> list[str]:
 def test_keys_answer_and_undo_and_each_answer_is_saved(review: Page, recorded: Recorded) -> None:
     expect(review).to_have_title("Duplicates - item-embed")
     expect(review.locator("#count")).to_contain_text("Pair 1 of")
+    expect(review.locator("#variants")).to_be_hidden()
+    expect(review.locator("#pair")).not_to_contain_text("They differ in")
     first = pair(review)
     for number, key in enumerate("ynu", start=1):
         review.keyboard.press(key)
@@ -130,3 +134,42 @@ def test_the_way_back_leads_to_the_search(review: Page) -> None:
     expect(review.locator("#query")).to_be_visible()
     expect(review.locator("#review")).to_be_hidden()
     expect(review.get_by_role("link", name="Search")).to_have_attribute("aria-current", "page")
+
+
+def test_variants_are_told_of(browser: Browser, tmp_path: Path) -> None:
+    rules = {
+        True: "Listings that differ in colour alone are the same product.",
+        False: "Listings that differ in colour are different products, and not asked about.",
+    }
+    for same, rule in rules.items():
+        (folder := tmp_path / str(same)).mkdir()
+        app = make_app(folder, variants=Variants("colour", same))
+        with listening(app) as address, browser.new_context() as context:
+            page = context.new_page()
+            page.goto(f"{address}?view=duplicates")
+            expect(page.locator("#variants")).to_have_text(rule)
+            expect(page.locator(".kind")).to_have_text("They differ in colour.")
+            expect(page.locator("#said")).to_contain_text("They differ in colour.")
+            assert not Axe().run(page).violations_count
+            page.keyboard.press("y")
+            expect(page.locator("#count")).to_contain_text("Pair 2 of")
+            expect(page.locator(".kind")).to_have_count(0)
+
+
+def test_a_service_without_duplicates_says_how_to_have_some(browser: Browser, tmp_path: Path) -> None:
+    recorded = Recorded(make_app(tmp_path, reviewed=False))
+    with listening(recorded) as address, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}?view=duplicates")
+        expect(page.get_by_role("heading", name="No duplicates to review")).to_be_visible()
+        expect(page.locator("main")).to_contain_text("start this service with --duplicates DIR")
+        expect(page.get_by_role("link", name="Duplicates")).to_be_hidden()
+        for name in ("Same", "Different", "Not sure", "Undo"):
+            expect(page.get_by_role("button", name=name)).to_be_hidden()
+        page.keyboard.press("y")
+        expect(page.locator("#alert")).to_be_hidden()
+        assert not Axe().run(page).violations_count
+        page.get_by_role("link", name="Search").click()
+        expect(page.locator("#query")).to_be_visible()
+        expect(page.locator("#no-review")).to_be_hidden()
+    assert not [sent for sent in recorded.sent if "duplicates" in sent.path]

@@ -83,6 +83,5 @@ def totals(found: Found) -> dict[str, Any]:
         value = found.listings.codes(settings.variants.column)
         pairs = np.unique(np.stack([clusters.labels, value], axis=1)[value >= 0], axis=0)
         mixed = int((np.bincount(pairs[:, 0], minlength=len(sizes)) > 1).sum())
-        kind = "same" if settings.variants.same else "different"
-        told["variants"] = {"column": settings.variants.column, "are": kind, "clusters_of_several_values": mixed}
+        told["variants"] = {**settings.variants.as_json(), "clusters_of_several_values": mixed}
     return told

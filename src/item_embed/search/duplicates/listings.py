@@ -38,9 +38,18 @@ class Listings:
 
     def codes(self, column: str) -> NDArray[np.int64]:
         """A number for each value of a column, (N,); -1 where a listing has none."""
-        numbers: dict[str, int] = {}
-        values = self.columns[column]
-        return np.array([-1 if v is None else numbers.setdefault(v, len(numbers)) for v in values], np.int64)
+        return codes_of(self.columns[column])
+
+
+def codes_of(values: Iterable[str | None]) -> NDArray[np.int64]:
+    """A number for each different value, (N,); -1 for None.
+
+    Examples:
+        >>> codes_of(["red", None, "blue", "red"])
+        array([ 0, -1,  1,  0])
+    """
+    numbers: dict[str, int] = {}
+    return np.array([-1 if value is None else numbers.setdefault(value, len(numbers)) for value in values], np.int64)
 
 
 def read_listings(
@@ -82,6 +91,11 @@ def read_listings(
             there = ", ".join(sorted({"category", *known}))
             raise ConfigError(f"no listing of {index.path} has a column {name!r}; there is {there}.")
     return Listings(titles, values, photo, words, facts)
+
+
+def read_column(index: ProductIndex, ids: list[str], column: str) -> list[str | None]:
+    """The values of one column of listings, as `Listings.columns` has them; None for one that is gone since."""
+    return [_value(item, column) for item, _ in _items(index, ids)]
 
 
 def masters(clusters: NDArray[np.int64], listings: Listings) -> NDArray[np.int64]:

@@ -149,7 +149,8 @@ class _Work:
         drawn = draw_sample(pairs, self.settings.sample or 0, self.settings.floor, self.settings.seed)
         with self.stages("writing pairs") as on_progress:
             write_sample(folder / "pairs.html", drawn, self.graph.snapshot.ids, self.index, on_progress)
-        return {**self.counts(), "sampled": len(drawn)}
+        variants = {} if self.settings.variants is None else {"variants": self.settings.variants.as_json()}
+        return {**self.counts(), **variants, "sampled": len(drawn)}
 
     def clusters(self, folder: Path, earlier: Earlier | None, further: Further | None) -> dict[str, Any]:
         """Choose the threshold, cluster, and write the files."""

@@ -1,9 +1,10 @@
 """What a user asks of `item duplicates`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from item_embed.errors import ConfigError
+from item_embed.errors import ConfigError, VectorError
 from item_embed.search.duplicates.clusters import Linkage
 
 NEIGHBOURS, FLOOR, PRECISION = 20, 0.8, 0.95
@@ -19,6 +20,24 @@ class Variants:
 
     column: str
     same: bool
+
+    def as_json(self) -> dict[str, str]:
+        """As `duplicates.json` has it."""
+        return {"column": self.column, "are": "same" if self.same else "different"}
+
+    @classmethod
+    def read(cls, folder: Path) -> "Variants | None":
+        """What was asked for when a folder was written, by its `duplicates.json`; None where nothing was.
+
+        Raises:
+            VectorError: when that file is not there, or damaged.
+        """
+        file = folder / "duplicates.json"
+        try:
+            told = json.loads(file.read_text(encoding="utf8")).get("variants")
+            return None if told is None else cls(str(told["column"]), told["are"] == "same")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise VectorError(f"{file} is missing or damaged; run `item duplicates` again.") from None
 
 
 @dataclass(frozen=True)

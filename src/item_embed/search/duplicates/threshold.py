@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold
 
 from item_embed.errors import ConfigError
 from item_embed.search.duplicates.judged import Judged
-from item_embed.thresholds import Curve, Point, precision_curve
+from item_embed.thresholds import Curve, Point, effective_answers, precision_curve
 from item_embed.wording import number_of
 
 _ISOTONIC = 1000  # answers below which isotonic regression follows chance (Niculescu-Mizil and Caruana, 2005)
@@ -62,12 +62,28 @@ def choose_threshold(curve: Curve, precision: float) -> Point:
 def fit_probability(judged: Judged) -> Probability:
     """The probability of being the same product by cosine: isotonic from a thousand answers on, logistic below.
 
-    Where all answers are alike there is nothing to tell apart: the rule of succession, (yes + 1) / (answers + 2).
+    Neither goes beyond what so many answers can tell, `_bounds`: at its ends a logistic curve comes as near to 0 and 1
+    as one likes, and steps reach them.
     """
+    fitted = _fitted(judged)
+    low, high = _bounds(judged)
+    return lambda cosine: np.clip(fitted(cosine), low, high)
+
+
+def _bounds(judged: Judged) -> tuple[float, float]:
+    """The lowest and the highest probability: 1 / (no + 2) and (yes + 1) / (yes + 2).
+
+    The rule of succession, of the noes alone and of the yeses alone; the targets that Platt (1999) fits a logistic
+    curve to. Answers count as for the precision: those about one product once, weighted ones by what they stand for.
+    """
+    no, yes = (effective_answers(judged.unit[said], judged.weight[said]) for said in (~judged.same, judged.same))
+    return 1 / (no + 2), (yes + 1) / (yes + 2)
+
+
+def _fitted(judged: Judged) -> Probability:
     cosine, same, weight = judged.pairs.cosine.astype(np.float64), judged.same, judged.weight / judged.weight.mean()
     if same.all() or not same.any():
-        share = (int(same.sum()) + 1) / (len(same) + 2)
-        return lambda cosine: np.full(len(cosine), share)
+        return lambda cosine: np.full(len(cosine), float(same.any()))
     if len(same) >= _ISOTONIC:
         steps = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(cosine, same, sample_weight=weight)
         return lambda cosine: np.asarray(steps.predict(cosine.astype(np.float64)) if len(cosine) else [], np.float64)

@@ -7,16 +7,15 @@ import * as search from "./search.js";
 
 const VIEWS = { search: "to-search", duplicates: "to-duplicates" };
 
-let started = false;
+let about = null; // what the service has told of itself
 
 async function start() {
   try {
-    const about = await call("v1/about");
+    about = await call("v1/about");
     calm();
     get("about").textContent = `${numberOf(about.products, "product")} · ${about.version}`;
     get("to-duplicates").hidden = !about.duplicates;
     search.start(about);
-    started = true;
     view();
   } catch (error) {
     alarm(error.message, start);
@@ -28,20 +27,21 @@ function view() {
   const duplicates = new URLSearchParams(location.search).get("view") === "duplicates";
   const now = duplicates ? "duplicates" : "search";
   get("search").hidden = duplicates;
-  get("review").hidden = !duplicates;
+  get("review").hidden = !duplicates || !about.duplicates;
+  get("no-review").hidden = !duplicates || about.duplicates;
   document.title = duplicates ? "Duplicates - item-embed" : "item-embed";
   for (const [name, link] of Object.entries(VIEWS)) {
     if (name === now) get(link).setAttribute("aria-current", "page");
     else get(link).removeAttribute("aria-current");
   }
-  if (duplicates) review.open();
+  if (!get("review").hidden) review.open();
 }
 
 for (const link of Object.values(VIEWS)) {
   get(link).addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return; // to another tab
     event.preventDefault();
-    if (!started) return;
+    if (!about) return;
     calm();
     history.pushState(null, "", get(link).getAttribute("href"));
     view();
@@ -50,7 +50,7 @@ for (const link of Object.values(VIEWS)) {
 }
 
 addEventListener("popstate", () => {
-  if (!started) return;
+  if (!about) return;
   calm();
   view();
   if (!get("search").hidden) search.restore();

@@ -76,10 +76,12 @@ export function listen(changed) {
     else if (files.length) alarm(`${files[0].name || "That"} is not a photo; give a JPEG, PNG or WebP file.`);
     return Boolean(files.length);
   };
-  input.addEventListener("change", () => {
+  const choose = () => {
     offered(input.files);
     input.value = ""; // so that the same file can be chosen again
-  });
+  };
+  input.addEventListener("change", choose);
+  choose(); // what was chosen while the page was loading
   get("remove").addEventListener("click", async () => {
     await set(null, "Photo removed.");
     input.focus();

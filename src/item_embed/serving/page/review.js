@@ -15,6 +15,7 @@ let total = null;
 let answered = 0;
 let now = null; // the number of the pair shown; that of pairs where all are done
 let saving = false;
+let variants = null; // the column by which listings are variants, and what these are
 
 /** Show the review, from the pair that the address names or the first without an answer. */
 export async function open() {
@@ -42,6 +43,7 @@ async function firstOpen() {
 async function load(offset) {
   const window = await call(`v1/duplicates?offset=${offset}&limit=${AT_ONCE}`);
   total = window.total;
+  tellVariants(window.variants);
   window.pairs.forEach((pair, number) => pairs.set(offset + number, pair));
   return window;
 }
@@ -70,10 +72,10 @@ async function show(done = "") {
   const pair = await pairAt(number);
   if (number !== now) return; // the user has gone on
   get("pair").removeAttribute("aria-busy");
-  get("pair").replaceChildren(side(pair.a, pair.b, "First"), side(pair.b, pair.a, "Second"), judgement(pair));
+  get("pair").replaceChildren(side(pair.a, pair.b, "First"), side(pair.b, pair.a, "Second"), ...below(pair));
   press();
   const titles = [pair.a, pair.b].map((listing) => listing.title || "a listing without a title");
-  say(`${done} Pair ${now + 1} of ${total}: ${titles.join("; ")}.`);
+  say(`${done} Pair ${now + 1} of ${total}: ${titles.join("; ")}.${pair.variants ? ` They differ in ${variants.column}.` : ""}`);
   if (now + 1 < total) {
     const next = await pairAt(now + 1); // and its photos, before they are wanted
     for (const listing of [next.a, next.b]) picture(listing);
@@ -118,6 +120,23 @@ function title(listing, other) {
     return alone ? element("span", { className: "differs" }, part) : part;
   });
   return element("h2", {}, ...parts);
+}
+
+/** What stands below the two sides: whether they are variants, where that is known, and what the model says. */
+function below(pair) {
+  const kind = pair.variants && element("p", { className: "kind" }, `They differ in ${variants.column}.`);
+  return [kind, judgement(pair)].filter(Boolean);
+}
+
+const RULES = {
+  same: (column) => `Listings that differ in ${column} alone are the same product.`,
+  different: (column) => `Listings that differ in ${column} are different products, and not asked about.`,
+};
+
+function tellVariants(told) {
+  variants = told;
+  get("variants").hidden = !told;
+  if (told) get("variants").textContent = RULES[told.are](told.column);
 }
 
 function judgement({ probability }) {

@@ -43,16 +43,16 @@ export function start(facts) {
   get("weight").addEventListener("input", tellWeight);
   get("weight").addEventListener("change", () => begin());
   get("more").addEventListener("click", more);
-  restore();
+  restore(get("title").value);
 }
 
-/** Set the form as the page's address says, and search if it says what for. */
-export function restore() {
+/** Set the form as the page's address says, and search if it says what for; a `typed` title stays, to be gone on with. */
+export function restore(typed = "") {
   const parameters = new URLSearchParams(location.search);
-  write(parameters.get("title"));
+  write(typed || parameters.get("title"));
   filters.restore(parameters);
   settle();
-  if (get("title").value || photo.current()) run();
+  if (!typed && (get("title").value || photo.current())) run();
   else clear();
 }
 
