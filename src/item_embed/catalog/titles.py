@@ -4,6 +4,7 @@ import html
 import math
 import re
 import unicodedata
+from html.entities import html5
 from typing import Any
 
 LONGEST_TITLE = 512  # characters; longer ones are descriptions pasted into the wrong column
@@ -96,8 +97,20 @@ def is_placeholder(text: str) -> bool:
 
 def _entities(text: str) -> str:
     for _ in range(2):  # exporters often escape twice: &amp;amp;
-        text = _ENTITY.sub(lambda match: html.unescape(match.group()), text)
+        text = _ENTITY.sub(_entity, text)
     return text
+
+
+def _entity(match: re.Match[str]) -> str:
+    """What one stands for, if it is one as a whole; of titles that somebody shouted, too: &NBSP;, &EACUTE;."""
+    entity = match.group()
+    name = entity[1:]
+    if name.startswith("#"):
+        return html.unescape(entity)
+    if name in html5:
+        return html5[name]
+    meant = html5.get(name.lower(), entity)
+    return meant.upper() if name.isupper() else meant
 
 
 def _tags(text: str) -> str:
