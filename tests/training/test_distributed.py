@@ -163,7 +163,7 @@ for attempt in range(40):
 
 @pytest.mark.slow
 def test_processes_that_have_met_end_quietly() -> None:
-    """Threads of gloo that hold the last tensor when Python ends would abort it: without care, one pair in ten or so."""
+    """Threads of gloo that hold the last tensor when Python ends would abort it: else, one pair in ten or so."""
     done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=False, timeout=240)
     assert (done.returncode, done.stderr) == (0, "")
 
