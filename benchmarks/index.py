@@ -8,7 +8,8 @@
 Vectors lie in clusters of about fifty, as listings do; random ones are a worst case that no shop has. Every method is
 built in a process of its own, one after the other. Then all are opened, each in its own process, and asked in turns, so
 that whatever else the machine does befalls all alike; with as many threads as OMP_NUM_THREADS says, by default one. The
-peers (`peers.py`) hold nothing but vectors, a number to filter by where they have filters, and give numbers of rows;
+peers (`peers_here.py`, `peers_in_postgres.py`) hold nothing but vectors, a number to filter by where they have filters,
+and give numbers of rows;
 the product index also keeps, filters and shows the products. PostgreSQL is started here, with pgvector. What is not
 installed is left out.
 
