@@ -81,6 +81,7 @@ class Drawn:
 
     path = Path("drawn")
     fingerprint = "drawn"
+    fields = ("n",)
 
     def __init__(self, bench: Bench, changed: bool) -> None:
         products = len(bench.vectors)

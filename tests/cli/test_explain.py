@@ -86,6 +86,12 @@ def test_ids_of_a_catalogue_are_explained_alike(shop: Path, model: Path) -> None
     assert [by_index[side]["id"] for side in "ab"] == ["item 0", "item 1"]
 
 
+def test_a_model_that_moved_is_told_as_in_a_search(shop: Path, tmp_path: Path) -> None:
+    said = refused("item 0", "item 1", "--index", shop / "index", "--model", tmp_path / "gone")
+    gone = tmp_path / "gone"
+    assert f"the model that made the vectors of {shop / 'index'} is not at {gone}; check --model." in said
+
+
 def test_a_photo_and_a_title_against_a_listing(shop: Path, model: Path) -> None:
     given = ["--image-a", shop / "photo.png", "--title-a", "Red mug"]
     found = told("item 0", *given, "--index", shop / "index")

@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from item_embed.catalog.photos.images import prepare_photo
+from item_embed.catalog.preparing import prepare
 from item_embed.cli import embed, index, search
 from item_embed.cli.main import guarded
 from item_embed.embedding.shards import Job
@@ -150,7 +151,8 @@ def test_another_model_is_refused(built: Path, tmp_path: Path) -> None:
 def test_a_model_that_moved_can_be_named(built: Path, model: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     moved = model.rename(tmp_path / "elsewhere" / "model")
-    assert "--model" in refused("search", built, "--title", "red mug")
+    said = refused("search", built, "--title", "red mug")
+    assert said == f"error: the model that made the vectors of {built} is not at {model}; name its folder with --model."
     assert found(item("search", built, "--title", "red mug", "--model", moved, "--json"))[0]["id"] == "a"
 
 
@@ -322,6 +324,15 @@ def test_a_wrong_filter_is_told_before_the_model_is_loaded(built: Path, monkeypa
     monkeypatch.setattr(search, "_embedder", None)
     assert "at letter 9" in refused("search", built, "--title", "mug", "--where", "price < fifty")
     assert "no product has prise" in refused("search", built, "--title", "mug", "--where", "prise < 50")
+
+
+def test_a_column_of_the_feed_that_is_empty_is_told_as_that(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "feed.csv").write_text("id,title,brand,size\n1,red mug,,big\n2,blue mug,,\n", encoding="utf8")
+    prepare(tmp_path / "feed.csv", tmp_path / "mugs")
+    item("embed", model, tmp_path / "mugs", "--out", tmp_path / "mugs.parquet")
+    item("index", tmp_path / "mugs.parquet", tmp_path / "mugs", "--out", tmp_path / "of-mugs")
+    said = refused("search", tmp_path / "of-mugs", "--title", "mug", "--where", 'brand = "Acme"')
+    assert "the column brand is empty in every product; there are id, title, category, product_id, size" in said
 
 
 def test_hybrid_finds_by_words_too(built: Path, tmp_path: Path) -> None:

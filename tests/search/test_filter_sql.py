@@ -15,7 +15,8 @@ from item_embed.search.address import read_address
 from item_embed.search.backend import Truth
 from item_embed.search.filter_sql import condition
 from item_embed.search.filters import parse_filter
-from item_embed.search.items import IndexManifest, Item
+from item_embed.search.items import Item
+from item_embed.search.manifest import IndexManifest
 from item_embed.search.postgres.conditions import condition as postgres_condition
 from item_embed.search.postgres.database import Database
 from item_embed.search.postgres.store import PostgresStore
@@ -155,6 +156,14 @@ def test_a_zero_byte_is_named(postgres: PostgresStore) -> None:
 def test_an_unknown_field_is_told_with_those_that_there_are(store: Store) -> None:
     with pytest.raises(FilterError, match=r"at letter 18 .*no product has prise; there are id, .*Main colour, price"):
         store.condition("price < 50 and ( prise > 3)")
+
+
+def test_a_column_that_is_empty_in_all_products_is_told_as_that() -> None:
+    said = r"at letter 1 .*the column brand is empty in every product; there are id, .*price\.$"
+    with pytest.raises(FilterError, match=said):
+        condition('brand = "Acme"', {"price": 1}, ["brand", "price"])
+    with pytest.raises(FilterError, match=said):
+        postgres_condition('brand = "Acme"', {"price"}, ["brand", "price"])
 
 
 def test_of_many_fields_some_are_named() -> None:

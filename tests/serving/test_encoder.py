@@ -79,7 +79,7 @@ def test_torch_runs_it_where_the_cache_cannot_be_written(index: ProductIndex, ca
 
 
 def test_a_model_that_is_not_there(index: ProductIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(VectorError, match="check --model"):
+    with pytest.raises(VectorError, match=f"made the vectors of {index.path} .* check --model"):
         open_encoder(index, tmp_path / "none")
     monkeypatch.setattr(index, "manifest", index.manifest.model_copy(update={"model": str(tmp_path / "gone")}))
     with pytest.raises(VectorError, match="name its folder with --model"):

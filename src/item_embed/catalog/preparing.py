@@ -201,6 +201,7 @@ class _Run:
             version=__version__,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             columns=self.roles.by_role(),
+            fields=self.roles.other(self.feed.columns),
             counts=Counts(input=size, kept=kept - repaired, repaired=repaired, set_aside=size - kept),
             update=None if self.previous is None else self.previous.beside(settled.changes),
             splits={split: int((settled.splits == number).sum()) for number, split in enumerate(SPLITS)},

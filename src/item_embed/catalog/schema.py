@@ -111,6 +111,7 @@ class Manifest(BaseModel):
     created: str
     sources: list[_Text]
     columns: dict[str, _Text | None]  # role (id, title, image, ...) -> the feed's column
+    fields: list[_Text] = []  # the feed's columns that are in the rows' metadata, where they are not empty
     seed: int
     counts: Counts
     update: Update | None = None

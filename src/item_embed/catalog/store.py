@@ -80,6 +80,11 @@ class Catalog:
         return self.manifest.fingerprint
 
     @property
+    def fields(self) -> Sequence[str]:
+        """The feed's columns that are in `metadata`, those too that are empty in every row."""
+        return self.manifest.fields
+
+    @property
     def keeps_photos(self) -> bool:
         """Whether photos that are asked for one by one stay in memory, so that none is read twice."""
         return self._cache_limit > 0

@@ -118,12 +118,12 @@ def _embedder(products: "ProductIndex | None", model: Path | None) -> "Embedder"
     from item_embed.embedding.embedder import Embedder
     from item_embed.errors import VectorError
 
-    folder = model or Path(products.model if products else "")
-    if products and not folder.exists():
-        mend = "check --model" if model else "name its folder with --model"
-        raise VectorError(f"the model that made the vectors of {products.path} is not at {folder}; {mend}.")
+    if products is None:
+        assert model is not None  # `_check_sources` saw to it
+        return Embedder.from_pretrained(model)
+    folder = products.manifest.model_folder(model, products.path)
     embedder = Embedder.from_pretrained(folder)
-    if products and embedder.fingerprint != products.fingerprint:
+    if embedder.fingerprint != products.fingerprint:
         raise VectorError(
             f"{folder} ({embedder.fingerprint[:12]}) is another model than that of {products.path} "
             f"({products.fingerprint[:12]}, {products.model}), whose scores it cannot explain; give that one."

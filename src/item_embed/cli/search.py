@@ -91,13 +91,8 @@ def _read_photo(path: Path) -> bytes:
 
 def _embedder(products: "ProductIndex", model: Path | None) -> "Embedder":
     from item_embed.embedding.embedder import Embedder
-    from item_embed.errors import VectorError
 
-    folder = model or Path(products.model)
-    if not folder.exists():
-        mend = "check --model" if model else "name its folder with --model"
-        raise VectorError(f"the model that made these vectors is not at {folder}; {mend}.")
-    return Embedder.from_pretrained(folder)
+    return Embedder.from_pretrained(products.manifest.model_folder(model, products.path))
 
 
 def _write_page(path: Path, query: tuple[str, bytes | None, str], hits: "list[tuple[Hit, bytes | None]]") -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from item_embed.errors import VectorError
+
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
@@ -19,6 +21,28 @@ MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, PROCESSOR_FILE)
 def is_model_folder(folder: Path) -> bool:
     """Whether a folder has all files of a model; not whether they can be read."""
     return all((folder / name).is_file() for name in MODEL_FILES)
+
+
+def find_model(given: Path | None, known: Path, which: str) -> Path:
+    """The folder of a model that something was made with: the one that the user names, or where it was then.
+
+    Args:
+        given: what `--model` names, if anything.
+        known: where the model was.
+        which: the model, as "the model that the classifier learnt from".
+
+    Raises:
+        VectorError: when it is not there.
+
+    Examples:
+        >>> find_model(None, Path("run/model"), "the model of the index")  # doctest: +SKIP
+        PosixPath('run/model')
+    """
+    folder = given or known
+    if not folder.exists():
+        mend = "check --model" if given else "name its folder with --model"
+        raise VectorError(f"{which} is not at {folder}; {mend}.")
+    return folder
 
 
 def provenance(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from item_embed.progress import OnProgress, silent
 from item_embed.search.conditions import Condition
 from item_embed.search.held import Nearest
-from item_embed.search.items import Changes, IndexManifest, Item
+from item_embed.search.items import Changes, Item
+from item_embed.search.manifest import IndexManifest
 from item_embed.search.records import Record, Seen
 
 
@@ -32,8 +33,11 @@ class Truth(Protocol):
     def manifest(self) -> IndexManifest:
         """Where the vectors come from."""
 
-    def condition(self, text: str) -> Condition:
-        """A filter as a condition; FilterError when it cannot be read, or names what no product has."""
+    def condition(self, text: str, fields: Collection[str] = ()) -> Condition:
+        """A filter as a condition; FilterError when it cannot be read, or names what no product has.
+
+        `fields` are the feed's columns: of one that is empty in all products it is told that it is there.
+        """
 
     def rows_by_title(self, title: str, limit: int, where: Condition | None) -> NDArray[np.int64]:
         """The rows whose titles share words with a title, best first: by BM25, equal ones by tie key."""

@@ -41,11 +41,13 @@ class Translator(ABC):
     Args:
         text: the filter, in the grammar of `filters`.
         keys: every key that metadata have.
+        fields: the feed's columns; of those that are no key it is told that they are empty.
     """
 
-    def __init__(self, text: str, keys: Collection[str]) -> None:
+    def __init__(self, text: str, keys: Collection[str], fields: Collection[str]) -> None:
         self._text = text
         self._keys = keys
+        self._fields = fields
 
     def condition(self) -> Condition:
         """The filter as a condition.
@@ -109,10 +111,10 @@ class Translator(ABC):
     def _known(self, field: Field) -> str:
         if field.name not in self._keys:
             known = [*COLUMNS, *sorted(self._keys)]
+            there = field.name in self._fields
+            why = f"the column {field.name} is empty in every product" if there else f"no product has {field.name}"
             more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-            raise wrong_filter(
-                self._text, field.at, f"no product has {field.name}; there are {', '.join(known[:_SHOWN])}{more}"
-            )
+            raise wrong_filter(self._text, field.at, f"{why}; there are {', '.join(known[:_SHOWN])}{more}")
         return field.name
 
 

@@ -10,7 +10,8 @@ from item_embed.embedding.vectors import Vectors, check_vectors
 from item_embed.errors import VectorError
 from item_embed.progress import OnProgress
 from item_embed.search.backend import Truth
-from item_embed.search.items import Changes, IndexManifest
+from item_embed.search.items import Changes
+from item_embed.search.manifest import IndexManifest
 from item_embed.search.records import Record, Seen
 
 _PART_ROWS = 4096  # rows whose photos may be in memory at once
@@ -45,6 +46,7 @@ class CatalogFeed:
             modalities=vectors.modalities,
             catalog=str(catalog.path.resolve()),
             catalog_fingerprint=catalog.fingerprint,
+            fields=list(catalog.fields),
         )
 
     def __len__(self) -> int:

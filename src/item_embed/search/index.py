@@ -163,7 +163,7 @@ class ProductIndex:
             Changes(added=1, changed=0, unchanged=0, removed=0)
         """
         self.manifest.check_model(fingerprint, "the vectors come", self.path)
-        records = records_of(items, self._matrix(vectors, "vectors"))
+        records = records_of(items, self.manifest.matrix(vectors, "vectors", self.path))
         photos = [item.photo for item in items]
         with self._lock:
             with self._writing():
@@ -234,17 +234,12 @@ class ProductIndex:
         Raises:
             VectorError: saying what can be looked for.
         """
-        if (self.modalities == "title" and image) or (self.modalities == "image" and title):
-            fitting, lacking = ("title", "photo") if self.modalities == "title" else ("photo", "title")
-            raise VectorError(
-                f"{self.path} was made from {fitting}s alone and cannot be searched by {lacking}; look for a {fitting} "
-                "only, or embed with --modalities both and index again."
-            )
+        self.manifest.check_query(self.path, image=image, title=title)
 
     def check_filter(self, where: str) -> None:
         """Refuse a filter that cannot be read, or names a field that no product has ever had, with a FilterError."""
         with self._in_step():
-            self._store.condition(where)
+            self._store.condition(where, self.manifest.fields)
 
     def search(
         self, queries: NDArray[np.float32], k: int, fingerprint: str, where: str | None = None
@@ -268,9 +263,9 @@ class ProductIndex:
                 1, or another model has built the index again since it was opened.
             FilterError: when the filter cannot be read, or names a field that no product has ever had.
         """
-        queries = self._check_query(queries, k, fingerprint)
+        queries = self.manifest.queries(queries, k, fingerprint, self.path)
         with self._in_step():
-            condition = self._store.condition(where) if where is not None else None
+            condition = self._store.condition(where, self.manifest.fields) if where is not None else None
             rows, cosines, _ = self._nearest.search(queries, min(k, max(1, len(self._nearest))), condition)
             return self._hits(
                 [dict(zip(r[r >= 0].tolist(), c.tolist(), strict=False)) for r, c in zip(rows, cosines, strict=True)]
@@ -300,12 +295,12 @@ class ProductIndex:
             VectorError: as `search` does, or when there is not one title for each query.
             FilterError: as `search` does.
         """
-        queries = self._check_query(queries, k, fingerprint)
+        queries = self.manifest.queries(queries, k, fingerprint, self.path)
         if len(titles) != len(queries):
             raise VectorError(f"{len(titles)} titles cannot go with {len(queries)} queries; give one for each.")
         with self._in_step():
             depth = min(max(k, DEPTH), max(1, len(self._nearest)))
-            condition = self._store.condition(where) if where is not None else None
+            condition = self._store.condition(where, self.manifest.fields) if where is not None else None
             found = self._nearest.search(queries, depth, condition).rows
             scores = []
             for title, rows in zip(titles, found, strict=True):
@@ -375,31 +370,12 @@ class ProductIndex:
                 rows = unseen(catalog, self._store)
             embedded = embed_catalog(vectors, catalog, self.modalities, rows, on_progress=on_progress)
             return CatalogFeed(embedded, catalog, partial=True)
-        if vectors.modalities != self.modalities:
-            raise VectorError(
-                f"the vectors were made with --modalities {vectors.modalities}, those of {self.path} with "
-                f"{self.modalities}; embed with {self.modalities}, or build another index."
-            )
-        return CatalogFeed(replace(vectors, vectors=self._matrix(vectors.vectors, "vectors")), catalog)
+        self.manifest.check_seen(vectors.modalities, self.path)
+        return CatalogFeed(
+            replace(vectors, vectors=self.manifest.matrix(vectors.vectors, "vectors", self.path)), catalog
+        )
 
     def _hits(self, scores: list[dict[int, float]]) -> list[list[Hit]]:
         """What is shown of the rows that each query found, in their order."""
         shown = self._store.shown({row for found in scores for row in found})
         return [[Hit(score=score, **shown[row]) for row, score in found.items()] for found in scores]
-
-    def _check_query(self, queries: NDArray[np.float32], k: int, fingerprint: str) -> NDArray[np.float32]:
-        self.manifest.check_model(fingerprint, "the query comes", self.path)
-        matrix = self._matrix(queries, "queries")
-        if not np.isfinite(matrix).all():
-            raise VectorError("a query has numbers that are not finite; check the model that made it.")
-        if k < 1:
-            raise VectorError(f"k must be at least 1, not {k}.")
-        return matrix
-
-    def _matrix(self, vectors: NDArray[np.float32], what: str) -> NDArray[np.float32]:
-        if vectors.ndim != 2 or vectors.shape[1] != self.manifest.dimension:
-            raise VectorError(
-                f"{what} of shape {vectors.shape} do not fit {self.path}, whose vectors have "
-                f"{self.manifest.dimension} numbers; give an array ({what}, {self.manifest.dimension})."
-            )
-        return np.asarray(vectors, np.float32)

@@ -3,42 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
-from item_embed.embedding.seen import Modalities
-from item_embed.errors import VectorError
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class IndexManifest(BaseModel):
-    """Where the vectors of an index come from."""
-
-    dimension: int
-    fingerprint: str
-    model: str
-    modalities: Modalities
-    catalog: str
-    catalog_fingerprint: str
-
-    def check_model(self, fingerprint: str, who: str, path: str | Path) -> None:
-        """Refuse vectors of another model; `who` comes from it, `path` is the index."""
-        if fingerprint != self.fingerprint:
-            raise VectorError(
-                f"{who} from another model ({fingerprint[:12]}) than the vectors of {path} "
-                f"({self.fingerprint[:12]}, {self.model}); use that model, or embed and index again."
-            )
-
-    def check_same(self, now: "IndexManifest", path: str | Path) -> None:
-        """Refuse an index whose vectors do not compare with those that it had when it was opened."""
-        if (now.fingerprint, now.dimension, now.modalities) != (self.fingerprint, self.dimension, self.modalities):
-            raise VectorError(
-                f"{path} was built again by another model ({now.fingerprint[:12]}, {now.model}) since it was "
-                "opened; open it again."
-            )
 
 
 def sayable(ids: Iterable[str]) -> list[str]:

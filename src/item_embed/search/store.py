@@ -18,7 +18,8 @@ from item_embed.search import database
 from item_embed.search.conditions import Condition
 from item_embed.search.facts import facts
 from item_embed.search.filter_sql import condition
-from item_embed.search.items import Changes, IndexManifest, Item
+from item_embed.search.items import Changes, Item
+from item_embed.search.manifest import IndexManifest
 from item_embed.search.records import Record, Seen, json_text, vector_bytes
 
 _PART = 4096  # rows read or asked for at once
@@ -129,13 +130,17 @@ class Store:
         )
         return self._rows(query, (words, *(where.bound if where else ()), limit))
 
-    def condition(self, text: str) -> Condition:
+    def condition(self, text: str, fields: Collection[str] = ()) -> Condition:
         """A filter as a condition on rows.
+
+        Args:
+            text: the filter.
+            fields: the feed's columns, empty ones too.
 
         Raises:
             FilterError: when it cannot be read, names what no product has ever had, or is too much for SQLite.
         """
-        where = condition(text, self._keys())
+        where = condition(text, self._keys(), fields)
         among = f"titles MATCH 'x' AND titles.rowid IN (SELECT row FROM items WHERE {where.sql})"  # as `rows_by_title`
         try:
             self._connection.execute(f"EXPLAIN SELECT row FROM titles JOIN items WHERE {among}", where.bound).close()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.exported import is_exported
-from item_embed.errors import VectorError
 from item_embed.files import OutputError, locked
 from item_embed.model.folder import fingerprint, is_model_folder
 from item_embed.progress import Stages, silent_stages
@@ -39,10 +38,7 @@ def open_encoder(
     Examples:
         >>> embedder = open_encoder(ProductIndex.open("index"))  # doctest: +SKIP
     """
-    folder = model or Path(index.model)
-    if not folder.exists():
-        mend = "check --model" if model else "name its folder with --model"
-        raise VectorError(f"the model that made these vectors is not at {folder}; {mend}.")
+    folder = index.manifest.model_folder(model, index.path)
     if device is None and not is_exported(folder) and is_model_folder(folder) and _can_export():
         folder = _cached_export(folder, stages)
     return Embedder.from_pretrained(folder, device or "cpu")

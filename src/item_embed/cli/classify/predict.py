@@ -84,10 +84,7 @@ def _read(path: str, catalog: "Catalog", encoder: "Encoder", model: Path | None)
 
 def _embedder(encoder: "Encoder", model: Path | None, device: str | None) -> "Embedder":
     from item_embed.embedding.embedder import Embedder
-    from item_embed.errors import VectorError
+    from item_embed.model.folder import find_model
 
-    folder = model or encoder.path
-    if not folder.exists():
-        mend = "check --model" if model else "name its folder with --model"
-        raise VectorError(f"the model that the classifier learnt from is not at {folder}; {mend}.")
+    folder = find_model(model, encoder.path, "the model that the classifier learnt from")
     return Embedder.from_pretrained(folder, device)

@@ -8,12 +8,13 @@ from item_embed.search.conditions import Condition, Translator
 from item_embed.search.filters import Value, wrong_filter
 
 
-def condition(text: str, keys: Collection[str]) -> Condition:
+def condition(text: str, keys: Collection[str], fields: Collection[str] = ()) -> Condition:
     """Translate a filter.
 
     Args:
         text: the filter, in the grammar of `filters`.
         keys: every key that metadata have.
+        fields: the feed's columns, empty ones too.
 
     Raises:
         FilterError: when the filter cannot be read, names a field that no product has, or compares a text column
@@ -25,7 +26,7 @@ def condition(text: str, keys: Collection[str]) -> Condition:
     """
     if "\0" in text:
         raise wrong_filter(text, text.index("\0"), "this is a zero byte, which no text in PostgreSQL holds")
-    return _Translator(text, keys).condition()
+    return _Translator(text, keys, fields).condition()
 
 
 class _Translator(Translator):

@@ -15,7 +15,8 @@ from item_embed.files import OutputError
 from item_embed.hashing import text_hash
 from item_embed.search.conditions import Condition
 from item_embed.search.facts import facts
-from item_embed.search.items import Changes, IndexManifest, Item
+from item_embed.search.items import Changes, Item
+from item_embed.search.manifest import IndexManifest
 from item_embed.search.postgres.conditions import condition
 from item_embed.search.postgres.database import SCHEMA_VERSION, Database
 from item_embed.search.postgres.words import ranking, words_of
@@ -104,13 +105,17 @@ class PostgresStore:
                 f"{self.name} is damaged: it does not say where its vectors come from; build it again."
             ) from None
 
-    def condition(self, text: str) -> Condition:
+    def condition(self, text: str, fields: Collection[str] = ()) -> Condition:
         """A filter as a condition on `items`.
+
+        Args:
+            text: the filter.
+            fields: the feed's columns, empty ones too.
 
         Raises:
             FilterError: when it cannot be read, or names what no product has ever had.
         """
-        return condition(text, {key for (key,) in self._execute("SELECT name FROM keys")})
+        return condition(text, {key for (key,) in self._execute("SELECT name FROM keys")}, fields)
 
     def rows_by_title(self, title: str, limit: int, where: Condition | None) -> NDArray[np.int64]:
         """The numbers of products whose titles share words with a title, best first: by BM25, equal ones by tie key."""
