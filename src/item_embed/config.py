@@ -30,6 +30,9 @@ Precision = Literal["auto", "fp32", "bf16"]
 #: What becomes of a photo's empty patches: `drop` does not encode them.
 Background = Literal["keep", "drop"]
 
+#: Of the numbers of a late fusion, the words' share.
+WORDS_SHARE = (3, 8)
+
 _Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -268,7 +271,7 @@ class RunConfig(_Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         whitening, width = self.whitening, self.model.hidden_size
-        most = 24 * width // 5 if whitening.late_fusion else width  # of late fusion, three, and three eighths for words
+        most = most_fused(width) if whitening.late_fusion else width
         if (whitening.dimensions or 0) > most:
             raise ValueError(
                 f"whitening.dimensions {whitening.dimensions} is more than the {most} numbers that there are"
@@ -318,6 +321,12 @@ class RunConfig(_Settings):
     def save(self, path: Path) -> None:
         """Write the configuration as YAML."""
         path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), encoding="utf8")
+
+
+def most_fused(width: int) -> int:
+    """The most numbers that a late fusion has: all of three vectors of so many numbers, and the words' share."""
+    words, of = WORDS_SHARE
+    return 3 * width * of // (of - words)
 
 
 def shipped_configs() -> dict[str, Path]:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from sklearn.covariance import ledoit_wolf
 
+from item_embed.config import most_fused
 from item_embed.errors import ModelError
 from item_embed.model.folder import WHITENING_FILE
-from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening, most_fused
+from item_embed.model.whitening import SIGHTS, Whitening, fit_whitening
 from item_embed.model.words import Words
 
 Vectors = dict[str, NDArray[np.float32]]

@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
+from item_embed.config import WORDS_SHARE, most_fused
 from item_embed.errors import ModelError
 from item_embed.files import whole_file
 from item_embed.model.folder import WHITENING_FILE
@@ -36,7 +37,6 @@ from item_embed.model.words import Words
 SIGHTS = ("both", "image", "title")
 
 _FUSED = 256  # numbers of a fused vector unless otherwise asked: more find hardly more, and an index holds them all
-_OF_WORDS = 3, 8  # the share of them that are the words'
 _ROUNDING = 1e-6  # numbers of float32 vectors that differ by less are equal
 _NARROWEST = 1e-6  # a direction that has less of the widest one's variance is rounding, too, and is not blown up
 
@@ -225,15 +225,9 @@ def fit_whitening(
     whitening = Whitening(_tensor(means), _tensor(stretched))
     if titles is not None:
         numbers = dimensions or min(_FUSED, most)
-        of_words = numbers * _OF_WORDS[0] // _OF_WORDS[1]
+        of_words = numbers * WORDS_SHARE[0] // WORDS_SHARE[1]
         whitening.fusion = Fusion(fit_frame(whitening, vectors, numbers - of_words), Words.of(titles, of_words))
     return whitening
-
-
-def most_fused(width: int) -> int:
-    """The most numbers that a late fusion of vectors of so many has: all of three, and the words' share."""
-    words, of = _OF_WORDS
-    return len(SIGHTS) * width * of // (of - words)
 
 
 def fit_frame(whitening: Whitening, vectors: Mapping[str, NDArray[np.float32]], numbers: int) -> Tensor:

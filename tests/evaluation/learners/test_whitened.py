@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from item_embed.catalog.store import Catalog
+from item_embed.config import most_fused
 from item_embed.embedding.bulk import embed_seen
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.torch_backend import TorchBackend
@@ -12,7 +13,7 @@ from item_embed.errors import ConfigError
 from item_embed.evaluation.learners.choosing import learner, models_of
 from item_embed.evaluation.learners.whitened import POWER, WhitenedVectors
 from item_embed.model.folder import WHITENING_FILE
-from item_embed.model.whitening import Whitening, fit_whitening, most_fused
+from item_embed.model.whitening import Whitening, fit_whitening
 from item_embed.training.whitening import whitening_rows
 from tests.evaluation.learners.made import fit, material, never
 
