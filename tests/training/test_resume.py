@@ -135,7 +135,9 @@ def test_a_run_may_be_stopped_again_and_again(catalog: Catalog, uninterrupted: P
 def test_resuming_a_finished_run_changes_nothing(catalog: Catalog, uninterrupted: Path, tmp_path: Path) -> None:
     run = shutil.copytree(uninterrupted, tmp_path / "run")
     (run / "model" / "README.md").write_text("mine")
-    train(catalog, run, *SETTINGS, resume=True)
+    told: list[str] = []
+    pretrain(catalog, run, tiny_config(*SETTINGS), resume=True, on_remark=told.append)
+    assert told == [f"{run} made all its 11 steps before: its model stays as it is"]
     assert records(run) == records(uninterrupted)
     assert weights(run) == weights(uninterrupted)
     assert provenance(run / "model") == provenance(uninterrupted / "model")

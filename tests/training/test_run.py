@@ -21,6 +21,7 @@ from item_embed.model.heads import ItemForPreTraining
 from item_embed.model.processor import ItemProcessor
 from item_embed.model.storage import load_model
 from item_embed.model.tokenizer import load_tokenizer, train_tokenizer
+from item_embed.training import run as training_run
 from item_embed.training.checkpoints import latest_checkpoint, load_checkpoint
 from item_embed.training.optimiser import learning_rate, make_optimizer
 from item_embed.training.run import pretrain, run_tokenizer, training_rows
@@ -267,6 +268,23 @@ def test_activations_that_are_computed_again_are_the_same(
     assert seen[1] == 2 * seen[0]
     assert records(tmp_path / "true") == records(tmp_path / "false")
     assert weights(tmp_path / "true") == weights(tmp_path / "false")
+
+
+@pytest.mark.parametrize(("most", "told"), [(3, ["each of {} training rows will be seen about 4 times"]), (4, [])])
+def test_rows_that_are_seen_very_often_are_told_before_the_first_step(
+    most: int, told: list[str], catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_run, "_MOST_VIEWS", most)
+    rows = len(catalog.rows("train"))
+    said: list[str] = []
+
+    def stop(done: int, total: int | None) -> None:
+        raise StoppedError
+
+    views = tiny_config(f"training.batch_size={rows}", "training.steps=4")
+    with pytest.raises(StoppedError):
+        pretrain(catalog, tmp_path / "run", views, on_progress=stop, on_remark=said.append)
+    assert [remark.split(",")[0] for remark in said] == [text.format(rows) for text in told]
 
 
 def test_a_catalogue_without_validation_rows_claims_no_held_out_loss(tmp_path: Path) -> None:

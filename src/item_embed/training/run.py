@@ -53,6 +53,9 @@ from item_embed.wording import number_of
 # take ten times as long.
 _TOKENIZER_ROWS = 100_000
 
+# Beyond so many views of a row no gain is known: masked autoencoders, the most patient, take 1,600 (arXiv 2111.06377).
+_MOST_VIEWS = 1000
+
 # What may change when a run is resumed: what helps one that diverged, and how weights are kept.
 _CHANGEABLE = ("learning_rate", "max_grad_norm", "precision", "sharding")
 
@@ -108,8 +111,9 @@ def pretrain(
         resume: go on from the newest checkpoint, or from the start where the run died before its first.
         device: where it trains; None: on a GPU where there is one.
         on_progress: told of steps.
-        on_remark: told, before the first step, what was taken of `continue_from` or of `config.warm_start` and what is
-            new, and at the end where vectors could not be whitened.
+        on_remark: told, before the first step, of rows so few that each is seen very often, and what was taken of
+            `continue_from` or of `config.warm_start` and what is new; at the end, where vectors could not be whitened,
+            or nothing was left to do.
 
     Raises:
         ConfigError: when the run's folder exists (without `resume`), or was begun otherwise, or the configuration does
@@ -132,6 +136,8 @@ def pretrain(
     with joined() as processes:
         _check_shares(config, processes)
         processes.once(lambda: _open(run, config, facts, continue_from, resume))
+        if not resume:
+            _tell_views(config, len(rows), on_remark)
         processes.once(lambda: run_tokenizer(run, catalog, rows, config))
         tokenizer = run_tokenizer(run, catalog, rows, config)
         beginning = initial_model(run, config, tokenizer)
@@ -153,7 +159,8 @@ def pretrain(
 
         def finish() -> None:
             if first == trainer.step and is_model_folder(run / "model"):
-                return  # what was finished before is left as it is
+                on_remark(f"{run} made all its {number_of(first, 'step')} before: its model stays as it is")
+                return
             course = _course(trainer, first, time.monotonic() - began)
             whitening, by = _whitening(trained, processor, catalog, rows, config=config, on_remark=on_remark)
             provenance = {**facts, **beginning.facts, **course, **by, "config": config.model_dump(mode="json")}
@@ -180,6 +187,16 @@ def _check_shares(config: RunConfig, processes: Processes) -> None:
         raise ConfigError(
             f"training.batch_size={training.batch_size} in {number_of(training.accumulation, 'part')} leaves some of "
             f"the {processes.count} processes without a pair; start fewer, or give a larger batch or fewer parts."
+        )
+
+
+def _tell_views(config: RunConfig, rows: int, on_remark: OnRemark) -> None:
+    """Tell where each row will be seen very often."""
+    views = config.training.steps * config.training.batch_size // rows
+    if views > _MOST_VIEWS:
+        on_remark(
+            f"each of {number_of(rows, 'training row')} will be seen about {views:,} times, and learnt by heart: "
+            "prepare more rows, or set fewer training.steps"
         )
 
 
