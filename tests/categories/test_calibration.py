@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from item_embed.categories.calibration import (
@@ -10,7 +8,6 @@ from item_embed.categories.calibration import (
     fit_temperature,
     log_likelihood,
     softmax,
-    threshold_for_precision,
 )
 
 
@@ -86,18 +83,3 @@ def test_scaling_mends_overconfidence() -> None:
     after = calibration_error(softmax(sure, fit_temperature(sure, truth)).max(axis=1), right)
     assert before > 0.15
     assert after < 0.04
-
-
-@given(st.integers(0, 10**6), st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
-def test_the_threshold_is_the_lowest_that_reaches_the_precision(seed: int, rows: int) -> None:
-    generator = np.random.default_rng(seed)
-    confidence = generator.integers(1, 9, size=rows) / 8  # with ties
-    right = generator.random(rows) < confidence
-    reached = [t for t in np.unique(confidence) if right[confidence >= t].mean() >= 0.75]
-    assert threshold_for_precision(confidence, right, 0.75) == (min(reached) if reached else None)
-
-
-def test_no_threshold_where_nothing_is_right_or_there_is_nothing() -> None:
-    assert threshold_for_precision(np.array([0.9, 0.8]), np.array([False, False])) is None
-    assert threshold_for_precision(np.zeros(0), np.zeros(0, np.bool_)) is None

@@ -126,12 +126,16 @@ def test_top_five_counts_ties_by_leaf_and_never_an_unknown_leaf() -> None:
 
 
 def test_the_threshold_is_chosen_on_validation_and_used_on_test() -> None:
-    labels = np.array([0, 1, 0, 0, 1, 0])
-    task = LeafTask(("a", "b"), labels, np.arange(6), np.array([0, 1]), np.array([2, 3]), np.array([4, 5]))
-    validation = np.array([[4.0, 0.0], [0.0, 1.0]])  # sure and right, unsure and wrong
+    labels = np.array([0, 1, *[0] * 101, 1, 0])
+    task = LeafTask(("a", "b"), labels, np.arange(105), np.arange(2), np.arange(2, 103), np.array([103, 104]))
+    validation = np.array([[4.0, 0.0]] * 100 + [[0.0, 1.0]])  # sure and right, unsure and wrong
     judged = judge(Scores(validation, np.array([[0.0, 5.0], [0.5, 0.0]]), {}), task, 2)
     assert judged.answered.tolist() == [True, False]
     assert judged.right.tolist() == [True, True]
+    few = replace(task, validation=np.arange(33, 103))  # 69 right ones promise .95 to nobody: by 73 it is sure
+    assert judge(Scores(validation[31:], np.zeros((2, 2)), {}), few, 2).threshold is None
+    alike = replace(task, groups=np.where(np.arange(105) < 63, 0, np.arange(105)))  # 61 of one group
+    assert judge(Scores(validation, np.zeros((2, 2)), {}), alike, 2).threshold is None
     nothing = replace(task, validation=np.zeros(0, np.int64))
     judged = judge(Scores(np.zeros((0, 2)), np.array([[0.0, 5.0], [0.5, 0.0]]), {}), nothing, 2)
     assert (judged.temperature, judged.threshold) == (None, None)

@@ -1,4 +1,4 @@
-"""Whether a classifier's confidence is what it says: temperature, calibration error, a threshold for a precision.
+"""Whether a classifier's confidence is what it says: temperature and calibration error.
 
 Letters in shapes: n rows, L leaves. Logits are any numbers whose softmax gives probabilities; `-inf` marks a leaf that
 the classifier does not know.
@@ -97,25 +97,3 @@ def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_],
     """
     gap = np.bincount(confidence_bins(confidence, bins), confidence - right, minlength=bins)
     return float(np.abs(gap).sum() / len(confidence))
-
-
-def threshold_for_precision(
-    confidence: NDArray[np.float64], right: NDArray[np.bool_], precision: float = PRECISION
-) -> float | None:
-    """The lowest confidence at and above which at least so large a share is right; None where there is none.
-
-    Args:
-        confidence: (n,) the probability of the predicted leaf.
-        right: (n,) whether it is the true one.
-        precision: the share asked for.
-
-    Examples:
-        >>> threshold_for_precision(np.array([0.9, 0.8, 0.7]), np.array([True, True, False]))
-        0.8
-    """
-    order = np.argsort(-confidence, kind="stable")
-    ordered = confidence[order]
-    share = right[order].cumsum() / np.arange(1, len(order) + 1)
-    last = np.append(ordered[1:] < ordered[:-1], True)[: len(order)]  # rows of equal confidence are answered together
-    enough = np.flatnonzero(last & (share >= precision))
-    return float(ordered[enough[-1]]) if len(enough) else None

@@ -11,14 +11,15 @@ from scipy.sparse import csr_array
 
 from item_embed.categories.calibration import (
     BINS,
+    PRECISION,
     confidence_bins,
     fit_temperature,
     softmax,
-    threshold_for_precision,
 )
 from item_embed.categories.classifiers import Scores
 from item_embed.categories.leaves import LeafTask
 from item_embed.evaluation.intervals import RESAMPLES, Figure, draws
+from item_embed.thresholds import precision_curve
 
 TOP = 5
 
@@ -37,7 +38,8 @@ class Judged:
         training_rows: how many rows taught.
         settings: the classifier's, chosen on validation.
         temperature: fitted on validation; None without validation rows.
-        threshold: the scaled confidence from which 95 % of validation were right; None where there is none.
+        threshold: the lowest scaled confidence from which, by validation, surely 95 % are right: by the lower end of an
+            interval over groups, as `item classify` has it; None where there is none.
     """
 
     truth: NDArray[np.int64]
@@ -75,7 +77,9 @@ def judge(scores: Scores, task: LeafTask, training_rows: int) -> Judged:
     if len(chosen_on):
         temperature = fit_temperature(scores.validation, chosen_on)
         sure = softmax(scores.validation, temperature).max(axis=1)
-        threshold = threshold_for_precision(sure, scores.validation.argmax(axis=1) == chosen_on)
+        right = scores.validation.argmax(axis=1) == chosen_on
+        point = precision_curve(sure, right, task.groups[task.validation]).sure(PRECISION)
+        threshold = None if point is None else point.threshold
     return Judged(
         truth=truth,
         predicted=scores.test.argmax(axis=1),
@@ -113,7 +117,7 @@ def figures(
     - `macro_f1`: the mean of F1 over the leaves that have test rows.
     - `calibration_error`, `calibration_error_scaled`: over 15 bins of equal mass, before and after temperature scaling.
     - `coverage_at_95`, `precision_at_95`: the share of rows answered, and of these the share that is right, at a
-      confidence from which 95 % of validation were right.
+      confidence from which, by validation, surely 95 % are: `thresholds`.
 
     What has nothing to measure it on is left out: without validation rows the last three and the precision where no
     row is answered. Groups are resampled as in `intervals`. The percentiles of a figure that is no mean may miss it on
