@@ -13,6 +13,7 @@ Letters in shapes: N rows of the catalogue, n of them, L leaves, K levels as `tr
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from item_embed.categories.classifier import CategoryClassifier, Encoder
 from item_embed.categories.leaves import LEAST_ROWS, LeafTask
 from item_embed.categories.linear import Linear, linear_probe
 from item_embed.categories.tree import Tree
+from item_embed.embedding.seen import Modalities, seen_title
 from item_embed.errors import CatalogError
 from item_embed.progress import OnProgress, silent
 from item_embed.wording import are, number_of
@@ -93,23 +95,9 @@ def fit_classifier(
         ConfigError: when the precision does not lie between 0 and 1.
     """
     check_precision(precision)
-    task, remarks = _seen(task, vectors)
-    teaching = task.train if tuned else np.sort(np.concatenate([task.train, task.validation]))
-    labelled = np.array([path is not None for path in catalog.categories]) & vectors.any(axis=1)
-    splits = catalog.splits
-    held_out = np.flatnonzero(labelled & np.isin(splits, ["validation"] if tuned else ["train", "validation"]))
-    judging = np.flatnonzero(labelled & (splits == "test"))
-    folds = [] if tuned else _folds(task, teaching, held_out)
-    if (tuned and not len(task.validation)) or (not tuned and not folds):
-        raise CatalogError(
-            f"{catalog.path} has no labelled rows to hold out: {'its validation split' if tuned else 'all'} "
-            f"{'has none' if tuned else 'are of one group'}; prepare a feed with more labelled rows."
-        )
-    if not np.isin(task.labels[task.test], task.labels[teaching]).any():
-        raise CatalogError(
-            f"no leaf of the test split of {catalog.path} has a row to learn from, so nothing can be measured; prepare "
-            "a feed with more labelled rows."
-        )
+    task, remarks, teaching, held_out, judging, folds = _parts(
+        catalog, task, np.asarray(vectors.any(axis=1)), tuned=tuned
+    )
     strength = linear_probe(vectors)(task, task.train).settings["C"]
     on_progress(1, len(folds) + 2)
     known = np.unique(task.labels[teaching])  # of the task's leaves
@@ -142,10 +130,63 @@ def fit_classifier(
     return Fitted(classifier, fitting, judged, (*remarks, *_unknown(fitting, judged)))
 
 
-def _seen(task: LeafTask, vectors: NDArray[np.float32]) -> tuple[LeafTask, list[str]]:
+def check_labels(catalog: Catalog, task: LeafTask, modalities: Modalities, *, tuned: bool = False) -> None:
+    """Refuse a catalogue that `fit_classifier` would refuse, before anything is trained or embedded for it.
+
+    Args:
+        catalog: labelled, all or some of its rows.
+        task: its leaves.
+        modalities: what the model sees.
+        tuned: whether the encoder will be trained on the labels of the train split.
+
+    Raises:
+        CatalogError: as `fit_classifier` does.
+    """
+    seen = np.zeros(len(catalog), np.bool_)
+    if modalities != "title":
+        seen |= catalog.has_photo
+    if modalities != "image":
+        seen |= np.array([seen_title(title) is not None for title in catalog.titles])
+    _parts(catalog, task, seen, tuned=tuned)
+
+
+class _Parts(NamedTuple):
+    """What each row is for; `folds` are of `held_out`, none where the train split alone teaches."""
+
+    task: LeafTask
+    remarks: list[str]
+    teaching: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+    judging: NDArray[np.int64]
+    folds: list[NDArray[np.int64]]
+
+
+def _parts(catalog: Catalog, task: LeafTask, seen: NDArray[np.bool_], *, tuned: bool) -> _Parts:
+    """What each row is for, of those, (N,), of which the model sees something."""
+    task, remarks = _seen(task, seen)
+    teaching = task.train if tuned else np.sort(np.concatenate([task.train, task.validation]))
+    labelled = np.array([path is not None for path in catalog.categories]) & seen
+    splits = catalog.splits
+    held_out = np.flatnonzero(labelled & np.isin(splits, ["validation"] if tuned else ["train", "validation"]))
+    judging = np.flatnonzero(labelled & (splits == "test"))
+    folds = [] if tuned else _folds(task, teaching, held_out)
+    if (tuned and not len(task.validation)) or (not tuned and not folds):
+        raise CatalogError(
+            f"{catalog.path} has no labelled rows to hold out: {'its validation split' if tuned else 'all'} "
+            f"{'has none' if tuned else 'are of one group'}; prepare a feed with more labelled rows."
+        )
+    if not np.isin(task.labels[task.test], task.labels[teaching]).any():
+        raise CatalogError(
+            f"no leaf of the test split of {catalog.path} has a row to learn from, so nothing can be measured; prepare "
+            "a feed with more labelled rows."
+        )
+    return _Parts(task, remarks, teaching, held_out, judging, folds)
+
+
+def _seen(task: LeafTask, seen: NDArray[np.bool_]) -> tuple[LeafTask, list[str]]:
     """Without the rows of which the model saw nothing."""
     splits = (task.train, task.validation, task.test)
-    train, validation, test = (rows[vectors[rows].any(axis=1)] for rows in splits)
+    train, validation, test = (rows[seen[rows]] for rows in splits)
     blind = sum(map(len, splits)) - len(train) - len(validation) - len(test)
     if len(np.unique(task.labels[train])) < 2:
         raise CatalogError("the model sees something of the rows of fewer than two leaves; check --modalities.")

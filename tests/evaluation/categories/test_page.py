@@ -10,6 +10,7 @@ from item_embed.categories.leaves import leaf_task
 from item_embed.categories.suspects import Labels, find_suspects
 from item_embed.evaluation.categories.page import levels_told, typical_rows, write_page
 from item_embed.evaluation.categories.quality import measure
+from item_embed.evaluation.intervals import Figure
 from tests.categories.made import ENCODER, made
 
 
@@ -44,6 +45,18 @@ def test_a_catalogue_without_a_suspect_is_told_so(tmp_path: Path, found: tuple[C
     none = replace(labels, suspected=np.zeros_like(labels.suspected))
     write_page(tmp_path / "report.html", catalog, fitted, measure(fitted), none)
     assert f"None of {len(labels.rows):,} labelled rows." in (tmp_path / "report.html").read_text(encoding="utf8")
+
+
+def test_suspects_of_a_classifier_that_is_often_wrong_are_told_as_that(
+    tmp_path: Path, found: tuple[Catalog, Fitted, Labels]
+) -> None:
+    catalog, fitted, labels = found
+    sure = measure(fitted)
+    unsure = replace(sure, figures={**sure.figures, "macro_f1": Figure(0.42, 0.3, 0.5)})
+    for quality, told in ((sure, False), (unsure, True)):
+        write_page(tmp_path / "report.html", catalog, fitted, quality, labels)
+        page = (tmp_path / "report.html").read_text(encoding="utf8")
+        assert ("often wrong: its macro-F1 on test rows is 0.420" in page) is told
 
 
 def test_a_typical_row_has_a_photo_and_the_label_that_it_looks_like(found: tuple[Catalog, Fitted, Labels]) -> None:

@@ -10,7 +10,7 @@ from item_embed.categories.classifier import CategoryClassifier
 from item_embed.categories.fine_tuning import FineTuning
 from item_embed.embedding.bulk import embed_catalog
 from item_embed.embedding.embedder import Embedder
-from item_embed.errors import ConfigError
+from item_embed.errors import CatalogError, ConfigError
 from item_embed.evaluation.categories.run import FitSettings, make_classifier
 from item_embed.evaluation.run import default_split
 from item_embed.files import OutputError
@@ -75,6 +75,32 @@ def test_a_fine_tuned_encoder_lies_in_the_folder_and_makes_the_vectors(
     expected = made_classifier.probabilities(vectors)
     assert np.allclose(read.probabilities(vectors), expected)
     assert read.told["fine_tuned"]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"), [("validation", "its validation split has none"), ("train", "fewer than")]
+)
+def test_what_cannot_be_fitted_is_refused_before_the_encoder_is_trained(
+    lacking: str, said: str, made: tuple[Catalog, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Row("seen", "no photo")
+    rows = [
+        Row(
+            f"item {n}",
+            THINGS[n % 5] if split != lacking else None,
+            pattern(n % 29),
+            category=f"Things > {THINGS[n % 5]}",
+            split=split,
+        )
+        for n in range(120)
+        for split in [("train", "train", "validation", "test")[n // 5 % 4]]
+    ]
+    catalog = write_catalog(tmp_path / "catalog", [*rows, seen])
+    monkeypatch.setattr(fine_tuning, "fine_tuned_model", None)
+    settings = FitSettings(device="cpu", modalities="title", fine_tuning=FineTuning())
+    with pytest.raises(CatalogError, match=said):
+        make_classifier(made[1], catalog, tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()
 
 
 def test_settings_that_contradict_each_other() -> None:

@@ -20,6 +20,7 @@ from item_embed.wording import are, number_of
 
 _SHOWN = 60  # suspects
 _PAIRS = 15  # of leaves
+_UNSURE = 0.7  # macro-F1 below which the answers of an average leaf are wrong too often to accuse a label
 
 _NAMES = {
     "accuracy": "accuracy of the likeliest leaf",
@@ -42,9 +43,8 @@ def write_page(path: Path, catalog: Catalog, fitted: Fitted, quality: Quality, l
     Raises:
         OutputError: when the file cannot be written.
     """
-    write_report(
-        path, "Categories", sections=[_classifier_section(fitted, quality), _suspects_section(catalog, labels)]
-    )
+    suspects = _suspects_section(catalog, quality, labels)
+    write_report(path, "Categories", sections=[_classifier_section(fitted, quality), suspects])
 
 
 def answers_table(quality: Quality) -> Table:
@@ -135,17 +135,19 @@ def _kept_plot(answers: Sequence[Answers]) -> str:
     )
 
 
-def _suspects_section(catalog: Catalog, labels: Labels) -> Section:
+def _suspects_section(catalog: Catalog, quality: Quality, labels: Labels) -> Section:
     suspects = labels.suspects
     of = f"of {number_of(len(labels.rows), 'labelled row')}"
+    unsure = _unsure(quality)
     if not len(suspects):
-        return Section("Suspected wrong labels", f"None {of}.")
+        return Section("Suspected wrong labels", f"None {of}.", unsure)
     disagree = int(((labels.predicted != labels.given) & (labels.given >= 0)).sum())
     summary = (
         f"{number_of(len(suspects), 'label')} {of} {are(len(suspects))} suspected: wrong, or of a leaf that is used "
         "like another. All of them are in suspects.csv."
     )
     remarks = [
+        *unsure,
         "What is said of a row is said by a classifier that did not learn from it, nor from another of its group.",
         f"Of {number_of(disagree, 'row')} the likeliest leaf is another than the label. Suspects are those of which it "
         "is as likely as it is, on average, of rows that are labelled with it.",
@@ -166,6 +168,17 @@ def _suspects_section(catalog: Catalog, labels: Labels) -> Section:
         [_pictures(catalog, labels, typical, int(place)) for place in shown],
     )
     return Section("Suspected wrong labels", summary, remarks, tables=[table], galleries=[gallery])
+
+
+def _unsure(quality: Quality) -> list[str]:
+    """What is to be known of suspects where the classifier itself is often wrong."""
+    macro = quality.figures["macro_f1"]
+    if macro.value >= _UNSURE:
+        return []
+    return [
+        f"The classifier itself is often wrong: its macro-F1 on test rows is {macro.text()}. So many suspects will be "
+        "right, and wrong labels be missed: this is a list to look through, not to correct by."
+    ]
 
 
 def typical_rows(catalog: Catalog, labels: Labels) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from item_embed.catalog.store import Catalog
 from item_embed.categories.abstaining import check_precision
 from item_embed.categories.calibration import PRECISION
 from item_embed.categories.classifier import Encoder
-from item_embed.categories.fitting import Fitted, fit_classifier
+from item_embed.categories.fitting import Fitted, check_labels, fit_classifier
 from item_embed.categories.leaves import leaf_task
 from item_embed.categories.suspects import Labels, find_suspects
 from item_embed.embedding.bulk import embed_catalog
@@ -101,6 +101,7 @@ def make_classifier(
         '1.000 [1.000, 1.000]'
     """
     task = leaf_task(catalog)
+    check_labels(catalog, task, settings.modalities, tuned=settings.fine_tuning is not None)
     with whole_folder(out) as aside:
         if settings.fine_tuning is not None:
             from item_embed.categories.fine_tuning import fine_tuned_model
