@@ -320,6 +320,14 @@ def test_the_page_says_what_held(built: Path, tmp_path: Path) -> None:
     assert "The nearest 1 of 4 products where price &lt; 5" in page.read_text(encoding="utf8")
 
 
+def test_the_page_shows_ids_and_what_the_index_keeps_beside_them(built: Path, tmp_path: Path) -> None:
+    page = tmp_path / "hits.html"
+    item("search", built, "--title", "red mug", "--html", page)
+    text = page.read_text(encoding="utf8")
+    assert [text.count(f">id {key}<") for key in "abcd"] == [1, 1, 1, 1]
+    assert text.count("<dt>price</dt><dd>3</dd>") == 1
+
+
 def test_a_wrong_filter_is_told_before_the_model_is_loaded(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_embedder", None)
     assert "at letter 9" in refused("search", built, "--title", "mug", "--where", "price < fifty")

@@ -55,6 +55,20 @@ def test_text_is_escaped() -> None:
     assert len(elements.all("img")) == 2
 
 
+def test_ids_and_facts_are_shown_a_few_at_once_and_the_others_behind_a_line() -> None:
+    facts = [(f"field {number}", f"<b>{number}</b>") for number in range(6)]
+    for count, opened in ((0, 0), (4, 0), (5, 2), (6, 3)):
+        text = render_queries([PageQuery("q", None, [PageHit("a", None, 0.5, id="id <1>", facts=facts[:count])])])
+        assert '<p class="id">id id &lt;1&gt;</p>' in text
+        assert text.count("<dt>") == text.count("&lt;b&gt;") == count
+        assert (f"<summary>{opened} more</summary>" in text) is (opened > 0)
+        assert text.partition("<details>")[2].count("<dt>") == opened
+        Elements(text)
+    bare = render_queries([PageQuery("q", None, [PageHit("a", None, 0.5)])])
+    assert 'class="id"' not in bare
+    assert "<dl" not in bare
+
+
 def test_only_right_hits_are_marked_and_not_by_colour_alone() -> None:
     hits = [
         PageHit("yes", None, 0.9, right=True),

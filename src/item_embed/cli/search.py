@@ -95,13 +95,24 @@ def _embedder(products: "ProductIndex", model: Path | None) -> "Embedder":
     return Embedder.from_pretrained(products.manifest.model_folder(model, products.path))
 
 
+def _facts(hit: "Hit") -> list[tuple[str, str]]:
+    """What the index keeps beside a product's title and category."""
+    from item_embed.search.facts import facts
+
+    known = {"product_id": hit.product_id, **{key: text for key, text, _ in facts(hit.metadata)}}
+    return [(key, text) for key, text in known.items() if text]
+
+
 def _write_page(path: Path, query: tuple[str, bytes | None, str], hits: "list[tuple[Hit, bytes | None]]") -> None:
     """A page of a query (heading, photo, note) and its hits with their photos."""
     from item_embed.files import whole_file
     from item_embed.search.page import PageHit, PageQuery, page, render_queries
 
     heading, photo, note = query
-    found = [PageHit(hit.title or "", pictured, hit.score, hit.category or "") for hit, pictured in hits]
+    found = [
+        PageHit(hit.title or "", pictured, hit.score, hit.category or "", id=hit.id, facts=_facts(hit))
+        for hit, pictured in hits
+    ]
     with whole_file(path) as aside:
         asked = render_queries([PageQuery(heading, photo, found, note)])
         aside.write_text(page("Nearest products", asked), encoding="utf8")

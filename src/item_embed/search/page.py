@@ -25,6 +25,8 @@ class PageHit:
         score: its cosine to the query.
         note: a line below the title.
         right: whether it is what was looked for; None where that is not known. Only right ones are marked.
+        id: its id, where that is to be shown.
+        facts: what else is known of it, by name; beyond a few they are to be opened.
     """
 
     title: str
@@ -32,6 +34,8 @@ class PageHit:
     score: float
     note: str = ""
     right: bool | None = None
+    id: str = ""
+    facts: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -83,4 +87,5 @@ _ENVIRONMENT = Environment(
     undefined=StrictUndefined,
     keep_trailing_newline=False,
 )
+_ENVIRONMENT.globals["first_facts"] = 3  # of a product on its card, as on the page of `item serve`; the others open
 _ENVIRONMENT.filters["data_uri"] = _data_uri
