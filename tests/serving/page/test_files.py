@@ -42,6 +42,12 @@ def test_nothing_is_inline_as_the_policy_forbids_it() -> None:
             assert attributes["src"]
 
 
+def test_the_hint_of_filters_names_no_column_that_a_shop_may_lack() -> None:
+    hint = TEXT["index.html"].partition('id="where-hint"')[2].partition("</p>")[0]
+    assert "item search --where" in hint
+    assert not re.search(r"brand|price", hint)
+
+
 @pytest.mark.parametrize("name", list(TEXT))
 def test_nothing_comes_from_elsewhere(name: str) -> None:
     addresses = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"')]*", TEXT[name]))

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Callable
 
 import pytest
@@ -264,3 +265,8 @@ def test_only_the_last_of_several_searches_is_shown(shop_page: Page, served: Sho
     shop_page.fill("#title", served.title)
     searched(shop_page, served, lambda: shop_page.press("#title", "Enter"))
     expect(shop_page.locator(".hit h3").first).to_have_text(served.title)
+
+
+def test_the_hint_of_filters_names_columns_of_this_shop(shop_page: Page) -> None:
+    hint = shop_page.locator("#where-hint code")
+    expect(hint).to_have_text(re.compile(r"^`(price|stock)` < [\d.]+ and not `category` in \(\"[^\"]+\""))

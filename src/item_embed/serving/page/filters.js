@@ -15,6 +15,8 @@ export function build(filters, changed) {
     .filter(([name]) => !name.includes("`")) // the language cannot name such a column
     .map(([name, about], number) => column(name, about, `filter-${number}`));
   const controls = columns.map((each) => each.control);
+  const written = example(filters);
+  if (written) get("where-hint").replaceChildren("As in ", element("code", {}, written), "; it is added to the choices above.");
   get("columns").replaceChildren(...controls.slice(0, AT_ONCE));
   if (controls.length > AT_ONCE) {
     const rest = controls.slice(AT_ONCE);
@@ -57,6 +59,18 @@ function count() {
   const active = columns.filter((each) => each.conditions().length).length + (get("where").value.trim() ? 1 : 0);
   get("filters-count").textContent = active ? `${active} set` : "";
   return active;
+}
+
+/** A filter as text, of columns that there are: a number and a text. */
+function example(filters) {
+  const named = Object.entries(filters).filter(([name, { values }]) => !name.includes("`") && values?.length);
+  const of = (type) => named.find(([, about]) => about.type === type);
+  const [number, text] = [of("number"), of("text")];
+  const parts = [
+    number && `\`${number[0]}\` < ${number[1].values[0]}`,
+    text && `not \`${text[0]}\` in (${text[1].values.slice(0, 2).map(quoted).join(", ")})`,
+  ];
+  return parts.filter(Boolean).join(" and ");
 }
 
 function column(name, about, id) {
