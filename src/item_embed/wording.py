@@ -1,4 +1,4 @@
-"""Numbers with their nouns, as people read them: 1 query, 2,000 queries."""
+"""Numbers with their nouns, and times, as people read them: 1 query, 2,000 queries, 1.5 hours."""
 
 
 def number_of(count: int, one: str, several: str = "") -> str:
@@ -24,3 +24,15 @@ def are(count: int) -> str:
         ('is', 'are')
     """
     return "is" if count == 1 else "are"
+
+
+def duration(seconds: float) -> str:
+    """About how long something takes.
+
+    Examples:
+        >>> duration(1), duration(600), duration(9000)
+        ('1 second', '10 minutes', '2.5 hours')
+    """
+    if seconds < 90:
+        return number_of(round(seconds), "second")
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

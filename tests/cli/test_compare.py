@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from item_embed.cli import compare
 from item_embed.cli.main import guarded
+from item_embed.config import RunConfig
 from item_embed.evaluation.comparison import running
 from item_embed.files import locked
 from tests.catalogs import folder
@@ -45,8 +46,11 @@ def test_a_comparison_is_told_and_goes_on(tmp_path: Path, catalog: Path) -> None
     assert result.exit_code == 0, result.output
     assert "good minus each other method" in result.stdout
     assert result.stdout.splitlines()[-1].startswith("2 methods: ")
+    samples = 4 * RunConfig.load("tiny", SMALL).training.batch_size
+    assert f"1 training of {samples:,} samples is to be made." in result.stderr.splitlines()
     assert "good minus each other method" in page.read_text(encoding="utf8")
     again = run(catalog, "tfidf", "good", "noisy", *SMALL, "--out", out, "--reference", "good", "--json")
+    assert "to be made" not in again.stderr
     told = json.loads(again.stdout)
     assert list(told["methods"]) == ["tfidf", "good", "noisy"]
     assert (out / "methods" / "good-0" / "fitted").read_text(encoding="utf8") == "once\n"
@@ -69,6 +73,7 @@ def test_a_dry_run_tells_what_is_left_and_writes_nothing(tmp_path: Path, catalog
     told = run(catalog, "tfidf", "good", *SMALL, "--seeds", 2, "--out", out, "--dry-run")
     assert told.exit_code == 0, told.output
     assert told.stdout.splitlines()[-1] == "3 of 3 are to be made."
+    assert told.stdout.splitlines()[-2].startswith("2 trainings of ")
     assert not out.exists()
     assert run(catalog, "good", *SMALL, "--out", out).exit_code == 0
     before = sorted(out.rglob("*"))

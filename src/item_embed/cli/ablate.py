@@ -8,7 +8,7 @@ import typer
 
 from item_embed.cli.console import print_json, progress, say, table
 from item_embed.cli.evaluating.request import refuse_two_sources, show
-from item_embed.wording import are, number_of
+from item_embed.wording import are, duration, number_of
 
 if TYPE_CHECKING:
     from item_embed.evaluation.ablation.plan import Plan
@@ -150,9 +150,9 @@ def _estimate(ablation: "Ablation", plan: "Plan", jobs: int, *, as_json: bool) -
         if cost.problem is not None:
             say(f"{cost.run.label}, seed {cost.run.seed} could not be tried: {cost.problem}")
     todo = sum(cost.state != "measured" for cost in costs)
-    side = f" {jobs} at a time: about {_duration(total)}." if jobs > 1 else ""
+    side = f" {jobs} at a time: about {duration(total)}." if jobs > 1 else ""
     runs = f"{todo:,} of {number_of(len(costs), 'run')} {are(todo)}"
-    print(f"{runs} to be made, about {_duration(sum(known))} of work.{side}", flush=True)
+    print(f"{runs} to be made, about {duration(sum(known))} of work.{side}", flush=True)
 
 
 def _cost_row(cost: "Cost") -> list[str]:
@@ -185,9 +185,3 @@ def _cost_json(cost: "Cost") -> dict[str, object]:
         "samples": training.steps * training.batch_size,
         **measured,
     }
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return number_of(round(seconds), "second")
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -84,6 +84,7 @@ def command(
     from item_embed.evaluation.asked import Asked
     from item_embed.evaluation.comparison.running import compare, gather, is_trained
     from item_embed.evaluation.comparison.setup import Setup
+    from item_embed.training.initial import unsaid
     from item_embed.training.optimiser import keep_few_kernels
 
     if split is Split.ALL and (trained := next(filter(is_trained, names), None)):
@@ -101,7 +102,10 @@ def command(
     if dry_run:
         _list(setup, names, seeds, as_json=as_json)
         return
-    found = gather(setup, names, seeds) if only_table else compare(setup, names, seeds, jobs=jobs, stage=progress)
+    if only_table:
+        found = gather(setup, names, seeds)
+    else:
+        found = compare(setup, names, seeds, jobs=jobs, stage=progress, on_remark=unsaid if as_json else say)
     _tell(setup, found, chosen, as_json=as_json, html=html)
     if not only_table and not found.entries:
         raise ModelError("no method could be trained and measured; see why each was left out.")
@@ -109,15 +113,18 @@ def command(
 
 def _list(setup: "Setup", names: list[str], seeds: int, *, as_json: bool) -> None:
     from item_embed.evaluation.attempts import State
-    from item_embed.evaluation.comparison.running import plan
+    from item_embed.evaluation.comparison.cost import told_before
+    from item_embed.evaluation.comparison.running import plan, trainings
 
     setup.is_begun()  # with another catalogue, queries or configuration it ends here
-    listed = [(job.method, job.seed, job.state) for job in plan(setup, names, seeds)]
+    jobs = plan(setup, names, seeds)
+    listed = [(job.method, job.seed, job.state) for job in jobs]
     if as_json:
         print_json({"methods": [{"method": name, "seed": seed, "state": state} for name, seed, state in listed]})
         return
     table("Methods", ["method", "seed", "state"], [[name, str(seed), state] for name, seed, state in listed])
     todo = sum(state is not State.MEASURED for _, _, state in listed)
+    print(told_before(trainings(jobs).total(), setup.config.training))
     print(f"{todo:,} of {len(listed):,} {are(todo)} to be made.", flush=True)
 
 

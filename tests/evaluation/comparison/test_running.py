@@ -11,12 +11,14 @@ from item_embed.evaluation import simple_weights
 from item_embed.evaluation.asked import Asked
 from item_embed.evaluation.attempts import State
 from item_embed.evaluation.baselines import METHODS
-from item_embed.evaluation.comparison import running
-from item_embed.evaluation.comparison.running import compare, gather, plan
+from item_embed.evaluation.comparison import cost, running
+from item_embed.evaluation.comparison.running import Job, compare, gather, plan, trainings
 from item_embed.evaluation.comparison.setup import Setup
+from item_embed.evaluation.learners.fitting import Spent
 from item_embed.evaluation.learners.hybrid import PREFIX as HYBRID
 from item_embed.evaluation.learners.hybrid import Hybrid
 from item_embed.evaluation.learners.learner import Learner
+from item_embed.evaluation.learners.trained import write_done
 from item_embed.evaluation.measuring import measure, measure_hybrid
 from item_embed.evaluation.queries import catalog_queries
 from item_embed.evaluation.run import evaluate_simple
@@ -167,6 +169,35 @@ def test_what_loads_from_others_comes_after_them(setup: Setup, monkeypatch: pyte
     order.clear()
     compare(setup, ["hybrid:whitened:concatenation", "concatenation", "roberta"], jobs=jobs)
     assert order == [{"roberta"}, {"concatenation"}, {"hybrid:whitened:concatenation"}]
+
+
+def test_what_is_trained_for_several_methods_is_counted_once(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "learner", lambda _: Fake("any", 0.0))
+    names = ["tfidf", "fused:clip", "clip", "hybrid:whitened:clip", "concatenation", "roberta", "whitened:item"]
+    jobs = plan(setup, names, seeds=2)
+    needed = ("clip", "concatenation", "roberta", "whitened:item")
+    assert trainings(jobs) == {(method, seed): 1 for method in needed for seed in (3, 4)}
+    write_done(Job(setup, "clip", 3, "clip").folder, 1, setup.config.training, Spent(1.0, 1.0))
+    assert trainings(jobs).total() == 7
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_how_long_the_rest_takes_is_told_after_the_first_training(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, told = [0.0], list[str]()
+    monkeypatch.setattr("item_embed.evaluation.comparison.cost.time.monotonic", lambda: clock[0])
+
+    def attempts() -> Iterator[tuple[str, str | None]]:
+        for name, reason in (("tfidf", None), ("failing", "no"), ("clip", None), ("both", None), ("last", None)):
+            clock[0] += 300
+            yield name, reason
+
+    needed = {"failing": 1, "clip": 1, "both": 2, "last": 1}
+    passed = list(cost.timed(attempts(), lambda name: needed.get(name, 0), 5, at_once, told.append))
+    assert passed == list(attempts())
+    minutes = 5 * 3 if at_once == 1 else 15 * 2  # of those side by side the clock says how long all take
+    assert told == [f"About {minutes} minutes for 3 other trainings, measuring included."]
 
 
 def test_an_unknown_name_ends_it_before_anything_is_written(setup: Setup) -> None:

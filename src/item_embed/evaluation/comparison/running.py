@@ -12,6 +12,7 @@ from item_embed.embedding.seen import Modalities
 from item_embed.errors import ConfigError
 from item_embed.evaluation.attempts import State, attempt, side_by_side
 from item_embed.evaluation.baselines import METHODS, describe_catalog, simple_parts, weighted
+from item_embed.evaluation.comparison.cost import timed, told_before
 from item_embed.evaluation.comparison.entry import Entry, Facts, read_entry, write_entry
 from item_embed.evaluation.comparison.setup import Setup
 from item_embed.evaluation.learners.choosing import check_settings, learner, models_of
@@ -28,6 +29,7 @@ from item_embed.files import locked
 from item_embed.hashing import text_hash
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.exact import tie_keys
+from item_embed.training.initial import OnRemark, unsaid
 
 #: What each side of a product is to the simple sum.
 _SIDES: dict[Modalities, tuple[str, ...]] = {"image": ("pixels", "colours"), "title": ("words",)}
@@ -88,7 +90,13 @@ class Job:
 
 
 def compare(
-    setup: Setup, methods: Sequence[str], seeds: int = 1, *, jobs: int = 1, stage: Stages = silent_stages
+    setup: Setup,
+    methods: Sequence[str],
+    seeds: int = 1,
+    *,
+    jobs: int = 1,
+    stage: Stages = silent_stages,
+    on_remark: OnRemark = unsaid,
 ) -> Comparison:
     """Train and measure the methods that are not measured yet, and gather all.
 
@@ -101,6 +109,7 @@ def compare(
         seeds: how often each learner is trained; a method that draws nothing is measured once.
         jobs: methods trained side by side, each in a process with one thread; 1: in this one with all cores.
         stage: told of the progress of each stage.
+        on_remark: told how many trainings there will be, and after the first about how long the others will take.
 
     Raises:
         ConfigError: when a name or a setting is not known, or the folder holds another comparison.
@@ -118,7 +127,10 @@ def compare(
         missing = [job for job in wanted if job.state is not State.MEASURED]
         if jobs > 1 and any(is_trained(job.method) for job in missing):
             _ = setup.material(setup.config.training.seed).tokenizer  # before processes that would all make it
-        for job, reason in _attempts(missing, jobs, stage):
+        needed = trainings(missing)
+        on_remark(told_before(needed.total(), setup.config.training))
+        attempts = _attempts(missing, jobs, stage)
+        for job, reason in timed(attempts, lambda job: needed[job.method, job.seed], needed.total(), jobs, on_remark):
             if reason:
                 left_out[job.method] = reason
     return gather(setup, methods, seeds, left_out)
@@ -139,6 +151,18 @@ def plan(setup: Setup, methods: Sequence[str], seeds: int = 1) -> list[Job]:
         if method not in METHODS:
             check_settings(learner(method), setup.config)
     return jobs
+
+
+def trainings(jobs: Sequence[Job]) -> Counter[tuple[str, int]]:
+    """How many trainings each job will take, by method and seed: what others of them learn before is loaded."""
+    found, claimed = Counter[tuple[str, int]](), set[tuple[str, int]]()
+    for job in chain(*_in_order([job for job in jobs if job.state is not State.MEASURED and is_trained(job.method)])):
+        for method in _learners(job.method):
+            learnt = (job.folder / method, replace(job, method=method).folder)
+            if (method, job.seed) not in claimed and not any(map(is_done, learnt)):
+                claimed.add((method, job.seed))
+                found[job.method, job.seed] += 1
+    return found
 
 
 def gather(setup: Setup, methods: Sequence[str], seeds: int, left_out: dict[str, str] | None = None) -> Comparison:
@@ -205,6 +229,11 @@ def _loads(method: str) -> set[str]:
             within = method.removeprefix(prefix)
             return {within} | _loads(within)
     return _LOADS.get(method, set())
+
+
+def _learners(method: str) -> set[str]:
+    """The methods that are trained for a method: it, the one that it is made of, or its parts."""
+    return {one for one in _loads(method) or {method} if not _loads(one)}
 
 
 def _make(job: Job, stage: Stages = silent_stages) -> str | None:
