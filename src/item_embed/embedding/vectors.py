@@ -142,6 +142,17 @@ def count_vectors(path: str | Path | Remote) -> int:
     return int(file.metadata.num_rows)
 
 
+def numbers_of(path: str | Path | Remote) -> Numbers:
+    """What the numbers of a file's vectors are; none is read.
+
+    Raises:
+        VectorError: when it is no file of vectors.
+    """
+    file, _ = _open(place(path))
+    kind = getattr(file.schema_arrow.field("vector").type, "value_type", None)
+    return next((numbers for numbers, dtype in DTYPES.items() if kind == pa.from_numpy_dtype(dtype)), "fp32")
+
+
 class _Named(NamedTuple):
     """What a file says of its vectors."""
 

@@ -17,6 +17,9 @@ from item_embed.wording import number_of
 
 CARD_FILE = "README.md"
 
+_GO_ON = "go on training it there (`item pretrain --from`)"
+_GO_ON_EXPORTED = "go on training the model that this one was exported from, and export that"
+
 _EVALUATION, _LIMITS = "## Evaluation", "## Limits"
 _OPTIMISER = ("learning_rate", "warmup_steps", "weight_decay", "betas", "max_grad_norm")
 _UNSHAPED = (
@@ -109,6 +112,13 @@ def model_card(folder: Path) -> str:
         limits_heading=_LIMITS,
         limits=_bullets(_limits(known, model)),
     )
+
+
+def copy_card(model: Path, exported: Path) -> None:
+    """Copy the card of a model, if it has one, into the folder that it is exported to, which cannot be trained."""
+    if (model / CARD_FILE).is_file():
+        card = (model / CARD_FILE).read_bytes()  # its owner may have written into it, in any encoding
+        (exported / CARD_FILE).write_bytes(card.replace(_GO_ON.encode(), _GO_ON_EXPORTED.encode()))
 
 
 def add_table(
@@ -246,8 +256,8 @@ def _limits(known: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
     height, width = model["image_size"]
     weights = _weights(known)
     return [
-        "It knows the goods, the languages and the kind of photos of its catalogue. Elsewhere measure it first, or go "
-        "on training it there (`item pretrain --from`).",
+        "It knows the goods, the languages and the kind of photos of its catalogue. Elsewhere measure it first, or "
+        f"{_GO_ON}.",
         f"It does not see what is too small for {height} x {width} pixels, nor words beyond the last token of a title.",
         *([_UNSHAPED] if weights and "agreement" not in weights else []),
         "A high cosine makes a candidate, no proof: where a mistake costs money, a person should look.",

@@ -8,7 +8,7 @@ import pytest
 from item_embed.embedding import vectors as room
 from item_embed.embedding.export.vectors import export_vectors
 from item_embed.embedding.narrow import Numbers
-from item_embed.embedding.vectors import Vectors, count_vectors, read_vectors, vector_parts, write_vectors
+from item_embed.embedding.vectors import Vectors, count_vectors, numbers_of, read_vectors, vector_parts, write_vectors
 from item_embed.errors import VectorError
 
 
@@ -49,6 +49,18 @@ def test_vectors_of_fewer_bits_are_read_as_the_others_are(
     assert loss.rows == 58
     assert loss.cosine == pytest.approx(cosines.mean(), abs=1e-4)
     assert 0.999 < loss.lowest_cosine < 1
+
+
+@pytest.mark.parametrize("before", ["half", "int8"])
+@pytest.mark.parametrize("numbers", ["half", "int8"])
+def test_vectors_that_were_narrowed_before_are_refused(
+    source: Path, tmp_path: Path, before: Numbers, numbers: Numbers
+) -> None:
+    export_vectors(source, tmp_path / "small.parquet", before)
+    assert (numbers_of(source), numbers_of(tmp_path / "small.parquet")) == ("fp32", before)
+    with pytest.raises(VectorError, match=rf"small\.parquet was narrowed before, to {before}, .*`item embed` made"):
+        export_vectors(tmp_path / "small.parquet", tmp_path / "smaller.parquet", numbers)
+    assert not (tmp_path / "smaller.parquet").exists()
 
 
 def test_the_loss_is_that_of_rows_all_over_the_file(

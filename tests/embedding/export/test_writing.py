@@ -49,6 +49,11 @@ def test_float32_is_the_model_and_says_so(catalog: Catalog, model: TorchBackend,
         "tokenizer.json",
         "words.json",
     }
+    own, card = ((folder / "README.md").read_text(encoding="utf8") for folder in (model.path, tmp_path / "out"))
+    assert "`item pretrain --from`" in own
+    assert "--from" not in card
+    assert "training the model that this one was exported from" in card
+    assert card.partition("## Limits")[0] == own.partition("## Limits")[0]
     embedder = Embedder.from_pretrained(tmp_path / "out")
     assert (embedder.fingerprint, embedder.dimension, embedder.path) == (model.fingerprint, 20, tmp_path / "out")
     assert (embedder.image_size, embedder.patch_size) == (model.image_size, model.patch_size)

@@ -7,7 +7,8 @@ import numpy as np
 
 from item_embed.embedding.loss import Loss, loss_of, spread_rows
 from item_embed.embedding.narrow import Numbers, narrowed, widened
-from item_embed.embedding.vectors import Vectors, count_vectors, vector_parts, write_vectors
+from item_embed.embedding.vectors import Vectors, count_vectors, numbers_of, vector_parts, write_vectors
+from item_embed.errors import VectorError
 from item_embed.progress import OnProgress, silent
 from item_embed.remote.places import Remote
 
@@ -30,13 +31,19 @@ def export_vectors(
         neighbours.
 
     Raises:
-        VectorError: when the source is no file of vectors, or is damaged.
+        VectorError: when the source is no file of vectors, is damaged, or was narrowed before: the loss of that could
+            not be told.
         OutputError: when the output cannot be written.
 
     Examples:
         >>> export_vectors(Path("vectors.parquet"), Path("small.parquet"), "int8")[0]  # doctest: +SKIP
         44072
     """
+    if (before := numbers_of(source)) != "fp32":
+        raise VectorError(
+            f"{source} was narrowed before, to {before}, and what that lost could not be told any more; export the "
+            "vectors that `item embed` made."
+        )
     rows = count_vectors(source)
     wanted = spread_rows(rows)
     sample = []

@@ -22,7 +22,7 @@ from item_embed.embedding.seen import Modalities
 from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.errors import ModelError
 from item_embed.files import whole_folder
-from item_embed.model.card import CARD_FILE, add_table
+from item_embed.model.card import CARD_FILE, add_table, copy_card
 from item_embed.model.folder import PROCESSOR_FILE, PROVENANCE_FILE, TOKENIZER_FILE, digest_of
 from item_embed.model.processor import ItemProcessor
 from item_embed.progress import OnProgress
@@ -56,9 +56,9 @@ def write_export(
     with whole_folder(out) as aside:
         onnx.save(graph, aside / ONNX_FILE)
         served.processor.save_pretrained(aside)
-        for name in (PROVENANCE_FILE, CARD_FILE):
-            if (trained.path / name).is_file():
-                shutil.copyfile(trained.path / name, aside / name)
+        if (trained.path / PROVENANCE_FILE).is_file():
+            shutil.copyfile(trained.path / PROVENANCE_FILE, aside / PROVENANCE_FILE)
+        copy_card(trained.path, aside)
         exported.save(aside)
         if trained.whitening is not None and trained.whitening.fusion is not None and WORDS in _inputs(graph):
             save_words(trained.whitening.fusion.words, aside)
