@@ -44,6 +44,7 @@ def test_labels_choose_the_threshold(index: Path, tmp_path: Path) -> None:
     text = item(index, "--out", tmp_path / "out", "--labels", "product_id", "--precision", 0.9)
     for shown in (
         "precision of pairs",
+        "distinct vectors searched anew",
         "neighbours found, down to the threshold",
         "240 of 240",
         "b cubed recall, by product_id",

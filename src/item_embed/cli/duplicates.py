@@ -97,7 +97,7 @@ def _variants(column: str, are: str) -> Any:
 def _tell(out: Path, totals: dict[str, Any]) -> None:
     chosen, recall = totals.get("chosen"), totals["recall_of_pairs"]
     rows = [
-        ["vectors searched anew", f"{totals['searched']:,} of {totals['distinct_vectors']:,}"],
+        ["distinct vectors searched anew", f"{totals['searched']:,} of {totals['distinct_vectors']:,}"],
         ["threshold", f"{totals['threshold']:.4f}"],
     ]
     if chosen is not None and chosen["precision"] is not None:
