@@ -7,16 +7,19 @@ All are encoders of the size of `search`, trained on fashion without the groups 
 steps as fit into the minutes of one thread; how long a step takes is measured first, the lines taking turns. Whitening
 and late fusion train nothing: of every model the vectors of whole products, of photos and of titles are made once, and
 are measured as they are, whitened, fused, and fused with words. What exists is not made again, so the script can be
-stopped and started; other minutes want another --out.
+stopped and started; other minutes want another --out. The CPU minutes of a line are those of its training and, beyond
+"as trained", of embedding the rows that whitening looks at and of fitting it.
 """
 
 import argparse
 import json
 import os
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import thread_time
 
 import numpy as np
 import torch
@@ -50,7 +53,7 @@ FORMS = ("as trained", "whitened", "fused", "fused, with words")
 _RAW = ["whitening.power=0", "whitening.late_fusion=false"]  # both are applied here, to every line alike
 _FIGURES = ("hit_at_1", "macro_recall_at_10")
 _BATCH = 256
-FOUND = "found.json"  # of a run
+FOUND, ASKED = "found.json", "minutes.json"  # of a run, and of the folder
 
 
 def main() -> None:
@@ -76,6 +79,7 @@ def run_missing(arguments: argparse.Namespace) -> None:
     os.environ.update(ONE_CORE)
     keep_few_kernels()  # as `item pretrain` does
     torch.set_num_threads(1)
+    keep_minutes(arguments.out, arguments.minutes)
     relist, settings = arguments.data / "fashion_relist.parquet", [*_RAW, *arguments.settings]
     benches = [
         Bench(arguments.out / str(seed), relist, seed, settings, "search", LINES) for seed in range(arguments.seeds)
@@ -89,44 +93,57 @@ def run_missing(arguments: argparse.Namespace) -> None:
         list(pool.map(lambda one: finish(*one), runs))
 
 
+def keep_minutes(out: Path, minutes: float) -> None:
+    """Write down for how long lines are trained, and refuse a folder that was begun with other minutes."""
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / ASKED).exists() and (begun := read(out / ASKED)["minutes"]) != minutes:
+        sys.exit(f"{out} was begun with --minutes {begun:g}: go on with those, or choose another --out.")
+    write(out / ASKED, json.dumps({"minutes": minutes}))
+
+
 def finish(bench: Bench, run: Run) -> None:
     """Train a line, and measure its vectors in every form."""
     took, file = bench.pretrain(run), bench.out / run.name / FOUND
-    if file.exists() and read(file)["found"].keys() == set(FORMS):
+    if file.exists() and read(file).get("cpu_minutes", {}).keys() == set(FORMS):
         return
     catalog = Catalog(bench.out / "fashion")
     trained = TorchBackend.from_pretrained(bench.out / run.name / "model", "cpu")
     batch = RunConfig.load(bench.config, [*bench.sets[run.switches], *bench.settings]).training.batch_size
-    found = measure(trained, catalog, bench.relist, bench.out / run.name)
-    write(file, json.dumps({"samples": run.steps * batch, "seconds": took, "found": found}))
+    found, fitting = measure(trained, catalog, bench.relist, bench.out / run.name)
+    minutes = {form: (took + seconds) / 60 for form, seconds in fitting.items()}
+    write(file, json.dumps({"samples": run.steps * batch, "cpu_minutes": minutes, "found": found}))
 
 
 def measure(
     trained: TorchBackend, catalog: Catalog, relist: Path, kept: Path
-) -> dict[str, dict[str, dict[str, float]]]:
+) -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, float]]:
     """Hit@1 and recall@10 of each form by both sides, the photo alone, the title alone; the index is seen likewise.
 
-    The encoder's vectors are kept in a folder: another form needs no embedding.
+    Returned with the CPU seconds that each form took beyond training. The encoder's vectors are kept in a folder:
+    another form needs no embedding.
     """
     queries, ties = given_queries(relist, catalog), tie_keys(catalog.ids)
     listed = _once(kept / "listed.npy", lambda: by_sight(trained, catalog.photo, list(catalog.titles)))
     asked = _once(kept / "asked.npy", lambda: by_sight(trained, queries.photo, queries.titles))
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for form, whitening in zip(FORMS, whitenings(catalog, relist, listed), strict=True):
-        found[form] = {}
+    seconds: dict[str, float] = {}
+    embedding = read(kept / "listed.json")["seconds"] / len(listed)  # of a row
+    for form, (whitening, rows, fitting) in zip(FORMS, whitenings(catalog, relist, listed), strict=True):
+        found[form], seconds[form] = {}, rows * embedding + fitting
         for sight in SIGHTS:
             index = seen(listed, catalog.has_photo, list(catalog.titles), sight, whitening)
             vectors = seen(asked, queries.has_photo, queries.titles, sight, whitening)
             figures = evaluate_same_product(index, vectors, queries, ties).figures()
             found[form][sight] = {name: figures[name].value for name in _FIGURES}
-    return found
+    return found, seconds
 
 
 def _once(file: Path, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-    """What a file holds, made before where it is not there."""
-    if not file.exists():
-        aside = file.with_suffix(".partial.npy")
+    """What a file holds, made before where it is not there; the CPU seconds that takes are kept beside it."""
+    if not (file.exists() and file.with_suffix(".json").exists()):
+        aside, began = file.with_suffix(".partial.npy"), thread_time()
         np.save(aside, make())
+        write(file.with_suffix(".json"), json.dumps({"seconds": thread_time() - began}))
         aside.rename(file)
     return np.asarray(np.load(file))
 
@@ -145,17 +162,36 @@ def by_sight(
     return np.concatenate(parts)
 
 
-def whitenings(catalog: Catalog, relist: Path, listed: NDArray[np.float32]) -> list[Whitening | None]:
-    """None, whitening, late fusion without words and with: as `search` has them, by the rows that it looks at."""
+def whitenings(
+    catalog: Catalog, relist: Path, listed: NDArray[np.float32]
+) -> list[tuple[Whitening | None, int, float]]:
+    """None, whitening, late fusion without words and with: as `search` has them, by the rows that it looks at.
+
+    Each with how many rows it looks at, and the CPU seconds of fitting it.
+    """
     rows, _ = training_rows(catalog, relist)
     drawn = whitening_rows(catalog, rows, WhiteningSettings().rows)
     vectors = {sight: listed[drawn, number] for number, sight in enumerate(SIGHTS)}
     titles = [catalog.titles[row] for row in drawn]
     power = RunConfig.load("search", []).whitening.power
-    whole = fit_whitening(vectors, power, titles=titles)
-    fused = fit_whitening(vectors, power)
-    fused.fusion = Fusion(fit_frame(fused, vectors, whole.dimension), Words.of(titles, 0))
-    return [None, fit_whitening(vectors, power), fused, whole]
+
+    def fused() -> Whitening:
+        made = fit_whitening(vectors, power)
+        made.fusion = Fusion(fit_frame(made, vectors, whole.dimension), Words.of(titles, 0))
+        return made
+
+    whole, joining = _timed(lambda: fit_whitening(vectors, power, titles=titles))
+    plain, whitening = _timed(lambda: fit_whitening(vectors, power))
+    alone, fusing = _timed(fused)
+    looked_at = len(drawn)
+    made = ((plain, whitening), (alone, fusing), (whole, joining))
+    return [(None, 0, 0.0), *((form, looked_at, seconds) for form, seconds in made)]
+
+
+def _timed(make: Callable[[], Whitening]) -> tuple[Whitening, float]:
+    """What is made, and the CPU seconds of this thread that it took."""
+    began = thread_time()
+    return make(), thread_time() - began
 
 
 def seen(
@@ -180,13 +216,14 @@ def print_table(out: Path) -> None:
     columns = ["line", "form", "samples", "CPU minutes", "hit@1", "recall@10", "photos", "titles", "seeds"]
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     for name in LINES:
-        runs = [read(file) for file in sorted(out.glob(f"*/{name}-[0-9]*/{FOUND}"))]
+        found = [read(file) for file in sorted(out.glob(f"*/{name}-[0-9]*/{FOUND}"))]
+        runs = [run for run in found if "cpu_minutes" in run]  # others are of an earlier version, and measured anew
         for form in FORMS if runs else ():
             wanted = [("both", "hit_at_1"), *((sight, "macro_recall_at_10") for sight in SIGHTS)]
             figures = [_spread([run["found"][form][sight][figure] for run in runs]) for sight, figure in wanted]
-            minutes = statistics.mean(run["seconds"] for run in runs) / 60
+            minutes = statistics.mean(run["cpu_minutes"][form] for run in runs)
             samples = f"{runs[0]['samples']:,}"
-            print("|", " | ".join([name, form, samples, f"{minutes:.1f}", *figures, str(len(runs))]), "|")
+            print("|", " | ".join([name, form, samples, f"{minutes:.2f}", *figures, str(len(runs))]), "|")
 
 
 def _spread(values: list[float]) -> str:

@@ -10,12 +10,13 @@ import pytest
 from item_embed.config import RunConfig
 from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.torch_backend import TorchBackend
+from tests.evaluation.relistings import query, write_queries
 from tests.tiny import tiny_catalog
 from tests.training.runs import train
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
-from additions import FORMS, LINES, by_sight, print_table, seen  # noqa: E402
+from additions import FORMS, LINES, _once, by_sight, keep_minutes, measure, print_table, seen  # noqa: E402
 
 
 @pytest.mark.parametrize("late_fusion", [False, True])
@@ -58,11 +59,39 @@ def test_the_table_prints_what_is_there(tmp_path: Path, capsys: pytest.CaptureFi
         }
         (tmp_path / str(seed) / "five-10").mkdir(parents=True)
         (tmp_path / str(seed) / "five-10" / "found.json").write_text(
-            json.dumps({"samples": 1000, "seconds": 90, "found": found})
+            json.dumps({"samples": 1000, "cpu_minutes": dict.fromkeys(FORMS, 1.5) | {"fused": 1.75}, "found": found})
         )
     print_table(tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + len(FORMS)
     recall = "0.188 (0.125-0.250)"
     figures = f"0.375 (0.250-0.500) | {recall} | {recall} | {recall}"
-    assert lines[3] == f"| five | whitened | 1,000 | 1.5 | {figures} | 2 |"
+    assert lines[3] == f"| five | whitened | 1,000 | 1.50 | {figures} | 2 |"
+    assert lines[4].startswith("| five | fused | 1,000 | 1.75 | ")
+
+
+def test_a_folder_keeps_its_minutes_and_what_embedding_took(tmp_path: Path) -> None:
+    keep_minutes(tmp_path / "out", 5)
+    keep_minutes(tmp_path / "out", 5)
+    with pytest.raises(SystemExit, match=r"was begun with --minutes 5: go on with those, or choose another --out"):
+        keep_minutes(tmp_path / "out", 10)
+    file = tmp_path / "out" / "listed.npy"
+    assert _once(file, lambda: np.ones(3, np.float32)).tolist() == [1, 1, 1]
+    assert _once(file, lambda: np.zeros(3, np.float32)).tolist() == [1, 1, 1]
+    assert json.loads(file.with_suffix(".json").read_text())["seconds"] >= 0
+    file.with_suffix(".json").unlink()  # of a version that did not keep it
+    assert _once(file, lambda: np.zeros(3, np.float32)).tolist() == [0, 0, 0]
+
+
+def test_each_form_is_measured_and_what_it_took_is_kept(tmp_path: Path) -> None:
+    catalog = tiny_catalog(tmp_path / "catalog")
+    asked = [query(key, title=catalog.titles[row], product_id="p") for row, key in enumerate(catalog.ids[:3])]
+    relist = write_queries(tmp_path / "relist.parquet", asked)
+    trained = TorchBackend.from_pretrained(train(catalog, tmp_path / "run").model, "cpu")
+    found, seconds = measure(trained, catalog, relist, tmp_path)
+    assert tuple(found) == tuple(seconds) == FORMS
+    assert all(figures["both"].keys() == {"hit_at_1", "macro_recall_at_10"} for figures in found.values())
+    embedding = json.loads((tmp_path / "listed.json").read_text())["seconds"]
+    assert seconds["as trained"] == 0
+    assert all(seconds[form] > 0 for form in FORMS[1:])
+    assert embedding > 0
