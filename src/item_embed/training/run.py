@@ -53,7 +53,7 @@ from item_embed.wording import number_of
 # take ten times as long.
 _TOKENIZER_ROWS = 100_000
 
-# Beyond so many views of a row no gain is known: masked autoencoders, the most patient, take 1,600 (arXiv 2111.06377).
+# Views of a row beyond which it is told: masked autoencoders, which gain the longest, take 1,600 (arXiv 2111.06377).
 _MOST_VIEWS = 1000
 
 # What may change when a run is resumed: what helps one that diverged, and how weights are kept.
