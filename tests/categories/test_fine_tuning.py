@@ -77,9 +77,12 @@ def test_a_whitened_model_is_trained_as_the_same_without(made: tuple[Catalog, Pa
     np.testing.assert_array_equal(found.test, plain.test)
 
 
-def test_the_encoder_that_is_kept_is_the_one_that_was_best(made: tuple[Catalog, Path], tmp_path: Path) -> None:
+def test_the_encoder_that_is_kept_is_the_one_that_was_best(
+    made: tuple[Catalog, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (catalog, model), task = made, things()
     settings = fine_tuned_model(model, catalog, task, tmp_path / "kept", modalities="title", settings=SETTINGS)
+    assert capsys.readouterr() == ("", "")
     scores = fine_tune(model, catalog, "title", SETTINGS, device="cpu")(task, task.train)
     assert settings == scores.settings
     kept = Embedder.from_pretrained(tmp_path / "kept", "cpu")

@@ -25,6 +25,7 @@ from item_embed.embedding.seen import Modalities
 from item_embed.embedding.torch_backend import TorchBackend
 from item_embed.hashing import hash64
 from item_embed.model.folder import PROVENANCE_FILE, fingerprint, provenance
+from item_embed.model.storage import quiet_transformers
 from item_embed.progress import OnProgress, silent
 from item_embed.training.optimiser import learning_rate, make_optimizer
 
@@ -124,7 +125,8 @@ def fine_tuned_model(
         device=device,
         on_progress=on_progress,
     )
-    network.encoder.save_pretrained(out)
+    with quiet_transformers():
+        network.encoder.save_pretrained(out)
     network.processor.save_pretrained(out)
     known = _provenance(Path(model), catalog, len(task.train), scores.settings)
     (out / PROVENANCE_FILE).write_text(json.dumps(known, indent=2) + "\n", encoding="utf8")
