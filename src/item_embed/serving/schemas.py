@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from item_embed.embedding.seen import Modalities
+from item_embed.explain.explanation import Method
 from item_embed.serving.limits import MOST_FILTER_CHARACTERS, MOST_HITS, MOST_PRODUCTS, MOST_TITLE_CHARACTERS
 
 _MUG: dict[str, JsonValue] = {"title": "Red ceramic mug, 350 ml"}
@@ -185,7 +186,7 @@ class Categorised(BaseModel):
 
 
 class Word(BaseModel):
-    """A word of a title, and what it adds to the score."""
+    """A word of a title, and its weight by the explanation's method."""
 
     word: str
     weight: float
@@ -204,6 +205,11 @@ class Explained(BaseModel):
     """Why two products are alike."""
 
     score: float
+    method: Method = Field(
+        description="How weights were found. occlusion: what the score loses when the word or the patch is left out; "
+        "these do not add up to the score. gradients: integrated gradients, as `item explain` gives by default; these "
+        "add up to it."
+    )
     a: Side
     b: Side
 

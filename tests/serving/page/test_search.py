@@ -219,6 +219,7 @@ def test_why_shows_words_and_heat_maps(shop_page: Page, served: Shop) -> None:
     assert base64.b64decode(asked["a"]["image"]) == served.photo
     assert asked["a"]["title"] == served.title
     assert set(asked["b"]) == {"id"}
+    expect(shop_page.locator("#why-method")).to_contain_text("do not add up to the score")
     assert "Heat map" in (dialog.locator("canvas.heat").first.get_attribute("aria-label") or "")
     assert dialog.locator(".word").count()
     painted = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
