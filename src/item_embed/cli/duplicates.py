@@ -51,7 +51,10 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws another sample.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the totals as one JSON object.")] = False,
 ) -> None:
-    """Find the listings of one product: clusters, a suggested master of each, and a page to look at."""
+    """Find the listings of one product.
+
+    They become clusters, with a suggested master of each and a page to look at.
+    """
     from item_embed.search.duplicates.settings import Settings
 
     settings = Settings(

@@ -51,7 +51,7 @@ def command(
     html: Annotated[Path | None, typer.Option(help="Write a page with heat maps here as well.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell which words and which patches of the photos make two listings alike."""
+    """Tell which words and which patches make two listings alike."""
     from item_embed.explain import explain
 
     given = _Given(image_a, title_a), _Given(image_b, title_b)

@@ -34,7 +34,10 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Give every row its category, or the part of the path that is sure enough, and the five likeliest leaves."""
+    """Give every row its category, as far as it is sure enough.
+
+    That is the leaf, or the part of the path that is sure; and the five likeliest leaves, sure or not.
+    """
     from item_embed.catalog.store import Catalog
     from item_embed.categories.classifier import CategoryClassifier
     from item_embed.categories.predicting import sliced, write_predictions
