@@ -103,7 +103,7 @@ def test_variants_and_linkage(index: Path, tmp_path: Path) -> None:
         (("--threshold", 0.9, "--variants", "colour", "alike"), "variants are same or different"),
         (("--threshold", 0.9, "--variants", "color", "same"), "no listing of"),
         (("--pairs", "none.csv"), "does not exist"),
-        (("--labels", "product_id", "--precision", 1), "no threshold is sure to have a precision of 1"),
+        (("--labels", "product_id", "--precision", 1), "--precision 1 is more than answers can promise"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(index: Path, tmp_path: Path, options: tuple[object, ...], reason: str) -> None:

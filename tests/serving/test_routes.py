@@ -4,6 +4,7 @@ import base64
 import csv
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import item_embed
+from item_embed.categories.abstaining import HeldOut
 from item_embed.files import OutputError
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.duplicates.settings import Variants
@@ -206,7 +208,16 @@ def test_a_category_is_answered_where_it_is_sure(whole: TestClient) -> None:
     assert answered.keys() >= {"shorter", "none"}
     assert answered["shorter"]["category"] in {"Kitchen", "Shoes"}
     assert answered["shorter"]["probability"] > answered["shorter"]["candidates"][0]["probability"]
-    assert (answered["none"]["category"], answered["none"]["probability"]) == (None, None)
+    assert [answered["none"][name] for name in ("category", "probability", "reason")] == [None] * 3
+
+
+def test_few_labelled_rows_are_the_reason_why_nothing_is_answered(index: ProductIndex) -> None:
+    sure = make_classifier()
+    few = replace(sure, held=HeldOut(np.ones((60, 2)), np.ones((60, 2), np.bool_), np.arange(60)))
+    with client(make_shop(index, classifier=few)) as opened:
+        told = categorised(opened, "mug")
+    assert (told["answered"], told["candidates"][0]["category"]) == ("none", "Kitchen > Mugs")
+    assert told["reason"].startswith("No threshold could be promised for a precision of 0.95: 60 held-out rows")
 
 
 def test_what_explains_is_given_what_the_model_sees(whole: TestClient) -> None:

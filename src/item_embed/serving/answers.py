@@ -198,6 +198,7 @@ def _categorised(service: Service, vector: Vector) -> Categorised:
         category=None if level < 0 else classifier.tree.names(level)[said.node[0]],
         answered="none" if level < 0 else "leaf" if level == 0 else "shorter",
         probability=None if level < 0 else float(said.likelihood[0]),
+        reason=service.shop.silent,
         candidates=[
             Candidate(category=classifier.leaves[leaf], probability=likelihood)
             for leaf, likelihood in zip(said.top[0].tolist(), said.top_likelihood[0].tolist(), strict=True)

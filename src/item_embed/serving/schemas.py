@@ -182,6 +182,10 @@ class Categorised(BaseModel):
     category: str | None = Field(description="A leaf or a shorter path; null where nothing is sure enough.")
     answered: Literal["leaf", "shorter", "none"]
     probability: float | None
+    reason: str | None = Field(
+        description="Why nothing is answered, whatever is asked, as too few labelled rows to promise the precision; "
+        "null where some products have an answer."
+    )
     candidates: list[Candidate]
 
 

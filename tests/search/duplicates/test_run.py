@@ -111,7 +111,7 @@ def test_what_is_right_below_the_floor_does_not_count(tmp_path: Path) -> None:
     answers = [f"id {2 * pair},id {2 * pair + 1},{'no' if pair < 5 else 'yes'}\n" for pair in range(315)]
     file = tmp_path / "answers.csv"
     file.write_text("id,other_id,same\n" + "".join(answers))
-    with pytest.raises(ConfigError, match=r"by 15 pairs above --floor .*: the surest is"):
+    with pytest.raises(ConfigError, match=r"15 pairs above --floor .* cannot promise a precision of 0\.8"):
         find_duplicates(index, tmp_path / "out", Settings(answers=file, precision=0.8))
     lower = Settings(answers=file, precision=0.8, floor=0.4)
     assert find_duplicates(index, tmp_path / "out", lower)["threshold"] < 0.51
@@ -123,8 +123,8 @@ def test_what_is_right_below_the_floor_does_not_count(tmp_path: Path) -> None:
 def test_a_threshold_that_cannot_be_chosen_keeps_the_neighbours(
     index: ProductIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ConfigError, match="no threshold is sure"):
-        find_duplicates(index, tmp_path / "out", Settings(labels="product_id", precision=1))
+    with pytest.raises(ConfigError, match="cannot promise a precision of"):
+        find_duplicates(index, tmp_path / "out", Settings(labels="product_id", precision=0.99))
     monkeypatch.setattr("item_embed.search.duplicates.run.build_graph", from_blocks(build_graph))
     assert find_duplicates(index, tmp_path / "out", Settings(labels="product_id", precision=0.9))["duplicates"] == 80
 

@@ -70,10 +70,23 @@ def test_the_lowest_threshold_that_is_sure_enough_is_taken() -> None:
 
 
 def test_what_cannot_be_reached_is_said_with_the_best_there_is() -> None:
+    curve = judged_curve(judged(np.linspace(0.98, 0.85, 100), np.arange(100) < 60))
     with pytest.raises(
-        ConfigError, match=r"sure to have .* 0\.95 by 3 pairs .*: the surest is 0\.9000, with 1\.000 \[0\.\d+"
+        ConfigError, match=r"sure to have .* 0\.95 by 100 pairs .*: the surest is 0\.9\d+, with 1\.000 \[0"
     ):
-        choose_threshold(judged_curve(judged([0.98, 0.9, 0.85], [True, True, False])), 0.95)
+        choose_threshold(curve, 0.95)
+
+
+def test_too_few_answers_are_said_to_be_too_few() -> None:
+    """Whatever was said: 57 products cannot promise .95, nor can 200 pairs of 57."""
+    for each in (1, 4):
+        pairs = judged(np.full(57 * each, 0.9), np.ones(57 * each), unit=np.repeat(np.arange(57), each))
+        said = (
+            f"{57 * each} pairs .*, which count as 57 independent answers, cannot promise a precision of 0.95, even if"
+        )
+        with pytest.raises(ConfigError, match=rf"^{said} none were wrong: it takes 73; "):
+            choose_threshold(judged_curve(pairs), 0.95)
+        assert choose_threshold(judged_curve(pairs), 0.93).precision == 1
 
 
 def test_a_promise_is_kept_as_often_as_it_is_made() -> None:

@@ -237,6 +237,14 @@ def test_why_shows_words_and_heat_maps(shop_page: Page, served: Shop) -> None:
     expect(shop_page.locator("#why-score")).to_contain_text("as the model joins photo and title")
 
 
+def test_why_no_category_can_be_answered_is_said(shop_page: Page) -> None:
+    told = {"category": None, "answered": "none", "probability": None, "reason": "It takes 73 rows.", "candidates": []}
+    shop_page.route("**/v1/category", lambda route: route.fulfill(json=told))
+    shop_page.fill("#title", "mug")
+    shop_page.press("#title", "Enter")
+    expect(shop_page.locator("#category-said")).to_have_text("It takes 73 rows.")
+
+
 def test_titles_are_text_whatever_they_hold(shop_page: Page) -> None:
     title = '<img src=x onerror="document.title=1"><b>fett</b> \u05e2\u05d1\u05e8\u05d9\u05ea \U0001f600'
     hit = {

@@ -89,6 +89,8 @@ class Settings:
                 f"--threshold {self.threshold:g} lies below --floor {self.floor:g}, where no pairs are looked for; "
                 "lower --floor as well."
             )
+        if self.precision == 1:
+            raise ConfigError("--precision 1 is more than answers can promise, however many; give less, as 0.99.")
         for name in ("neighbours", "sample"):
             value = getattr(self, name)
             if value is not None and value < 1:
