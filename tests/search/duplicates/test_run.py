@@ -116,8 +116,38 @@ def test_what_is_right_below_the_floor_does_not_count(tmp_path: Path) -> None:
     lower = Settings(answers=file, precision=0.8, floor=0.4)
     assert find_duplicates(index, tmp_path / "out", lower)["threshold"] < 0.51
     file.write_text("id,other_id,same\n" + "".join(answers[20:]))
-    with pytest.raises(ConfigError, match=r"no judged pair has a cosine of 0\.8 or more"):
+    said = (
+        r"no judged pair has a cosine of 0\.8 or more and may be joined; half of them reach 0\.(45|5): give --floor 0"
+    )
+    with pytest.raises(ConfigError, match=said):
         find_duplicates(index, tmp_path / "out", Settings(answers=file, precision=0.8))
+
+
+def test_a_floor_that_leaves_nothing_names_one_that_leaves_some(tmp_path: Path) -> None:
+    """Listings 40 degrees apart, two of each product: a cosine of .77."""
+    rows = [
+        Row(f"id {n}", f"mug {n}", product_id=f"p{n // 2}", metadata={"colour": ("red", "blue")[n % 2]})
+        for n in range(8)
+    ]
+    spread = np.kron(np.eye(4, dtype=np.float32), at(0, 40))
+    index = make_index(tmp_path, spread, rows)
+    labels, sample = Settings(labels="product_id", precision=0.5), Settings(sample=10)
+    said = "no two listings have a cosine of 0.8 or more, so there is nothing to judge; half of the listings' nearest"
+    with pytest.raises(ConfigError, match=f"^{said} reach 0.75: give --floor 0.75\\.$"):
+        find_duplicates(index, tmp_path / "out", sample)
+    assert find_duplicates(index, tmp_path / "sampled", replace(sample, floor=0.75))["sampled"] == 4
+    said = (
+        "no two listings whose product_id is known have a cosine of 0.8 or more and may be joined; half of those that"
+    )
+    with pytest.raises(ConfigError, match=f"^{said} share a product_id reach 0.75: give --floor 0.75\\.$"):
+        find_duplicates(index, tmp_path / "out", labels)
+    assert find_duplicates(index, tmp_path / "labelled", replace(labels, floor=0.75))["duplicates"] == 4
+    apart = Variants("colour", same=False)
+    with pytest.raises(ConfigError, match=r"that may be joined have .* nothing to judge; lower --floor\.$"):
+        find_duplicates(index, tmp_path / "out", replace(sample, floor=0.75, variants=apart))
+    (tmp_path / "pairs.csv").write_text("id,other_id,same\nid 0,id 1,yes\n")
+    with pytest.raises(ConfigError, match=r"^--variants keeps all judged pairs apart; judge others"):
+        find_duplicates(index, tmp_path / "out", Settings(pairs=tmp_path / "pairs.csv", variants=apart))
 
 
 def test_a_threshold_that_cannot_be_chosen_keeps_the_neighbours(
