@@ -163,10 +163,18 @@ class Decided(BaseModel):
 
     score: float = Field(description="Their cosine.")
     probability: float | None = Field(
-        description="Null without `item duplicates`, or where a product lacks a side that the listings have."
+        description="Null without `item duplicates`, where a product lacks a side that the listings have, and where "
+        "the two are variants that are different products."
     )
-    same: bool | None = Field(description="Whether the score reaches the threshold; null where the probability is.")
+    same: bool | None = Field(
+        description="Whether the score reaches the threshold; false whatever the score where variants are different "
+        "products and the two are some; null where a product lacks a side."
+    )
     threshold: float | None
+    variants: bool | None = Field(
+        description="Whether they differ in the column of `item duplicates --variants`; null without it, or where one "
+        "is not given by id."
+    )
 
 
 class Candidate(BaseModel):
