@@ -91,7 +91,7 @@ def test_what_a_person_sees(tmp_path: Path, model: Path, catalog: Catalog) -> No
     assert "No threshold could be promised for a precision of 0.999" in result.stderr
     assert "180 without an answer, since no threshold could be promised; in " in result.stdout
     told = shown("predict", out, catalog.path, "--out", tmp_path / "again.parquet", "--precision", 0.999)
-    assert "it takes 3,838, even if none is wrong; fit on more labelled rows." in told["reason"]
+    assert "it takes 3,838, even if none is wrong; fit on more labelled rows." in str(told["reason"])
 
 
 def test_vectors_that_are_there_are_used(tmp_path: Path, model: Path, catalog: Catalog) -> None:

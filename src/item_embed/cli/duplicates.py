@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from item_embed.cli.console import print_json, progress, table
+from item_embed.cli.console import print_json, progress, say, table
 from item_embed.wording import number_of
 
 
@@ -117,6 +117,11 @@ def _tell(out: Path, totals: dict[str, Any]) -> None:
             shown = f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
             rows.append([f"{name.replace('_', ' ')}, by {quality['labels']}", shown])
     table("Duplicates", ["figure", "value"], rows)
+    if chosen is not None and chosen["all_sure"]:
+        say(
+            f"note: all judged pairs above --floor {totals['floor']:g} have the wanted precision together, down to a "
+            f"cosine of {totals['threshold']:.4f}; with a lower one, and pairs judged there, more may be found."
+        )
     several = number_of(totals["clusters_of_several"], "cluster")
     print(
         f"{number_of(totals['duplicates'], 'duplicate')} among {number_of(totals['listings'], 'listing')}: "

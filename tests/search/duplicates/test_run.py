@@ -88,6 +88,7 @@ def test_the_threshold_comes_from_labels_pairs_or_answers(index: ProductIndex, t
     by_labels = find_duplicates(index, tmp_path / "labels", Settings(labels="product_id", floor=0.3, precision=0.9))
     assert by_labels["chosen"]["precision"]["low"] >= 0.9
     assert by_labels["chosen"]["judged_pairs"] == by_labels["near_pairs"]
+    assert by_labels["chosen"]["all_sure"] is False
     table = pq.ParquetFile(tmp_path / "labels" / "clusters.parquet").read().to_pylist()
     assert min(row["confidence"] for row in table if row["size"] > 1) > 0.5
     ends = [(f"id {3 * number}", f"id {3 * number + 1}", "yes") for number in range(30)]
@@ -98,6 +99,7 @@ def test_the_threshold_comes_from_labels_pairs_or_answers(index: ProductIndex, t
         given = find_duplicates(index, tmp_path / name, Settings(**{name: tmp_path / "pairs.csv"}, precision=0.85))  # type: ignore[arg-type]
         assert given["chosen"]["from"] == "60 answers of pairs.csv"
         assert 0.8 <= given["threshold"] < 0.99
+        assert given["chosen"]["all_sure"] is True  # those that are wrong lie below the floor
         assert given["duplicates"] >= 70  # some are farther apart than any pair that was judged
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -238,11 +239,12 @@ def test_why_shows_words_and_heat_maps(shop_page: Page, served: Shop) -> None:
 
 
 def test_why_no_category_can_be_answered_is_said(shop_page: Page) -> None:
-    told = {"category": None, "answered": "none", "probability": None, "reason": "It takes 73 rows.", "candidates": []}
-    shop_page.route("**/v1/category", lambda route: route.fulfill(json=told))
+    sentence = "It takes 73 rows."
+    told: dict[str, Any] = {"category": None, "answered": "none", "probability": None, "candidates": []}
+    shop_page.route("**/v1/category", lambda route: route.fulfill(json=told | {"reason": sentence}))
     shop_page.fill("#title", "mug")
     shop_page.press("#title", "Enter")
-    expect(shop_page.locator("#category-said")).to_have_text("It takes 73 rows.")
+    expect(shop_page.locator("#category-said")).to_have_text(sentence)
 
 
 def test_titles_are_text_whatever_they_hold(shop_page: Page) -> None:
