@@ -33,7 +33,7 @@ class Point:
 class Curve:
     """The precision by threshold, at every score that was judged, the highest first; each (p,).
 
-    `answers` are how many lie at or above it, `independent` as how many they count.
+    `answers` are how many lie at or above it; `right` is of how many units any answer is right, at whatever score.
     """
 
     threshold: NDArray[np.floating[Any]]
@@ -41,7 +41,7 @@ class Curve:
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     answers: NDArray[np.int64]
-    independent: NDArray[np.float64]
+    right: int
 
     def __len__(self) -> int:
         return len(self.threshold)
@@ -62,8 +62,8 @@ class Curve:
         return self.point(int(enough[-1])) if len(enough) else None
 
     def could_be_sure(self, precision: float) -> bool:
-        """Whether a point would be sure of it if no answer were wrong: if not, there are too few answers."""
-        return bool(wilson(1.0, self.independent.max())[0] >= precision)
+        """Whether right answers alone, one of each unit, would be sure of it: if not, there are too few of them."""
+        return self.right >= answers_needed(precision)
 
     def surest(self) -> Point:
         """The point whose interval ends highest below."""
@@ -143,9 +143,8 @@ def precision_curve(
     squares = ((before + own) ** 2 - before**2).cumsum()
     last = np.append(ordered[1:] < ordered[:-1], True)
     precision = gained[last] / total[last]
-    independent = total[last] ** 2 / squares[last]
-    low, high = wilson(np.clip(precision, 0, 1), independent)
-    return Curve(ordered[last], precision, low, high, np.flatnonzero(last) + 1, independent)
+    low, high = wilson(np.clip(precision, 0, 1), total[last] ** 2 / squares[last])
+    return Curve(ordered[last], precision, low, high, np.flatnonzero(last) + 1, len(np.unique(unit[right])))
 
 
 def _weight_before(unit: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -73,9 +73,9 @@ def test_why_nothing_is_answered() -> None:
     likelihood, right = np.full((300, 2), 0.99), np.ones((300, 2), np.bool_)
     said = why_silent(HeldOut(likelihood[:60], right[:60], np.arange(60)), 0.95)
     assert said is not None
-    assert "could be promised for a precision of 0.95: 60 held-out rows count as 60 independent answers" in said
+    assert "could be promised for a precision of 0.95: of 60 held-out rows those of 60 groups are right" in said
     assert "it takes 73" in said
-    assert "count as 50 independent" in (why_silent(HeldOut(likelihood, right, np.arange(300) // 6), 0.95) or "")
+    assert "those of 50 groups are right" in (why_silent(HeldOut(likelihood, right, np.arange(300) // 6), 0.95) or "")
     wrong = HeldOut(likelihood, right & (np.arange(300) % 2 > 0)[:, None], np.arange(300))
     assert "300 held-out rows: too many answers are wrong" in (why_silent(wrong, 0.95) or "")
     assert why_silent(wrong, 0.3) is None

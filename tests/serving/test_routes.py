@@ -237,7 +237,7 @@ def test_few_labelled_rows_are_the_reason_why_nothing_is_answered(index: Product
     with client(make_shop(index, classifier=few)) as opened:
         told = categorised(opened, "mug")
     assert (told["answered"], told["candidates"][0]["category"]) == ("none", "Kitchen > Mugs")
-    assert told["reason"].startswith("No threshold could be promised for a precision of 0.95: 60 held-out rows")
+    assert told["reason"].startswith("No threshold could be promised for a precision of 0.95: of 60 held-out rows")
 
 
 def test_what_explains_is_given_what_the_model_sees(whole: TestClient) -> None:

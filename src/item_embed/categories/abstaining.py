@@ -88,7 +88,7 @@ def why_silent(held: HeldOut, precision: float) -> str | None:
     Examples:
         >>> held = HeldOut(np.full((40, 1), 0.99), np.ones((40, 1), np.bool_), np.arange(40))
         >>> why_silent(held, 0.95)  # doctest: +ELLIPSIS
-        'No threshold could be promised for a precision of 0.95: 40 held-out rows count as 40 independent answers, ...'
+        'No threshold could be promised for a precision of 0.95: of 40 held-out rows those of 40 groups are right, ...'
     """
     if any(point is not None for point in fit_thresholds(held, precision)):
         return None
@@ -100,11 +100,10 @@ def why_silent(held: HeldOut, precision: float) -> str | None:
             f"No threshold is sure to have a precision of {precision:g} by {rows}: too many answers are wrong; fit on "
             "more labelled rows, or ask for a lower --precision."
         )
-    most = max((int(curve.independent.max()) for curve in curves), default=0)
+    right = number_of(max((curve.right for curve in curves), default=0), "group")
     return (
-        f"No threshold could be promised for a precision of {precision:g}: {rows} count as "
-        f"{number_of(most, 'independent answer')}, and it takes {answers_needed(precision):,}, even if none is wrong; "
-        "fit on more labelled rows."
+        f"No threshold could be promised for a precision of {precision:g}: of {rows} those of {right} are right, "
+        f"and it takes {answers_needed(precision):,}, even if none is wrong; fit on more labelled rows."
     )
 
 

@@ -53,10 +53,10 @@ def choose_threshold(curve: Curve, precision: float) -> Point:
     known = number_of(int(curve.answers[-1]), "pair")
     if not curve.could_be_sure(precision):
         raise ConfigError(
-            f"{known} above --floor whose truth is known, which count as "
-            f"{number_of(int(curve.independent.max()), 'independent answer')}, cannot promise a precision of "
-            f"{precision:g}, even if none were wrong: it takes {answers_needed(precision):,}; have more of "
-            "them, of other products, ask for a lower --precision, or give a --threshold yourself."
+            f"of {known} above --floor whose truth is known those of {number_of(curve.right, 'product')} are right, "
+            f"which cannot promise a precision of {precision:g}, even if none were wrong: it takes "
+            f"{answers_needed(precision):,}; have more of them, ask for a lower --precision, or give a --threshold "
+            "yourself."
         )
     best = curve.surest()
     shown = number_of(best.answers, "pair")
