@@ -8,6 +8,7 @@ chosen by the lower end of that interval, so that the promise is kept, not only 
 Letters in shapes: n answers.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +31,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """The precision by threshold, at every score that was judged, the highest first; each (p,)."""
+    """The precision by threshold, at every score that was judged, the highest first; each (p,).
+
+    `answers` are how many lie at or above it; `right` is of how many units any answer is right, at whatever score.
+    """
 
     threshold: NDArray[np.floating[Any]]
     precision: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     answers: NDArray[np.int64]
+    right: int
 
     def __len__(self) -> int:
         return len(self.threshold)
@@ -56,6 +61,10 @@ class Curve:
         enough = np.flatnonzero(self.low >= precision)
         return self.point(int(enough[-1])) if len(enough) else None
 
+    def could_be_sure(self, precision: float) -> bool:
+        """Whether right answers alone, one of each unit, would be sure of it: if not, there are too few of them."""
+        return self.right >= answers_needed(precision)
+
     def surest(self) -> Point:
         """The point whose interval ends highest below."""
         return self.point(int(np.argmax(self.low)))
@@ -73,6 +82,18 @@ def wilson(share: ArrayLike, answers: ArrayLike) -> tuple[NDArray[np.float64], N
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def answers_needed(precision: float) -> int:
+    """How many independent answers, none of them wrong, it takes to be sure of a precision below 1.
+
+    Examples:
+        >>> answers_needed(0.95), answers_needed(0.98)
+        (73, 189)
+    """
+    return math.ceil(
+        _Z**2 * precision / (1 - precision)
+    )  # where the interval of none wrong, n / (n + z^2), begins there
 
 
 def effective_answers(unit: NDArray[np.int64], weight: NDArray[np.float64]) -> float:
@@ -123,7 +144,7 @@ def precision_curve(
     last = np.append(ordered[1:] < ordered[:-1], True)
     precision = gained[last] / total[last]
     low, high = wilson(np.clip(precision, 0, 1), total[last] ** 2 / squares[last])
-    return Curve(ordered[last], precision, low, high, np.flatnonzero(last) + 1)
+    return Curve(ordered[last], precision, low, high, np.flatnonzero(last) + 1, len(np.unique(unit[right])))
 
 
 def _weight_before(unit: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from item_embed.categories.abstaining import HeldOut, answered, check_precision, fit_thresholds
+from item_embed.categories.abstaining import HeldOut, answered, check_precision, fit_thresholds, why_silent
 from item_embed.errors import ConfigError
 from item_embed.thresholds import wilson
 
@@ -65,6 +65,25 @@ def test_few_rows_are_not_sure_enough() -> None:
     for count, sure in ((60, False), (80, True)):  # it takes 73 without a mistake
         held = HeldOut(np.full((count, 1), 0.9), np.ones((count, 1), np.bool_), np.arange(count))
         assert (fit_thresholds(held, 0.95)[0] is not None) is sure
+        assert (why_silent(held, 0.95) is None) is sure
+
+
+def test_why_nothing_is_answered() -> None:
+    """Too few rows, rows of too few groups, or too many that are wrong."""
+    likelihood, right = np.full((300, 2), 0.99), np.ones((300, 2), np.bool_)
+    said = why_silent(HeldOut(likelihood[:60], right[:60], np.arange(60)), 0.95)
+    assert said is not None
+    assert "could be promised for a precision of 0.95: of 60 held-out rows those of 60 groups are right" in said
+    assert "it takes 73" in said
+    assert "those of 50 groups are right" in (why_silent(HeldOut(likelihood, right, np.arange(300) // 6), 0.95) or "")
+    wrong = HeldOut(likelihood, right & (np.arange(300) % 2 > 0)[:, None], np.arange(300))
+    assert "300 held-out rows: too many answers are wrong" in (why_silent(wrong, 0.95) or "")
+    assert why_silent(wrong, 0.3) is None
+    leaf_alone = right.copy()
+    leaf_alone[:, 0] = False
+    assert why_silent(HeldOut(likelihood, leaf_alone, np.arange(300)), 0.95) is None  # shorter paths are answered
+    nothing = HeldOut(likelihood[:0], right[:0], np.zeros(0, np.int64))
+    assert "0 held-out rows" in (why_silent(nothing, 0.95) or "")
 
 
 @pytest.mark.parametrize("precision", [0.0, 1.0, -0.5, float("nan")])

@@ -72,7 +72,7 @@ def test_fit_then_predict(tmp_path: Path, model: Path, catalog: Catalog) -> None
     files = {"classifier.json", "classifier.safetensors", "labels.parquet", "suspects.csv", "report.html"}
     assert {file.name for file in out.iterdir()} == files
     counts = shown("predict", out, catalog.path, "--out", said)
-    assert (counts["rows"], counts["precision"]) == (180, 0.8)
+    assert (counts["rows"], counts["precision"], counts["reason"]) == (180, 0.8, None)
     found = pq.read_table(said).to_pylist()
     right = [row["category"] == f"Mugs > {row['id'].rstrip('0123456789')}" for row in found]
     assert np.mean(right) == 1
@@ -88,8 +88,10 @@ def test_what_a_person_sees(tmp_path: Path, model: Path, catalog: Catalog) -> No
     assert last.startswith("3 leaves, accuracy ")
     assert "2 labels of 180 suspected to be wrong; page in " in last
     result = run("predict", out, catalog.path, "--out", tmp_path / "said.parquet", "--precision", 0.999)
-    assert "note: no threshold is sure to have a precision of 0.999" in result.stderr
-    assert "0 leaves, 0 shorter paths, 180 without an answer; in " in result.stdout
+    assert "No threshold could be promised for a precision of 0.999" in result.stderr
+    assert "180 without an answer, since no threshold could be promised; in " in result.stdout
+    told = shown("predict", out, catalog.path, "--out", tmp_path / "again.parquet", "--precision", 0.999)
+    assert "it takes 3,838, even if none is wrong; fit on more labelled rows." in str(told["reason"])
 
 
 def test_vectors_that_are_there_are_used(tmp_path: Path, model: Path, catalog: Catalog) -> None:

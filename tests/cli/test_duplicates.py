@@ -55,6 +55,15 @@ def test_labels_choose_the_threshold(index: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report.html").is_file()
 
 
+def test_a_floor_that_all_pairs_are_sure_of_is_told(index: Path, tmp_path: Path) -> None:
+    labels = ("--labels", "product_id", "--precision")
+    all_sure = run(index, "--out", tmp_path / "out", *labels, 0.9)
+    assert "note: all judged pairs above --floor 0.8 have the wanted precision together, down to" in all_sure.stderr
+    above = run(index, "--out", tmp_path / "low", *labels, 0.9, "--floor", -0.5)
+    assert above.exit_code == 0
+    assert "note:" not in above.stderr
+
+
 def test_json_is_the_manifest(index: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     totals = json.loads(item(index, "--out", out, "--threshold", 0.95, "--json"))
@@ -103,7 +112,7 @@ def test_variants_and_linkage(index: Path, tmp_path: Path) -> None:
         (("--threshold", 0.9, "--variants", "colour", "alike"), "variants are same or different"),
         (("--threshold", 0.9, "--variants", "color", "same"), "no listing of"),
         (("--pairs", "none.csv"), "does not exist"),
-        (("--labels", "product_id", "--precision", 1), "no threshold is sure to have a precision of 1"),
+        (("--labels", "product_id", "--precision", 1), "--precision 1 is more than answers can promise"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(index: Path, tmp_path: Path, options: tuple[object, ...], reason: str) -> None:

@@ -66,7 +66,7 @@ def test_two_listings_of_an_index(shop: Path, model: Path, tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     catalog, embedder = Catalog(shop / "catalog"), Embedder.from_pretrained(model, "cpu")
     first, second = embedder.embed([catalog.photo(0), catalog.photo(1)], [catalog.titles[0], catalog.titles[1]])
-    assert f"Score {first @ second:.3f}, by gradients: A words " in result.stdout
+    assert f"Score {first @ second:.3f}, by integrated gradients, which add up to it: A words " in result.stdout
     assert result.stdout.rstrip().endswith(f"Page in {tmp_path / 'page.html'}.")
     rows = [line.split() for line in result.stdout.splitlines()]
     words = {row[1]: float(row[-1]) for row in rows if len(row) == 3 and row[0] == "A"}

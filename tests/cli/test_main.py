@@ -25,6 +25,15 @@ def test_help_lists_every_command() -> None:
     assert [name for name in listed if name in first] == first
 
 
+@pytest.mark.parametrize("group", [[], ["classify"]])
+def test_no_sentence_of_a_list_of_commands_is_cut(group: list[str]) -> None:
+    listed = CliRunner().invoke(app, [*group, "--help"], env={"COLUMNS": "80"}).output.partition("Commands:")[2]
+    assert listed
+    for line in listed.splitlines():
+        assert not line.endswith(("...", "…")), line
+        assert len(line) <= 80, line
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str) -> None:
     result = CliRunner().invoke(app, [*name.split(), "--help"])

@@ -321,8 +321,12 @@ def test_a_model_embeds_what_has_changed_and_nothing_else(tmp_path: Path, place:
     assert index.search(queries, 5, "dummy") == fresh.search(queries, 5, "dummy")
     assert index.items(tonight.ids) == fresh.items(tonight.ids)
     assert index.manifest == fresh.manifest
-    assert index.update(cast("Embedder", model), tonight) == Changes(unchanged=48)
+    told: list[tuple[int, int | None]] = []
+    again = index.update(cast("Embedder", model), tonight, lambda done, total: told.append((done, total)))
+    assert again == Changes(unchanged=48)
     assert model.sizes == [3]
+    assert told
+    assert all(done for done, _ in told)  # nothing is embedded, and nothing said of that
     with pytest.raises(VectorError, match="the vectors come from another model"):
         index.update(dummy(fingerprint="other"), tonight)
 

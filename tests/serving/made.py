@@ -99,4 +99,4 @@ def explain(a: Seen, b: Seen) -> dict[str, Any]:
         grid = {"rows": 1, "columns": 2, "patches": [[0.25, 0.5]]} if side.photo else {"rows": None, "columns": None}
         words = [{"word": word, "weight": 0.1} for word in (side.title or "").split()]
         sides.append({"words": words, "patches": None, **grid})
-    return {"score": 0.5, "a": sides[0], "b": sides[1]}
+    return {"score": 0.5, "method": "occlusion", "a": sides[0], "b": sides[1]}

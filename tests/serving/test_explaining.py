@@ -23,7 +23,7 @@ def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
 def test_it_tells_what_explain_finds(embedder: Embedder) -> None:
     found = explain(embedder, Listing("Red mug", photo(3)), Listing("Blue shoe"), "occlusion")
     told = explainer(embedder)(Seen(photo(3), "Red mug"), Seen(None, "Blue shoe"))
-    assert told["score"] == found.score
+    assert (told["score"], told["method"]) == (found.score, "occlusion")
     assert [(word["word"], word["weight"]) for word in told["a"]["words"]] == [
         (word.text, word.weight) for word in found.a.words
     ]
@@ -43,3 +43,4 @@ def test_the_service_gives_it(embedder: Embedder, tmp_path: Path) -> None:
     assert answer.status_code == 200
     assert [word["word"] for word in answer.json()["a"]["words"]] == ["red", "mug"]
     assert answer.json()["a"]["patches"]
+    assert answer.json()["method"] == "occlusion"

@@ -4,6 +4,7 @@ import base64
 import csv
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import item_embed
+from item_embed.categories.abstaining import HeldOut
 from item_embed.files import OutputError
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.duplicates.settings import Variants
@@ -182,9 +184,9 @@ def test_vectors_are_those_of_the_model_and_of_the_index(bare: TestClient, index
 def test_whether_two_products_are_the_same(whole: TestClient, bare: TestClient) -> None:
     asked = {"a": {"id": "a"}, "b": {"title": "red mug", "image": encoded(RED)}}
     score = pytest.approx(1, abs=1e-6)
-    same = {"score": score, "probability": score, "same": True, "threshold": 0.9}
+    same = {"score": score, "probability": score, "same": True, "threshold": 0.9, "variants": None}
     assert whole.post("/v1/same-product", json=asked).json() == same
-    unknown = {"score": score, "probability": None, "same": None, "threshold": None}
+    unknown = {"score": score, "probability": None, "same": None, "threshold": None, "variants": None}
     assert bare.post("/v1/same-product", json=asked).json() == unknown
     other = {"title": "shoe", "image": encoded(BLUE)}
     told = whole.post("/v1/same-product", json={"a": {"id": "a"}, "b": other}).json()
@@ -206,7 +208,36 @@ def test_a_category_is_answered_where_it_is_sure(whole: TestClient) -> None:
     assert answered.keys() >= {"shorter", "none"}
     assert answered["shorter"]["category"] in {"Kitchen", "Shoes"}
     assert answered["shorter"]["probability"] > answered["shorter"]["candidates"][0]["probability"]
-    assert (answered["none"]["category"], answered["none"]["probability"]) == (None, None)
+    assert [answered["none"][name] for name in ("category", "probability", "reason")] == [None] * 3
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_variants_are_the_same_product_only_where_the_rule_says_so(index: ProductIndex, same: bool) -> None:
+    """`a` costs 3, `b` 9, `e` has no price; `new` differs too, `brand` does not."""
+    for column, other, differ in (
+        ("price", "b", True),
+        ("new", "b", True),
+        ("brand", "b", False),
+        ("price", "e", False),
+    ):
+        decision = replace(DECISION, threshold=-1.0, variants=Variants(column, same))
+        with client(make_shop(index, decision=decision)) as opened:
+            told = opened.post("/v1/same-product", json={"a": {"id": "a"}, "b": {"id": other}}).json()
+            described = {"title": "blue mug", "image": encoded(BLUE)}
+            alone = opened.post("/v1/same-product", json={"a": {"id": "a"}, "b": described}).json()
+        assert told["variants"] is differ
+        assert told["same"] is (same or not differ)
+        assert (told["probability"] is None) or not differ or same
+        assert (alone["same"], alone["variants"]) == (True, None)
+
+
+def test_few_labelled_rows_are_the_reason_why_nothing_is_answered(index: ProductIndex) -> None:
+    sure = make_classifier()
+    few = replace(sure, held=HeldOut(np.ones((60, 2)), np.ones((60, 2), np.bool_), np.arange(60)))
+    with client(make_shop(index, classifier=few)) as opened:
+        told = categorised(opened, "mug")
+    assert (told["answered"], told["candidates"][0]["category"]) == ("none", "Kitchen > Mugs")
+    assert told["reason"].startswith("No threshold could be promised for a precision of 0.95: of 60 held-out rows")
 
 
 def test_what_explains_is_given_what_the_model_sees(whole: TestClient) -> None:

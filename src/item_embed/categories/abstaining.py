@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from item_embed.categories.calibration import PRECISION
 from item_embed.errors import ConfigError
-from item_embed.thresholds import Point, precision_curve
+from item_embed.thresholds import Point, answers_needed, precision_curve
+from item_embed.wording import number_of
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,34 @@ def fit_thresholds(held: HeldOut, precision: float = PRECISION) -> Thresholds:
         if point is not None:
             left &= likelihood < point.threshold
     return tuple(found)
+
+
+def why_silent(held: HeldOut, precision: float) -> str | None:
+    """Why no answer at all is given at a wanted precision, as a sentence; None where some level has a threshold.
+
+    Few rows cannot promise it even where all that was said of them is right. A probability is no promise: it may be
+    .99, and yet nothing is answered.
+
+    Examples:
+        >>> held = HeldOut(np.full((40, 1), 0.99), np.ones((40, 1), np.bool_), np.arange(40))
+        >>> why_silent(held, 0.95)  # doctest: +ELLIPSIS
+        'No threshold could be promised for a precision of 0.95: of 40 held-out rows those of 40 groups are right, ...'
+    """
+    if any(point is not None for point in fit_thresholds(held, precision)):
+        return None
+    rows = number_of(len(held), "held-out row")
+    levels = zip(held.likelihood.T, held.right.T, strict=True)
+    curves = [precision_curve(likelihood, right, held.group) for likelihood, right in levels] if len(held) else []
+    if any(curve.could_be_sure(precision) for curve in curves):
+        return (
+            f"No threshold is sure to have a precision of {precision:g} by {rows}: too many answers are wrong; fit on "
+            "more labelled rows, or ask for a lower --precision."
+        )
+    right = number_of(max((curve.right for curve in curves), default=0), "group")
+    return (
+        f"No threshold could be promised for a precision of {precision:g}: of {rows} those of {right} are right, "
+        f"and it takes {answers_needed(precision):,}, even if none is wrong; fit on more labelled rows."
+    )
 
 
 def answered(likelihood: NDArray[np.float64], thresholds: Thresholds) -> NDArray[np.int64]:

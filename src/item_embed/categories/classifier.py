@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from item_embed.categories.abstaining import HeldOut, Thresholds, answered, fit_thresholds
+from item_embed.categories.abstaining import HeldOut, Thresholds, answered, fit_thresholds, why_silent
 from item_embed.categories.calibration import softmax
 from item_embed.categories.linear import Linear
 from item_embed.categories.tree import Tree
@@ -108,6 +108,10 @@ class CategoryClassifier:
             ConfigError: when it does not lie between 0 and 1.
         """
         return fit_thresholds(self.held, self.precision if precision is None else precision)
+
+    def why_silent(self, precision: float | None = None) -> str | None:
+        """Why nothing at all is answered at a precision, as a sentence; None where something may be."""
+        return why_silent(self.held, self.precision if precision is None else precision)
 
     def probabilities(self, vectors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """The calibrated probability of every leaf, (n, L)."""

@@ -48,10 +48,10 @@ def command(
     batch_size: Annotated[int, typer.Option(min=1, help="Products embedded at once.")] = 256,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
 ) -> None:
-    """Pre-train and measure every point of a grid with every seed, and compare.
+    """Pre-train and measure every point of a grid of settings.
 
-    Writes OUT/table.md and OUT/report.html. What is there is not made again, so the command can be stopped and
-    repeated, and the grid can grow.
+    Each is pre-trained with every seed, and they are compared in OUT/table.md and OUT/report.html. What is there is not
+    made again, so the command can be stopped and repeated, and the grid can grow.
     """
     from item_embed.errors import ConfigError
     from item_embed.evaluation.ablation.grid import read_grid

@@ -59,7 +59,10 @@ def command(
     batch_size: Annotated[int, typer.Option(min=1, help="Products embedded at once.")] = 256,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
 ) -> None:
-    """Train methods of matched size on a catalogue and compare them, with paired differences."""
+    """Train methods of matched size on a catalogue and compare them.
+
+    Differences are paired.
+    """
     from item_embed.errors import ConfigError, ModelError
 
     check_page(html)

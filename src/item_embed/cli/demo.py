@@ -39,7 +39,10 @@ def command(
     seed: Annotated[int, typer.Option(help="Of the marketplace, the splits and the training.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Draw a marketplace, prepare it, pre-train `search` on it, embed, index, evaluate, and show a page."""
+    """Draw a marketplace, train on it, and show what it finds.
+
+    It is prepared, `search` is pre-trained on it, it is embedded, indexed and evaluated; the page shows all.
+    """
     from item_embed.config import RunConfig
 
     settings = [f"training.seed={seed}", f"training.steps={steps}", f"training.warmup_steps={steps // 10}"]

@@ -41,9 +41,10 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print counts and ceilings as one JSON object.")] = False,
 ) -> None:
-    """Draw a marketplace of products, photographed and described by several sellers, as a feed.
+    """Draw a marketplace of products, as a feed.
 
-    Prints the most that comparing listing with listing can find in it: by photos alone, by titles alone and by both.
+    They are photographed and described by several sellers. Prints the most that comparing listing with listing can find
+    in it: by photos alone, by titles alone and by both.
     """
     from dataclasses import asdict
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from item_embed.cli.console import print_json, progress, table
+from item_embed.cli.console import print_json, progress, say, table
 from item_embed.wording import number_of
 
 
@@ -51,7 +51,10 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws another sample.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the totals as one JSON object.")] = False,
 ) -> None:
-    """Find the listings of one product: clusters, a suggested master of each, and a page to look at."""
+    """Find the listings of one product.
+
+    They become clusters, with a suggested master of each and a page to look at.
+    """
     from item_embed.search.duplicates.settings import Settings
 
     settings = Settings(
@@ -114,6 +117,11 @@ def _tell(out: Path, totals: dict[str, Any]) -> None:
             shown = f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
             rows.append([f"{name.replace('_', ' ')}, by {quality['labels']}", shown])
     table("Duplicates", ["figure", "value"], rows)
+    if chosen is not None and chosen["all_sure"]:
+        say(
+            f"note: all judged pairs above --floor {totals['floor']:g} have the wanted precision together, down to a "
+            f"cosine of {totals['threshold']:.4f}; with a lower one, and pairs judged there, more may be found."
+        )
     several = number_of(totals["clusters_of_several"], "cluster")
     print(
         f"{number_of(totals['duplicates'], 'duplicate')} among {number_of(totals['listings'], 'listing')}: "

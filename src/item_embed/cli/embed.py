@@ -49,9 +49,10 @@ def command(
     cpus_per_actor: Annotated[int, typer.Option(min=1, help="Cores, and threads of its model.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Embed every row of a catalogue: Parquet with id, vector and the model's fingerprint.
+    """Embed every row of a catalogue.
 
-    A run that ends early leaves what it has finished in OUT.parts; the same command goes on there.
+    The file is Parquet, with id, vector and the model's fingerprint. A run that ends early leaves what it has finished
+    in OUT.parts; the same command goes on there.
     """
     from item_embed.catalog.store import Catalog
     from item_embed.files import check_output

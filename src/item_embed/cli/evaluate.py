@@ -100,7 +100,10 @@ def command(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
 ) -> None:
-    """Measure a model on a catalogue, every figure with its 95 % interval."""
+    """Measure a model on a catalogue.
+
+    Every figure has its 95 % interval.
+    """
     from item_embed.catalog.store import Catalog
 
     check_page(html)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from item_embed.search.index import ProductIndex
 
 _PATCHES = 3  # of each photo that are listed
+_METHODS = {
+    "gradients": "integrated gradients, which add up to it",
+    "occlusion": "occlusion, whose weights do not add up to it",
+}
 
 
 def command(
@@ -47,7 +51,7 @@ def command(
     html: Annotated[Path | None, typer.Option(help="Write a page with heat maps here as well.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell which words and which patches of the photos make two listings alike."""
+    """Tell which words and which patches make two listings alike."""
     from item_embed.explain import explain
 
     given = _Given(image_a, title_a), _Given(image_b, title_b)
@@ -191,7 +195,7 @@ def _summary(found: "Explanation") -> str:
     sides = [f"{name} words {side.by_words:+.3f}, patches {side.by_patches:+.3f}" for name, side in _sides(found)]
     if found.method == "gradients":
         sides = [f"{text}, blank {side.baseline:.3f}" for text, (_, side) in zip(sides, _sides(found), strict=True)]
-    return f"Score {found.score:.3f}, by {found.method}: {'; '.join(sides)}."
+    return f"Score {found.score:.3f}, by {_METHODS[found.method]}: {'; '.join(sides)}."
 
 
 def _sides(found: "Explanation") -> "list[tuple[str, Side]]":

@@ -45,7 +45,10 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Write a model as ONNX, which embeds without torch, or vectors in half precision or 8 bits."""
+    """Write a model as ONNX, or vectors in fewer bits.
+
+    The model then embeds without torch; vectors become half precision or 8 bits.
+    """
     from item_embed.files import check_output
     from item_embed.remote.places import Remote, place
 

@@ -31,7 +31,7 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Build the index of a catalogue from its vectors, or bring one up to date."""
+    """Build the index of a catalogue, or bring one up to date."""
     from dataclasses import asdict
 
     from item_embed.catalog.store import Catalog

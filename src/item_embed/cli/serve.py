@@ -47,7 +47,10 @@ def command(
     queue: Annotated[int, typer.Option(help="Products that may wait for the model.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object when it listens.")] = False,
 ) -> None:
-    """Serve an index over HTTP: search, vectors, same product, category, review, and a page."""
+    """Serve an index over HTTP, with a page.
+
+    It answers searches, tells vectors, same products, categories and reasons, and keeps a review of duplicates.
+    """
     from item_embed.errors import ItemError
 
     try:

@@ -46,7 +46,10 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Whiten a model's vectors by the listings of a catalogue: in a minute, nothing is trained."""
+    """Whiten a model's vectors by the listings of a catalogue.
+
+    It takes a minute; nothing is trained.
+    """
     from item_embed.catalog.store import Catalog
     from item_embed.embedding.torch_backend import TorchBackend
     from item_embed.embedding.whitening import settings_of, whiten_model

@@ -368,7 +368,8 @@ class ProductIndex:
         if not isinstance(vectors, Vectors):
             with self._lock, self._store.reading():
                 rows = unseen(catalog, self._store)
-            embedded = embed_catalog(vectors, catalog, self.modalities, rows, on_progress=on_progress)
+            told = on_progress if len(rows) else silent  # else: 0 of 0
+            embedded = embed_catalog(vectors, catalog, self.modalities, rows, on_progress=told)
             return CatalogFeed(embedded, catalog, partial=True)
         self.manifest.check_seen(vectors.modalities, self.path)
         return CatalogFeed(

@@ -8,6 +8,7 @@ import numpy as np
 from item_embed.embedding.seen import seen_title
 from item_embed.files import OutputError
 from item_embed.search.duplicates.decision import Decision
+from item_embed.search.duplicates.listings import read_column
 from item_embed.search.items import Item
 from item_embed.serving.limits import RefusedError
 from item_embed.serving.reading import Described
@@ -62,15 +63,19 @@ async def decided(service: Service, a: Product, b: Product) -> Decided:
     score = _cosine(first, second)
     decision = service.shop.decision
     if decision is None:
-        return Decided(score=score, probability=None, same=None, threshold=None)
+        return Decided(score=score, probability=None, same=None, threshold=None, variants=None)
     described = (Described(one.image or None, one.title) for one in (a, b) if one.id is None)
     if not all(_is_like_a_listing(service, one) for one in described):
-        return Decided(score=score, probability=None, same=None, threshold=decision.threshold)
+        return Decided(score=score, probability=None, same=None, threshold=decision.threshold, variants=None)
+    variants = await service.reading(_are_variants, service, a, b)
+    if variants and decision.variants and not decision.variants.same:  # whatever the score: these are never joined
+        return Decided(score=score, probability=None, same=False, threshold=decision.threshold, variants=True)
     return Decided(
         score=score,
         probability=decision.probability_of(score),
         same=decision.is_same(score),
         threshold=decision.threshold,
+        variants=variants,
     )
 
 
@@ -160,6 +165,15 @@ def _is_like_a_listing(service: Service, described: Described) -> bool:
     return {sight for sight, side in sides if side} == service.shop.made_of
 
 
+def _are_variants(service: Service, a: Product, b: Product) -> bool | None:
+    """Whether two products of the index differ in the column of variants; None where nothing says so."""
+    decision = service.shop.decision
+    if decision is None or decision.variants is None or a.id is None or b.id is None:
+        return None
+    one, other = read_column(service.shop.index, [a.id, b.id], decision.variants.column)
+    return one is not None and other is not None and one != other
+
+
 async def _described(service: Service, product: Product) -> Described:
     """A product's photo and title, of the index where an id is given: of those, what the model looks at here."""
     if product.id is None:
@@ -198,6 +212,7 @@ def _categorised(service: Service, vector: Vector) -> Categorised:
         category=None if level < 0 else classifier.tree.names(level)[said.node[0]],
         answered="none" if level < 0 else "leaf" if level == 0 else "shorter",
         probability=None if level < 0 else float(said.likelihood[0]),
+        reason=service.shop.silent,
         candidates=[
             Candidate(category=classifier.leaves[leaf], probability=likelihood)
             for leaf, likelihood in zip(said.top[0].tolist(), said.top_likelihood[0].tolist(), strict=True)

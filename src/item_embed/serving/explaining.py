@@ -22,7 +22,7 @@ def explainer(embedder: "Embedder") -> Explain:
 
     def explained(a: Seen, b: Seen) -> Mapping[str, Any]:
         found = explain(embedder, Listing(a.title, a.photo), Listing(b.title, b.photo), "occlusion")
-        return {"score": found.score, "a": _told(found.a), "b": _told(found.b)}
+        return {"score": found.score, "method": found.method, "a": _told(found.a), "b": _told(found.b)}
 
     return explained
 

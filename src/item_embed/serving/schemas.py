@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from item_embed.embedding.seen import Modalities
+from item_embed.explain.explanation import Method
 from item_embed.serving.limits import MOST_FILTER_CHARACTERS, MOST_HITS, MOST_PRODUCTS, MOST_TITLE_CHARACTERS
 
 _MUG: dict[str, JsonValue] = {"title": "Red ceramic mug, 350 ml"}
@@ -162,10 +163,18 @@ class Decided(BaseModel):
 
     score: float = Field(description="Their cosine.")
     probability: float | None = Field(
-        description="Null without `item duplicates`, or where a product lacks a side that the listings have."
+        description="Null without `item duplicates`, where a product lacks a side that the listings have, and where "
+        "the two are variants that are different products."
     )
-    same: bool | None = Field(description="Whether the score reaches the threshold; null where the probability is.")
+    same: bool | None = Field(
+        description="Whether the score reaches the threshold; false whatever the score where variants are different "
+        "products and the two are some; null where a product lacks a side."
+    )
     threshold: float | None
+    variants: bool | None = Field(
+        description="Whether they differ in the column of `item duplicates --variants`; null without it, or where one "
+        "is not given by id."
+    )
 
 
 class Candidate(BaseModel):
@@ -181,11 +190,15 @@ class Categorised(BaseModel):
     category: str | None = Field(description="A leaf or a shorter path; null where nothing is sure enough.")
     answered: Literal["leaf", "shorter", "none"]
     probability: float | None
+    reason: str | None = Field(
+        description="Why nothing is answered, whatever is asked, as too few labelled rows to promise the precision; "
+        "null where some products have an answer."
+    )
     candidates: list[Candidate]
 
 
 class Word(BaseModel):
-    """A word of a title, and what it adds to the score."""
+    """A word of a title, and its weight by the explanation's method."""
 
     word: str
     weight: float
@@ -204,6 +217,11 @@ class Explained(BaseModel):
     """Why two products are alike."""
 
     score: float
+    method: Method = Field(
+        description="How weights were found. occlusion: what the score loses when the word or the patch is left out; "
+        "these do not add up to the score. gradients: integrated gradients, as `item explain` gives by default; these "
+        "add up to it."
+    )
     a: Side
     b: Side
 

@@ -134,13 +134,19 @@ class Shop:
         """Make now what the first request would have to wait for."""
         _ = self.filters
         if self.classifier is not None:
-            _ = self.thresholds
+            _ = self.thresholds, self.silent
 
     @cached_property
     def thresholds(self) -> "Thresholds":
         """From which probabilities on categories are answered."""
         assert self.classifier is not None
         return self.classifier.thresholds()
+
+    @cached_property
+    def silent(self) -> str | None:
+        """Why no category at all is answered, as a sentence; None where some are."""
+        assert self.classifier is not None
+        return self.classifier.why_silent()
 
     @cached_property
     def filters(self) -> dict[str, Filter]:

@@ -72,5 +72,5 @@ def test_where_no_threshold_is_sure_it_says_so(found: tuple[Catalog, Fitted, Lab
     _, fitted, _ = found
     sure = replace(fitted, classifier=replace(fitted.classifier, precision=0.99999))
     [told] = levels_told(sure)
-    assert told.startswith("No threshold is sure to have a precision of 0.99999 by ")
+    assert told.startswith("No threshold could be promised for a precision of 0.99999: ")
     assert all("is answered from a probability of" in one for one in levels_told(fitted))

@@ -66,6 +66,7 @@ def test_a_heat_map_has_a_cell_for_each_patch_that_weighs_and_says_where() -> No
 
 def test_what_adds_up_is_shown_adding_up() -> None:
     text = render_explanation(FOUND)
+    assert "By integrated gradients" in text
     numbers = re.findall(r'<th scope="row">([a-z, ]+)</th><td>([^<]+)</td>', text)
     assert numbers[:5] == [
         ("blank listing", "+0.100"),
@@ -82,7 +83,8 @@ def test_occlusion_has_no_baseline() -> None:
     left = Side(A.photo, A.title, A.words, A.patches), Side(None, "lamp", (Word("lamp", 0, 4, 0.0),), None)
     text = render_explanation(Explanation(0.5, "occlusion", *left))
     assert "blank listing" not in text
-    assert "left out of" in text
+    assert "By occlusion" in text
+    assert "do not add up to the score" in text
     assert _Tags(text).of("svg")
 
 

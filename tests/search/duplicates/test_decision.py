@@ -8,7 +8,7 @@ from item_embed.errors import VectorError
 from item_embed.search.duplicates.decision import DECISION_FILE, Decision
 from item_embed.search.duplicates.found import Found
 from item_embed.search.duplicates.run import find_duplicates
-from item_embed.search.duplicates.settings import Settings
+from item_embed.search.duplicates.settings import Settings, Variants
 from tests.catalogs import Row
 from tests.search.duplicates.made import groups, make_index
 
@@ -52,6 +52,27 @@ def test_a_threshold_set_by_hand_has_no_probability(tmp_path: Path) -> None:
     assert decision.probability_of(1) is None
 
 
+@pytest.mark.parametrize("variants", [None, Variants("colour", same=True), Variants("size", same=False)])
+def test_the_rule_of_variants_is_kept(tmp_path: Path, variants: Variants | None) -> None:
+    Decision("model", 0.9, np.array([0.8, 1]), np.array([0, 1]), variants).write(tmp_path)
+    for name in ("duplicates.json", "clusters.parquet"):
+        (tmp_path / name).touch()
+    read = Decision.read(tmp_path)
+    assert read is not None
+    assert read.variants == variants
+    (tmp_path / DECISION_FILE).write_text((tmp_path / DECISION_FILE).read_text().replace('"variants"', '"then"'))
+    assert Decision.read(tmp_path) is not None  # of a version before
+
+
+def test_a_run_keeps_its_rule_of_variants(tmp_path: Path) -> None:
+    rows = [Row(f"id {n}", "mug", metadata={"colour": "red"}) for n in range(8)]
+    apart = Variants("colour", same=False)
+    find_duplicates(make_index(tmp_path, groups(4, 2), rows), tmp_path / "out", Settings(threshold=0.9, variants=apart))
+    read = Decision.read(tmp_path / "out")
+    assert read is not None
+    assert read.variants == apart
+
+
 def test_a_sample_has_decided_nothing(tmp_path: Path) -> None:
     find_duplicates(make_index(tmp_path, groups(4, 2)), tmp_path / "out", Settings(sample=3))
     assert Decision.read(tmp_path / "out") is None
@@ -65,7 +86,13 @@ def test_another_folder_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VectorError, match="earlier version"):
         Decision.read(tmp_path)
     whole = {"fingerprint": "m", "threshold": 0.9, "cosine": [0.8, 1], "probability": [0, 1]}
-    for change in ({"cosine": [1]}, {"threshold": None}, {"probability": "x"}, {"cosine": 3, "probability": 4}):
+    for change in (
+        {"variants": {"column": "colour"}},
+        {"cosine": [1]},
+        {"threshold": None},
+        {"probability": "x"},
+        {"cosine": 3, "probability": 4},
+    ):
         (tmp_path / DECISION_FILE).write_text(json.dumps(whole | change))
         with pytest.raises(VectorError, match="is damaged"):
             Decision.read(tmp_path)

@@ -88,6 +88,7 @@ def test_the_threshold_comes_from_labels_pairs_or_answers(index: ProductIndex, t
     by_labels = find_duplicates(index, tmp_path / "labels", Settings(labels="product_id", floor=0.3, precision=0.9))
     assert by_labels["chosen"]["precision"]["low"] >= 0.9
     assert by_labels["chosen"]["judged_pairs"] == by_labels["near_pairs"]
+    assert by_labels["chosen"]["all_sure"] is False
     table = pq.ParquetFile(tmp_path / "labels" / "clusters.parquet").read().to_pylist()
     assert min(row["confidence"] for row in table if row["size"] > 1) > 0.5
     ends = [(f"id {3 * number}", f"id {3 * number + 1}", "yes") for number in range(30)]
@@ -98,6 +99,7 @@ def test_the_threshold_comes_from_labels_pairs_or_answers(index: ProductIndex, t
         given = find_duplicates(index, tmp_path / name, Settings(**{name: tmp_path / "pairs.csv"}, precision=0.85))  # type: ignore[arg-type]
         assert given["chosen"]["from"] == "60 answers of pairs.csv"
         assert 0.8 <= given["threshold"] < 0.99
+        assert given["chosen"]["all_sure"] is True  # those that are wrong lie below the floor
         assert given["duplicates"] >= 70  # some are farther apart than any pair that was judged
 
 
@@ -111,20 +113,50 @@ def test_what_is_right_below_the_floor_does_not_count(tmp_path: Path) -> None:
     answers = [f"id {2 * pair},id {2 * pair + 1},{'no' if pair < 5 else 'yes'}\n" for pair in range(315)]
     file = tmp_path / "answers.csv"
     file.write_text("id,other_id,same\n" + "".join(answers))
-    with pytest.raises(ConfigError, match=r"by 15 pairs above --floor .*: the surest is"):
+    with pytest.raises(ConfigError, match=r"15 pairs above --floor .* cannot promise a precision of 0\.8"):
         find_duplicates(index, tmp_path / "out", Settings(answers=file, precision=0.8))
     lower = Settings(answers=file, precision=0.8, floor=0.4)
     assert find_duplicates(index, tmp_path / "out", lower)["threshold"] < 0.51
     file.write_text("id,other_id,same\n" + "".join(answers[20:]))
-    with pytest.raises(ConfigError, match=r"no judged pair has a cosine of 0\.8 or more"):
+    said = (
+        r"no judged pair has a cosine of 0\.8 or more and may be joined; half of them reach 0\.(45|5): give --floor 0"
+    )
+    with pytest.raises(ConfigError, match=said):
         find_duplicates(index, tmp_path / "out", Settings(answers=file, precision=0.8))
+
+
+def test_a_floor_that_leaves_nothing_names_one_that_leaves_some(tmp_path: Path) -> None:
+    """Listings 40 degrees apart, two of each product: a cosine of .77."""
+    rows = [
+        Row(f"id {n}", f"mug {n}", product_id=f"p{n // 2}", metadata={"colour": ("red", "blue")[n % 2]})
+        for n in range(8)
+    ]
+    spread = np.kron(np.eye(4, dtype=np.float32), at(0, 40))
+    index = make_index(tmp_path, spread, rows)
+    labels, sample = Settings(labels="product_id", precision=0.5), Settings(sample=10)
+    said = "no two listings have a cosine of 0.8 or more, so there is nothing to judge; half of the listings' nearest"
+    with pytest.raises(ConfigError, match=f"^{said} reach 0.75: give --floor 0.75\\.$"):
+        find_duplicates(index, tmp_path / "out", sample)
+    assert find_duplicates(index, tmp_path / "sampled", replace(sample, floor=0.75))["sampled"] == 4
+    said = (
+        "no two listings whose product_id is known have a cosine of 0.8 or more and may be joined; half of those that"
+    )
+    with pytest.raises(ConfigError, match=f"^{said} share a product_id reach 0.75: give --floor 0.75\\.$"):
+        find_duplicates(index, tmp_path / "out", labels)
+    assert find_duplicates(index, tmp_path / "labelled", replace(labels, floor=0.75))["duplicates"] == 4
+    apart = Variants("colour", same=False)
+    with pytest.raises(ConfigError, match=r"that may be joined have .* nothing to judge; lower --floor\.$"):
+        find_duplicates(index, tmp_path / "out", replace(sample, floor=0.75, variants=apart))
+    (tmp_path / "pairs.csv").write_text("id,other_id,same\nid 0,id 1,yes\n")
+    with pytest.raises(ConfigError, match=r"^--variants keeps all judged pairs apart; judge others"):
+        find_duplicates(index, tmp_path / "out", Settings(pairs=tmp_path / "pairs.csv", variants=apart))
 
 
 def test_a_threshold_that_cannot_be_chosen_keeps_the_neighbours(
     index: ProductIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ConfigError, match="no threshold is sure"):
-        find_duplicates(index, tmp_path / "out", Settings(labels="product_id", precision=1))
+    with pytest.raises(ConfigError, match="cannot promise a precision of"):
+        find_duplicates(index, tmp_path / "out", Settings(labels="product_id", precision=0.99))
     monkeypatch.setattr("item_embed.search.duplicates.run.build_graph", from_blocks(build_graph))
     assert find_duplicates(index, tmp_path / "out", Settings(labels="product_id", precision=0.9))["duplicates"] == 80
 

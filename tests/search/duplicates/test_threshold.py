@@ -70,10 +70,22 @@ def test_the_lowest_threshold_that_is_sure_enough_is_taken() -> None:
 
 
 def test_what_cannot_be_reached_is_said_with_the_best_there_is() -> None:
+    curve = judged_curve(judged(np.linspace(0.98, 0.85, 120), np.arange(120) % 4 > 0))
     with pytest.raises(
-        ConfigError, match=r"sure to have .* 0\.95 by 3 pairs .*: the surest is 0\.9000, with 1\.000 \[0\.\d+"
+        ConfigError, match=r"sure to have .* 0\.95 by 120 pairs .*: the surest is 0\.\d+, with 0\.7\d+ \[0"
     ):
-        choose_threshold(judged_curve(judged([0.98, 0.9, 0.85], [True, True, False])), 0.95)
+        choose_threshold(curve, 0.95)
+
+
+def test_too_few_answers_are_said_to_be_too_few() -> None:
+    """57 products cannot promise .95, nor can several pairs of each, with 300 others that are wrong."""
+    for each in (1, 4):
+        cosine, same = np.repeat([0.9, 0.85], [57 * each, 300]), np.repeat([True, False], [57 * each, 300])
+        pairs = judged(cosine, same, unit=np.append(np.repeat(np.arange(57), each), np.arange(300) + 57))
+        said = rf"^of {57 * each + 300} pairs .* those of 57 products are right, which cannot promise"
+        with pytest.raises(ConfigError, match=rf"{said} a precision of 0\.95, even if none were wrong: it takes 73; "):
+            choose_threshold(judged_curve(pairs), 0.95)
+        assert choose_threshold(judged_curve(pairs), 0.93).precision == 1
 
 
 def test_a_promise_is_kept_as_often_as_it_is_made() -> None:

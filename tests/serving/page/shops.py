@@ -92,7 +92,7 @@ def _classifier() -> CategoryClassifier:
 
 def _explained(a: Seen, b: Seen) -> dict[str, Any]:
     """Words that both have weigh something, and the patches of a photo from left to right from -.01 to .02."""
-    return {"score": 0.75, "a": _side(a, b), "b": _side(b, a)}
+    return {"score": 0.75, "method": "occlusion", "a": _side(a, b), "b": _side(b, a)}
 
 
 def _side(mine: Seen, other: Seen) -> dict[str, Any]:

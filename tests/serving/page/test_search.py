@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -219,6 +220,7 @@ def test_why_shows_words_and_heat_maps(shop_page: Page, served: Shop) -> None:
     assert base64.b64decode(asked["a"]["image"]) == served.photo
     assert asked["a"]["title"] == served.title
     assert set(asked["b"]) == {"id"}
+    expect(shop_page.locator("#why-method")).to_contain_text("do not add up to the score")
     assert "Heat map" in (dialog.locator("canvas.heat").first.get_attribute("aria-label") or "")
     assert dialog.locator(".word").count()
     painted = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
@@ -234,6 +236,15 @@ def test_why_shows_words_and_heat_maps(shop_page: Page, served: Shop) -> None:
     searched(shop_page, served, lambda: shop_page.press("#weight", "End"))
     why.click()
     expect(shop_page.locator("#why-score")).to_contain_text("as the model joins photo and title")
+
+
+def test_why_no_category_can_be_answered_is_said(shop_page: Page) -> None:
+    sentence = "It takes 73 rows."
+    told: dict[str, Any] = {"category": None, "answered": "none", "probability": None, "candidates": []}
+    shop_page.route("**/v1/category", lambda route: route.fulfill(json=told | {"reason": sentence}))
+    shop_page.fill("#title", "mug")
+    shop_page.press("#title", "Enter")
+    expect(shop_page.locator("#category-said")).to_have_text(sentence)
 
 
 def test_titles_are_text_whatever_they_hold(shop_page: Page) -> None:

@@ -1,1 +1,1 @@
-"""`item classify`: leaf categories, learnt from labelled rows and given to others."""
+"""`item classify`: leaf categories, learnt from labels and given to other rows."""

@@ -31,7 +31,10 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Learn leaf categories from labelled rows; say how sure it is, and which labels are probably wrong."""
+    """Learn leaf categories from labelled rows.
+
+    It says how sure it is, and which labels are probably wrong.
+    """
     from item_embed.catalog.store import Catalog
     from item_embed.evaluation.categories.run import FitSettings, make_classifier
     from item_embed.files import check_output

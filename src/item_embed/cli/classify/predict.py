@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from item_embed.cli.console import print_json, progress
+from item_embed.cli.console import print_json, progress, say
 from item_embed.wording import number_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps …; by default the best there is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Give every row its category, or the part of the path that is sure enough, and the five likeliest leaves."""
+    """Give every row its category, as far as it is sure enough.
+
+    That is the leaf, or the part of the path that is sure; and the five likeliest leaves, sure or not.
+    """
     from item_embed.catalog.store import Catalog
     from item_embed.categories.classifier import CategoryClassifier
     from item_embed.categories.predicting import sliced, write_predictions
@@ -43,10 +46,9 @@ def command(
     check_output(out)
     learnt = CategoryClassifier.load(classifier)
     wanted = learnt.precision if precision is None else precision
-    if all(point is None for point in learnt.thresholds(wanted)):
-        from item_embed.cli.console import say
-
-        say(f"note: no threshold is sure to have a precision of {wanted:g}; only the likeliest leaves are given")
+    reason = learnt.why_silent(wanted)
+    if reason:  # before hours of embedding
+        say(f"{reason} Only the likeliest leaves are given.")
     opened = Catalog(catalog)
     with progress("classifying") as on_progress:
         if vectors is not None:
@@ -62,11 +64,12 @@ def command(
         counts = write_predictions(out, learnt, parts, wanted)
     if as_json:
         told = {"rows": counts.rows, "leaves": counts.leaves, "prefixes": counts.prefixes, "unseen": counts.unseen}
-        print_json({"out": str(out), "precision": wanted, **told, "unanswered": counts.unanswered})
+        print_json({"out": str(out), "precision": wanted, **told, "unanswered": counts.unanswered, "reason": reason})
     else:
+        promised = ", since no threshold could be promised" if reason else ""
         print(
             f"{number_of(counts.rows, 'row')} at a precision of {wanted:g}: {counts.leaves:,} leaves, "
-            f"{counts.prefixes:,} shorter paths, {counts.unanswered:,} without an answer; in {out}."
+            f"{counts.prefixes:,} shorter paths, {counts.unanswered:,} without an answer{promised}; in {out}."
         )
 
 

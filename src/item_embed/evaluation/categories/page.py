@@ -99,12 +99,8 @@ def levels_told(fitted: Fitted) -> list[str]:
     """The thresholds, or that there is none, as sentences."""
     classifier = fitted.classifier
     thresholds = classifier.thresholds()
-    if all(point is None for point in thresholds):
-        return [
-            f"No threshold is sure to have a precision of {classifier.precision:g} by "
-            f"{number_of(len(classifier.held), 'held-out row')}: nothing is answered, and only the likeliest leaves "
-            "are given. Label more rows, or ask for a lower --precision."
-        ]
+    if silent := classifier.why_silent():
+        return [f"{silent} Nothing is answered, and only the likeliest leaves are given."]
     told = []
     for level, point in enumerate(thresholds):
         length = len(classifier.tree.names(level)[0].split(SEPARATOR))

@@ -1,6 +1,6 @@
 """Whether two listings are one product, as `item duplicates` learned it, for those who ask later: `item serve`.
 
-OUT/same_product.json   the model's fingerprint, the threshold, and the probability by cosine
+OUT/same_product.json   the model's fingerprint, the threshold, the probability by cosine, and what variants are
 """
 
 import json
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from item_embed.errors import VectorError
+from item_embed.search.duplicates.settings import Variants
 
 if TYPE_CHECKING:  # what learns the probability brings scikit-learn, which whoever asks does not need
     from item_embed.search.duplicates.found import Found
@@ -30,6 +31,7 @@ class Decision:
         threshold: the lowest cosine of a pair that is taken for one product.
         cosine: (p,) ascending, from the lowest that pairs were looked at on; empty where nothing was judged.
         probability: (p,) at each of them.
+        variants: the column by whose values variants differ, and whether they are one product all the same.
 
     Examples:
         >>> Decision("model", 0.9, np.array([0.8, 1]), np.array([0, 1])).probability_of(0.85)  # doctest: +ELLIPSIS
@@ -40,6 +42,7 @@ class Decision:
     threshold: float
     cosine: NDArray[np.float64]
     probability: NDArray[np.float64]
+    variants: Variants | None = None
 
     @classmethod
     def of(cls, found: "Found") -> "Decision":
@@ -47,7 +50,7 @@ class Decision:
         fitted, empty = found.fitted, np.empty(0)
         floor = found.settings.floor
         cosine, probability = (empty, empty) if fitted is None else _points(fitted.probability, floor)
-        return cls(found.index.fingerprint, found.threshold, cosine, probability)
+        return cls(found.index.fingerprint, found.threshold, cosine, probability, found.settings.variants)
 
     def is_same(self, cosine: float) -> bool:
         """Whether two listings of this cosine are taken for one product."""
@@ -66,6 +69,7 @@ class Decision:
             "threshold": self.threshold,
             "cosine": self.cosine.tolist(),
             "probability": self.probability.tolist(),
+            "variants": self.variants and self.variants.as_json(),
         }
         (folder / DECISION_FILE).write_text(json.dumps(told) + "\n", encoding="utf8")
 
@@ -87,7 +91,8 @@ class Decision:
             cosine, probability = (np.array(told[name], np.float64) for name in ("cosine", "probability"))
             if cosine.ndim != 1 or cosine.shape != probability.shape:
                 raise ValueError
-            return cls(str(told["fingerprint"]), float(told["threshold"]), cosine, probability)
+            variants = Variants.from_json(told.get("variants"))
+            return cls(str(told["fingerprint"]), float(told["threshold"]), cosine, probability, variants)
         except (OSError, ValueError, KeyError, TypeError):
             raise VectorError(f"{folder / DECISION_FILE} is damaged; run `item duplicates` again.") from None
 

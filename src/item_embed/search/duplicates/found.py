@@ -71,12 +71,14 @@ def totals(found: Found) -> dict[str, Any]:
         "recall_of_pairs": found.recall.as_json(at_threshold=found.threshold, at_floor=settings.floor),
     }
     if found.fitted is not None:
-        at = found.fitted.curve.at(found.threshold)
+        curve = found.fitted.curve
+        at = curve.at(found.threshold)
         told["chosen"] = {
             "from": found.fitted.judged.told,
             "wanted_precision": settings.precision,
             "precision": None if at is None else {"value": at.precision, "low": at.low, "high": at.high},
             "judged_pairs": len(found.fitted.judged.pairs),
+            "all_sure": at == curve.point(len(curve) - 1),  # of what lies above the floor: there may be more below it
             "calibration_error": found.fitted.calibration_error,
         }
     if settings.variants is not None:

@@ -127,11 +127,21 @@ def measure_recall(
     vectors: NDArray[np.float32], pairs: Pairs, *, k: int, floor: float, ties: NDArray[np.uint64], seed: int = 0
 ) -> Recall:
     """Compare pairs with those that exact search finds for 500 vectors, drawn by a hash."""
-    chosen = np.sort(np.argsort(hash64(seed, _CHECK, np.arange(len(vectors))), kind="stable")[:_CHECKED])
+    chosen = _drawn(len(vectors), seed)
     truth = _above(chosen, *_exact(vectors, k, ties)(chosen), floor)
     known = _keys(pairs.first, pairs.second, len(vectors))
     wanted = _keys(truth["first"].astype(np.int64), truth["second"].astype(np.int64), len(vectors))
     return Recall(truth["cosine"], np.isin(wanted, known), len(chosen))
+
+
+def nearest_cosines(vectors: NDArray[np.float32], ties: NDArray[np.uint64], seed: int = 0) -> NDArray[np.float32]:
+    """The cosines of the same 500 vectors to the nearest of all others, (n,), by exact search."""
+    found = _exact(vectors, 1, ties)(_drawn(len(vectors), seed))[1].ravel()
+    return found[np.isfinite(found)]
+
+
+def _drawn(count: int, seed: int) -> NDArray[np.int64]:
+    return np.sort(np.argsort(hash64(seed, _CHECK, np.arange(count)), kind="stable")[:_CHECKED])
 
 
 def united(several: list[Pairs], count: int) -> Pairs:

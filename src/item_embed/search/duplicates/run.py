@@ -21,11 +21,12 @@ from item_embed.errors import ConfigError, VectorError
 from item_embed.files import check_output, locked, resumable_folder
 from item_embed.progress import Stages, silent_stages
 from item_embed.search.duplicates.decision import DECISION_FILE, Decision
+from item_embed.search.duplicates.floors import cosines_of_labels, none_near
 from item_embed.search.duplicates.found import Fitted, Found, totals
 from item_embed.search.duplicates.graph import Graph, build_graph
 from item_embed.search.duplicates.judged import Judged, check_labels, labelled, pairs_of_listings, read_judged
 from item_embed.search.duplicates.listings import PRODUCT_ID, Listings, masters, read_listings, why
-from item_embed.search.duplicates.neighbours import measure_recall
+from item_embed.search.duplicates.neighbours import measure_recall, nearest_cosines
 from item_embed.search.duplicates.nodes import cluster_listings
 from item_embed.search.duplicates.result import Clusters, Earlier, number_clusters
 from item_embed.search.duplicates.sample import draw_sample, write_sample
@@ -139,12 +140,16 @@ class _Work:
 
     def sample(self, folder: Path) -> dict[str, Any]:
         """Write the page of pairs to be judged."""
+        values = _apart(self.settings, self.listings)
         pairs = pairs_of_listings(self.graph)
-        pairs = pairs.subset(~pairs.unlike(_apart(self.settings, self.listings)))
+        pairs = pairs.subset(~pairs.unlike(values))
         if not len(pairs):
-            raise ConfigError(
-                f"no two listings have a cosine of {self.settings.floor:g} or more, so there is nothing to judge; "
-                "lower --floor."
+            raise none_near(
+                f"no two listings {'' if values is None else 'that may be joined '}have a cosine of "
+                f"{self.settings.floor:g} or more, so there is nothing to judge",
+                "the listings' nearest",
+                nearest_cosines(self.vectors, self.graph.ties, self.settings.seed),
+                self.settings.floor,
             )
         drawn = draw_sample(pairs, self.settings.sample or 0, self.settings.floor, self.settings.seed)
         with self.stages("writing pairs") as on_progress:
@@ -207,12 +212,20 @@ class _Work:
             return None
         near = judged.subset(judged.pairs.cosine >= np.float32(settings.floor))
         if not len(near.pairs):
-            raise ConfigError(
-                f"no judged pair has a cosine of {settings.floor:g} or more and may be joined; lower --floor, or judge "
-                "other pairs."
-            )
+            raise self.nothing_judged(judged)
         # Below the floor nothing is joined: what is right there must not make up for what is wrong above.
         return Fitted(judged, judged_curve(near), fit_probability(judged), calibration_error(judged))
+
+    def nothing_judged(self, judged: Judged) -> ConfigError:
+        """Why nothing is known of pairs at the floor, and where something would be."""
+        settings, reach = self.settings, f"a cosine of {self.settings.floor:g} or more and may be joined"
+        if settings.labels is None:
+            if not len(judged.pairs):
+                return ConfigError("--variants keeps all judged pairs apart; judge others, or leave it out.")
+            return none_near(f"no judged pair has {reach}", "them", judged.pairs.cosine, settings.floor)
+        of_label = cosines_of_labels(self.listings.codes(settings.labels), self.graph.snapshot, self.vectors)
+        what = f"no two listings whose {settings.labels} is known have {reach}"
+        return none_near(what, f"those that share a {settings.labels}", of_label, settings.floor)
 
     def threshold(self, fitted: Fitted | None) -> float:
         """The one that is given, or chosen; not below the floor, under which no pairs are known."""

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from item_embed.errors import ConfigError, VectorError
 from item_embed.search.duplicates.clusters import Linkage
@@ -26,6 +27,11 @@ class Variants:
         return {"column": self.column, "are": "same" if self.same else "different"}
 
     @classmethod
+    def from_json(cls, told: Any) -> "Variants | None":
+        """What `as_json` gave, or null; a ValueError, KeyError or TypeError where it is neither."""
+        return None if told is None else cls(str(told["column"]), told["are"] == "same")
+
+    @classmethod
     def read(cls, folder: Path) -> "Variants | None":
         """What was asked for when a folder was written, by its `duplicates.json`; None where nothing was.
 
@@ -34,8 +40,7 @@ class Variants:
         """
         file = folder / "duplicates.json"
         try:
-            told = json.loads(file.read_text(encoding="utf8")).get("variants")
-            return None if told is None else cls(str(told["column"]), told["are"] == "same")
+            return cls.from_json(json.loads(file.read_text(encoding="utf8")).get("variants"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise VectorError(f"{file} is missing or damaged; run `item duplicates` again.") from None
 
@@ -89,6 +94,8 @@ class Settings:
                 f"--threshold {self.threshold:g} lies below --floor {self.floor:g}, where no pairs are looked for; "
                 "lower --floor as well."
             )
+        if self.precision == 1:
+            raise ConfigError("--precision 1 is more than answers can promise, however many; give less, as 0.99.")
         for name in ("neighbours", "sample"):
             value = getattr(self, name)
             if value is not None and value < 1:

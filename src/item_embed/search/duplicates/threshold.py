@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold
 
 from item_embed.errors import ConfigError
 from item_embed.search.duplicates.judged import Judged
-from item_embed.thresholds import Curve, Point, effective_answers, precision_curve
+from item_embed.thresholds import Curve, Point, answers_needed, effective_answers, precision_curve
 from item_embed.wording import number_of
 
 _ISOTONIC = 1000  # answers below which isotonic regression follows chance (Niculescu-Mizil and Caruana, 2005)
@@ -45,13 +45,21 @@ def choose_threshold(curve: Curve, precision: float) -> Point:
     """The lowest threshold whose precision is at least the wanted one, by the lower end of its interval.
 
     Raises:
-        ConfigError: when there is none, saying what the best is.
+        ConfigError: when there is none, saying what the best is, or that there are too few answers for any.
     """
     sure = curve.sure(precision)
     if sure is not None:
         return sure
+    known = number_of(int(curve.answers[-1]), "pair")
+    if not curve.could_be_sure(precision):
+        raise ConfigError(
+            f"of {known} above --floor whose truth is known those of {number_of(curve.right, 'product')} are right, "
+            f"which cannot promise a precision of {precision:g}, even if none were wrong: it takes "
+            f"{answers_needed(precision):,}; have more of them, ask for a lower --precision, or give a --threshold "
+            "yourself."
+        )
     best = curve.surest()
-    known, shown = number_of(int(curve.answers[-1]), "pair"), number_of(best.answers, "pair")
+    shown = number_of(best.answers, "pair")
     raise ConfigError(
         f"no threshold is sure to have a precision of {precision:g} by {known} above --floor whose truth is known: "
         f"the surest is {best.threshold:.4f}, with {best.precision:.3f} [{best.low:.3f}, {best.high:.3f}] of {shown}; "

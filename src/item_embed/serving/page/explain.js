@@ -8,6 +8,14 @@ import { base64 } from "./photo.js";
 const FAINTEST = 0.04; // of the largest weight: less is not marked
 const STRONGEST = 0.75; // opacity of the largest weight, so that the photo shows through
 
+/** What a weight is, by the method that the service says it used. */
+const METHODS = {
+  occlusion:
+    "By occlusion: a weight is what the score loses when the word or the part of the photo is left out. These do not add up to the score.",
+  gradients:
+    "By integrated gradients: a weight is what the word or the part of the photo adds to the score of a blank listing. These add up to the score.",
+};
+
 let running = null;
 
 /** Open the dialog about a hit; `asked` is what was searched with, {title, photo, weight}. */
@@ -15,6 +23,7 @@ export async function explain(asked, hit) {
   running?.abort();
   const mine = (running = new AbortController());
   get("why-score").textContent = "Looking for the reasons…";
+  get("why-method").textContent = "";
   get("why-sides").replaceChildren();
   get("why-legend").hidden = true;
   get("why").showModal();
@@ -32,6 +41,7 @@ function show(told, asked, hit) {
   const likely = known ? `, ${percent(hit.probability)} likely the same product` : "";
   const how = asked.weight === null ? "" : " as the model joins photo and title, whatever the slider says";
   get("why-score").textContent = `Score ${told.score.toFixed(3)}${likely}${how}.`;
+  get("why-method").textContent = METHODS[told.method];
   const largest = Math.max(...[told.a, told.b].flatMap((side) => (side.patches ?? []).flat()).map(Math.abs), 0);
   const loudest = Math.max(...[told.a, told.b].flatMap((side) => side.words).map(({ weight }) => Math.abs(weight)), 0);
   get("why-sides").replaceChildren(
@@ -50,7 +60,7 @@ function yours(photo) {
 const sum = (numbers) => numbers.reduce((all, each) => all + each, 0);
 const signed = (number) => (number < 0 ? "−" : "+") + Math.abs(number).toFixed(3);
 
-/** What a side's words and photo add to the score: each side is explained while the other stays as it is. */
+/** What the weights of a side's words and photo sum to: each side is explained while the other stays as it is. */
 function parts(told) {
   const said = [];
   if (told.words.length) said.push(`words ${signed(sum(told.words.map(({ weight }) => weight)))}`);

@@ -190,13 +190,13 @@ async function categorise(product, signal) {
 const CERTAINTY = {
   leaf: (path, certain) => path + certain,
   shorter: (path, certain) => `${path}${certain} (the leaf is less certain)`,
-  none: () => "Not certain enough to name one.",
+  none: (path, certain, reason) => reason ?? "Not certain enough to name one.",
 };
 
-function showCategory({ category, answered, probability, candidates, sentence }) {
+function showCategory({ category, answered, probability, reason, candidates, sentence }) {
   const certain = probability === null ? "" : ` · ${percent(probability)}`;
   get("category").hidden = false;
-  get("category-said").textContent = sentence ?? CERTAINTY[answered](category, certain);
+  get("category-said").textContent = sentence ?? CERTAINTY[answered](category, certain, reason);
   get("others").hidden = candidates.length === 0;
   get("candidates").replaceChildren(
     ...candidates.map(({ category: name, probability }) =>
