@@ -41,10 +41,11 @@ from item_embed.objectives.masking import Stream
 from item_embed.objectives.pretraining import Pretraining
 from item_embed.progress import OnProgress, silent
 from item_embed.training.batches import PretrainingData, batches
-from item_embed.training.continuing import SOURCE_FOLDER, Source
+from item_embed.training.continuing import SOURCE_FOLDER
 from item_embed.training.distributed import Processes, joined
 from item_embed.training.initial import OnRemark, initial_model, unsaid
 from item_embed.training.loop import Trainer
+from item_embed.training.opening import open_run
 from item_embed.training.validation import Validate, held_out_losses
 from item_embed.training.whitening import FEWEST, whitening_facts, whitening_of, whitening_rows
 from item_embed.wording import number_of
@@ -55,9 +56,6 @@ _TOKENIZER_ROWS = 100_000
 
 # Views of a row beyond which it is told: masked autoencoders, which gain the longest, take 1,600 (arXiv 2111.06377).
 _MOST_VIEWS = 1000
-
-# What may change when a run is resumed: what helps one that diverged, and how weights are kept.
-_CHANGEABLE = ("learning_rate", "max_grad_norm", "precision", "sharding")
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def pretrain(
         facts["warm_start"] = {"taken": load_warm_start(config.warm_start, config.model).taken}
     with joined() as processes:
         _check_shares(config, processes)
-        processes.once(lambda: _open(run, config, facts, continue_from, resume))
+        processes.once(lambda: open_run(run, config, facts, continue_from, resume))
         if not resume:
             _tell_views(config, len(rows), on_remark)
         processes.once(lambda: run_tokenizer(run, catalog, rows, config))
@@ -211,58 +209,6 @@ def training_rows(catalog: Catalog, exclude_groups: Path | None) -> tuple[NDArra
     if not len(kept):
         raise CatalogError(f"{catalog.path} has no row to train on in its training split; prepare more rows.")
     return kept, len(rows) - len(kept)
-
-
-def _open(run: Path, config: RunConfig, facts: dict[str, Any], continue_from: Path | None, resume: bool) -> None:
-    """Begin a run's folder, or make sure that it was begun with the same."""
-    source = None if continue_from is None else Source.of(continue_from)
-    told = facts if source is None else {**facts, "from": source.facts}
-    if resume:
-        _continue(run, config, told)
-    else:
-        _begin(run, config, told, source)
-
-
-def _begin(run: Path, config: RunConfig, facts: dict[str, Any], source: Source | None) -> None:
-    if source is not None:
-        source.check(config)
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise ConfigError(f"{run} exists and is not empty: choose another --out, or go on with it by --resume.")
-    with whole_folder(run) as aside:
-        config.save(aside / "config.yaml")
-        (aside / "run.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf8")
-        if source is not None:
-            source.copy(aside / SOURCE_FOLDER)
-
-
-def _continue(run: Path, config: RunConfig, facts: dict[str, Any]) -> None:
-    if not (run / "config.yaml").is_file() or not (run / "run.json").is_file():
-        raise ModelError(f"{run} holds no run to resume; start it without --resume.")
-    begun_with = RunConfig.load(run / "config.yaml")
-    changes = {name: getattr(config.training, name) for name in _CHANGEABLE}
-    training = begun_with.training.model_copy(update=changes)
-    if begun_with.model_copy(update={"training": training}) != config:
-        raise ConfigError(
-            f"{run} was begun with another configuration ({run / 'config.yaml'}); resume it with that one. "
-            f"Only {', '.join(f'training.{name}' for name in _CHANGEABLE)} may change."
-        )
-    begun = json.loads((run / "run.json").read_text(encoding="utf8"))
-    for key in ("catalog_fingerprint", "rows_sha256"):
-        if begun.get(key) != facts[key]:
-            raise ConfigError(
-                f"{run} was begun on other rows (of {begun['catalog']}); resume it with the same catalogue "
-                "and the same --exclude-groups."
-            )
-    if "from" in facts and begun.get("from", {}).get("fingerprint") != facts["from"]["fingerprint"]:
-        raise ConfigError(
-            f"{run} was not begun with {facts['from']['model']}; resume it without --from: it has what it needs."
-        )
-    if config == begun_with:
-        return
-    if (run / "model").exists():
-        raise ConfigError(f"{run} has made all its steps; its settings cannot change any more. Start another run.")
-    with whole_file(run / "config.yaml") as aside:
-        config.save(aside)
 
 
 def _validation(catalog: Catalog, processor: ItemProcessor, config: RunConfig) -> Validate | None:
