@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Row:
     split: str = "train"
 
 
+@cache
 def photo(colour: tuple[int, int, int], size: tuple[int, int] = (24, 32)) -> bytes:
     """A JPEG of one colour; `size` is (width, height)."""
     file = io.BytesIO()
@@ -65,11 +67,16 @@ def _record(number: int, row: Row) -> dict[str, Any]:
     if row.image is None:
         return stored
     pixels = text_hash(row.image)  # equal for equal files: enough for what reads catalogues
-    try:
-        width, height = Image.open(io.BytesIO(row.image)).size
-    except OSError:  # tests of damage
-        width = height = 8
+    width, height = _size(row.image)
     return stored | {"photo_width": width, "photo_height": height, "photo_pixels": pixels}
+
+
+@lru_cache(1000)  # most photos are in many catalogues
+def _size(image: bytes) -> tuple[int, int]:
+    try:
+        return Image.open(io.BytesIO(image)).size
+    except OSError:  # tests of damage
+        return 8, 8
 
 
 def _write_manifest(path: Path, rows: Sequence[Row]) -> None:

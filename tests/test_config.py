@@ -105,6 +105,7 @@ def test_what_is_saved_is_what_is_read(
         (["=3"], "'=3' is no setting"),
         (["training.steps.more=3"], "steps is a value, not a group of settings"),
         (["training.steps=["], "'[' is not a YAML value"),
+        (["training.steps=\udcff"], "'\\udcff' is not a YAML value"),  # a byte of the command line that is not UTF-8
         (["training.steps=0"], "training.steps: Input should be greater than or equal to 1 (given: 0)"),
         (["training.steps=many"], "training.steps: "),
         (["training.learning_rate=inf"], "training.learning_rate: "),

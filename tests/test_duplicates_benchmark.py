@@ -45,13 +45,14 @@ def test_the_lowest_threshold_of_the_wanted_precision_is_taken(wanted: float) ->
     same = products[pairs[:, 0]] == products[pairs[:, 1]]
     scores = rng.normal(np.where(same, 0.8, 0.3), 0.13).clip(0, 1).astype(np.float32)
 
+    best_first = np.argsort(-scores)
+
     def clusters(threshold: float) -> NDArray[np.int64]:  # every pair that is near enough, the best first
-        labels = np.arange(200)
-        for place in np.argsort(-scores):
-            one, other = pairs[place]
-            if scores[place] >= threshold and (labels[[one, other]] == [one, other]).all():
+        labels = list(range(200))
+        for one, other in pairs[best_first[: np.count_nonzero(scores >= threshold)]].tolist():
+            if labels[one] == one and labels[other] == other:
                 labels[other] = one
-        return labels
+        return np.array(labels)
 
     def precision(threshold: float) -> float:
         labels = clusters(threshold)

@@ -49,6 +49,11 @@ def is_type_checking(node: ast.AST) -> bool:
 
 
 @cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf8"))
+
+
+@cache
 def imports(module: str, everywhere: bool = True) -> frozenset[str]:
     """What a module imports: everywhere (in functions and for types too), or only when it is itself imported."""
     found: set[str] = set()
@@ -70,7 +75,7 @@ def imports(module: str, everywhere: bool = True) -> frozenset[str]:
             if everywhere or not (isinstance(child, functions) or is_type_checking(child)):
                 visit(child)
 
-    visit(ast.parse(MODULES[module].read_text(encoding="utf8")))
+    visit(parsed(module))
     return frozenset(found)
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import tempfile
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # scripts, not a package
 import clustered
+import index
 from clustered import SHARES, Bench, K
 from index import measure, print_table
 from peers import PEERS, Asked
@@ -50,6 +52,9 @@ def test_methods_find_what_is_there(bench: Bench, name: str) -> None:
 def test_what_an_earlier_run_has_built_is_asked_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    forking = get_context("forkserver")  # five processes, which would each import all
+    forking.set_forkserver_preload(["index"])
+    monkeypatch.setattr(index, "get_context", lambda _: forking)
     first = measure(bench, ["faiss"], update=False)
     built = bench.folder / "Faiss"
     made = built.stat().st_mtime_ns

@@ -59,6 +59,7 @@ def tiny_config(*overrides: str) -> RunConfig:
     return RunConfig.load("tiny", [*_SETTINGS, *overrides])
 
 
+@cache
 def pattern(number: int) -> bytes:
     """A lossless photo that fits the model exactly, another for every number."""
     height, width = SIZE
@@ -95,6 +96,7 @@ def shown_patches(number: int) -> set[int]:
     return set((5, 2, 7, 0, 3, 6, 1, 4)[: number % 9])
 
 
+@cache
 def on_white(number: int) -> bytes:
     """`pattern` in some of the photo's patches; the others are white."""
     pixels = np.asarray(Image.open(io.BytesIO(pattern(number)))).copy()

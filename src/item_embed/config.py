@@ -20,6 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from item_embed.errors import ConfigError
 
+# libyaml, where PyYAML was built with it, takes a quarter of the time.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 #: The tasks of ITEm, on masked pairs, and ours, on two views of a product; in the order in which they are reported.
 MASKED_TASKS = ("itm", "mlm", "mim", "gmlm", "gmim")
 OBJECTIVES = (*MASKED_TASKS, "agreement")
@@ -305,7 +309,7 @@ class RunConfig(_Settings):
         """
         path = _find(source)
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf8")) or {}
+            data = yaml.load(path.read_text(encoding="utf8"), _Loader) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
         if not isinstance(data, dict):
@@ -320,7 +324,7 @@ class RunConfig(_Settings):
 
     def save(self, path: Path) -> None:
         """Write the configuration as YAML."""
-        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), encoding="utf8")
+        path.write_text(yaml.dump(self.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False), encoding="utf8")
 
 
 def most_fused(width: int) -> int:
@@ -369,8 +373,8 @@ def _apply(data: dict[str, Any], override: str) -> None:
             raise ConfigError(f"{override!r}: {parent} is a value, not a group of settings.")
         data = child
     try:
-        data[last] = yaml.safe_load(_yaml_float(value))
-    except yaml.YAMLError:
+        data[last] = yaml.load(_yaml_float(value), _Loader)
+    except (yaml.YAMLError, UnicodeEncodeError):  # libyaml takes no half characters
         raise ConfigError(f"{override!r}: {value!r} is not a YAML value.") from None
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from item_embed.model.words import words_of
 
-# What BERT's normaliser takes for Chinese and parts letter by letter; such a title has no spaces.
-_CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ceaf\U0002f800-\U0002fa1f"
+# What BERT's normaliser takes for Chinese and parts letter by letter; such a title has no spaces. It leaves a gap.
+_CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002b81f\U0002b920-\U0002ceaf\U0002f800-\U0002fa1f"
 _WORD = re.compile(rf"[{_CHINESE}]|[^\s{_CHINESE}]+")
 
 Spans = Sequence[tuple[int, int]]

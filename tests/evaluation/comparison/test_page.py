@@ -12,12 +12,14 @@ from tests.evaluation.comparison.learners import fake_learner, labelled_shop
 from tests.tiny import tiny_config
 
 
-@pytest.fixture
-def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Comparison:
-    monkeypatch.setattr(running, "learner", fake_learner)
-    catalog = labelled_shop(tmp_path / "catalog")
-    setup = Setup(tmp_path / "out", catalog.path, tiny_config(), Asked(relist=3))
-    return compare(setup, ["simple", "good", "noisy"])
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    folder = tmp_path_factory.mktemp("compared")
+    catalog = labelled_shop(folder / "catalog")
+    setup = Setup(folder / "out", catalog.path, tiny_config(), Asked(relist=3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "learner", fake_learner)
+        return compare(setup, ["simple", "good", "noisy"])
 
 
 def test_every_figure_has_a_plot_with_the_methods_that_have_it(found: Comparison) -> None:

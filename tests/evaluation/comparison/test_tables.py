@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,12 +13,14 @@ from tests.evaluation.sums import drawn
 from tests.tiny import tiny_config
 
 
-@pytest.fixture
-def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Comparison:
-    monkeypatch.setattr(running, "learner", fake_learner)
-    catalog = labelled_shop(tmp_path / "catalog")
-    setup = Setup(tmp_path / "out", catalog.path, tiny_config(), Asked())
-    return compare(setup, ["tfidf", "noisy", "good", "diverging"], seeds=2)
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    folder = tmp_path_factory.mktemp("compared")
+    catalog = labelled_shop(folder / "catalog")
+    setup = Setup(folder / "out", catalog.path, tiny_config(), Asked())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "learner", fake_learner)
+        return compare(setup, ["tfidf", "noisy", "good", "diverging"], seeds=2)
 
 
 def test_sizes_and_seeds_are_columns(found: Comparison) -> None:
