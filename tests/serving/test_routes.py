@@ -18,6 +18,7 @@ from item_embed.files import OutputError
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.duplicates.settings import Variants
 from item_embed.search.index import ProductIndex
+from item_embed.search.probability import ProbabilityTable
 from item_embed.serving.review import AskedPair, Review
 from item_embed.serving.shop import Shop
 from tests.serving.made import BLUE, RED, SeeingEmbedder, client, explain, make_classifier, make_index, make_shop
@@ -25,7 +26,7 @@ from tests.serving.made import BLUE, RED, SeeingEmbedder, client, explain, make_
 if TYPE_CHECKING:
     from item_embed.embedding.embedder import Embedder
 
-DECISION = Decision("dummy", 0.9, np.array([0.5, 1.0]), np.array([0.0, 1.0]))
+DECISION = Decision("dummy", 0.9, ProbabilityTable(np.array([0.5, 1.0]), np.array([0.0, 1.0])))
 PAIRS = (
     AskedPair("k1", ("a", "b"), 0.75, 3, 40),
     AskedPair("k2", ("a", "c/d %?#"), 0.4, 1, 7, variants=True),

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from item_embed.errors import ModelError, VectorError
@@ -8,6 +7,7 @@ from item_embed.search.duplicates.decision import Decision
 from item_embed.search.duplicates.run import find_duplicates
 from item_embed.search.duplicates.settings import Settings
 from item_embed.search.index import ProductIndex
+from item_embed.search.probability import ProbabilityTable
 from item_embed.serving.shop import Shop
 from tests.embedders import dummy
 from tests.serving.made import make_classifier, make_index
@@ -52,7 +52,7 @@ def test_only_what_both_the_index_and_the_model_know_can_be_looked_for(
 def test_parts_of_another_model_are_refused(index: ProductIndex) -> None:
     with pytest.raises(VectorError, match=r"the model \(other\) does not belong to the vectors of .* \(dummy\)"):
         Shop(index, dummy(fingerprint="other"))
-    decision = Decision("other", 0.9, np.empty(0), np.empty(0))
+    decision = Decision("other", 0.9, ProbabilityTable.empty())
     with pytest.raises(VectorError, match=r"--duplicates \(other\) does not belong"):
         Shop(index, dummy(), decision)
 

@@ -72,7 +72,7 @@ async def decided(service: Service, a: Product, b: Product) -> Decided:
         return Decided(score=score, probability=None, same=False, threshold=decision.threshold, variants=True)
     return Decided(
         score=score,
-        probability=decision.probability_of(score),
+        probability=decision.probability.at(score),
         same=decision.is_same(score),
         threshold=decision.threshold,
         variants=variants,
@@ -191,7 +191,7 @@ def _hit(found: FoundItem, decision: Decision | None) -> Hit:
         id=hit.id,
         title=hit.title,
         score=min(1.0, hit.score),  # rounding makes a little more of it
-        probability=None if decision is None else decision.probability_of(hit.score),
+        probability=None if decision is None else decision.probability.at(hit.score),
         category=hit.category,
         metadata=hit.metadata,
         photo=photo_address(hit.id) if found.pictured else None,
@@ -226,7 +226,7 @@ def _pairs(service: Service, shown: tuple[AskedPair, ...]) -> list[Pair]:
     there = service.shop.index.items_without_photos(list({key for pair in shown for key in pair.ids}))
     made = []
     for pair in shown:
-        probability = None if decision is None else decision.probability_of(pair.cosine)
+        probability = None if decision is None else decision.probability.at(pair.cosine)
         a, b = (
             Hit(
                 **fact(*there.get(key, (Item(key), False))).model_dump(),
