@@ -1,11 +1,14 @@
-"""The probability of being the same product by cosine, learned from answers: pairs of which it is known.
+"""The probability of being the same product, learned from answers: pairs of which it is known.
 
-Letters in shapes: n answers.
+Letters in shapes: n answers, f features.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
@@ -21,25 +24,58 @@ _BINS = 15
 def fit_probability(answers: Answers) -> Probability:
     """The probability of being the same product by cosine: isotonic from a thousand answers on, logistic below.
 
-    Neither goes beyond what so many answers can tell, `_bounds`: at its ends a logistic curve comes as near to 0 and 1
+    Neither goes beyond what so many answers can tell, `bounds`: at its ends a logistic curve comes as near to 0 and 1
     as one likes, and steps reach them.
     """
     fitted = _fitted(answers)
-    low, high = _bounds(answers)
+    low, high = bounds(answers)
     return lambda cosine: np.clip(fitted(cosine), low, high)
 
 
-def held_out_probability(answers: Answers) -> NDArray[np.float64] | None:
+class Line(NamedTuple):
+    """A logistic curve: the log-odds are the intercept and what each feature, times its slope, adds."""
+
+    intercept: float
+    slopes: tuple[float, ...]
+
+
+def fit_line(features: NDArray[np.float64], answers: Answers) -> Line:
+    """The logistic curve of several features, (n, f); a level one where all answers are alike."""
+    same, weight = answers.same, answers.weight / answers.weight.mean()
+    if same.all() or not same.any():
+        low, high = bounds(answers)
+        return Line(float(logit(high if same.any() else low)), (0.0,) * features.shape[1])
+    # Cosines lie close together: without scaling, the penalty would flatten the slope.
+    centre, scale = features.mean(axis=0), features.std(axis=0)
+    scale[scale == 0] = 1
+    fitted = LogisticRegression(C=100.0).fit((features - centre) / scale, same, sample_weight=weight)
+    slopes = fitted.coef_[0] / scale
+    return Line(float(fitted.intercept_[0] - slopes @ centre), tuple(slopes.tolist()))
+
+
+def held_out(
+    unit: NDArray[np.int64], learn: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]
+) -> NDArray[np.float64] | None:
     """The probability of each answer, (n,), learned from those about other products: five folds by unit.
 
-    None where there are fewer units than folds.
+    Args:
+        unit: (n,) answers of one unit are about one product.
+        learn: gives the probabilities of some answers, learned from others: the numbers of the others, then of those.
+
+    Returns:
+        None where there are fewer units than folds.
     """
-    if len(np.unique(answers.unit)) < _FOLDS:
+    if len(np.unique(unit)) < _FOLDS:
         return None
-    probability = np.empty(len(answers.same))
-    for rest, fold in GroupKFold(_FOLDS).split(answers.cosine, answers.same, answers.unit):
-        probability[fold] = fit_probability(answers.subset(rest))(answers.cosine[fold])
+    probability = np.empty(len(unit))
+    for rest, fold in GroupKFold(_FOLDS).split(unit, groups=unit):
+        probability[fold] = learn(rest, fold)
     return probability
+
+
+def held_out_probability(answers: Answers) -> NDArray[np.float64] | None:
+    """What `fit_probability` says of each answer by those about other products; see `held_out`."""
+    return held_out(answers.unit, lambda rest, fold: fit_probability(answers.subset(rest))(answers.cosine[fold]))
 
 
 def calibration_error(answers: Answers, probability: NDArray[np.float64]) -> float:
@@ -56,7 +92,7 @@ def calibration_error(answers: Answers, probability: NDArray[np.float64]) -> flo
     return float(np.abs(gap).sum() / weight.sum())
 
 
-def _bounds(answers: Answers) -> tuple[float, float]:
+def bounds(answers: Answers) -> tuple[float, float]:
     """The lowest and the highest probability: 1 / (no + 2) and (yes + 1) / (yes + 2).
 
     The rule of succession, of the noes alone and of the yeses alone; the targets that Platt (1999) fits a logistic
@@ -73,8 +109,5 @@ def _fitted(answers: Answers) -> Probability:
     if len(same) >= _ISOTONIC:
         steps = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(cosine, same, sample_weight=weight)
         return lambda cosine: np.asarray(steps.predict(cosine.astype(np.float64)) if len(cosine) else [], np.float64)
-    # Cosines lie close together: without scaling, the penalty would flatten the slope.
-    centre, scale = cosine.mean(), cosine.std() or 1.0
-    line = LogisticRegression(C=100.0).fit(((cosine - centre) / scale)[:, None], same, sample_weight=weight)
-    slope, height = float(line.coef_[0, 0]), float(line.intercept_[0])
-    return lambda cosine: expit(slope * (cosine.astype(np.float64) - centre) / scale + height)
+    intercept, (slope,) = fit_line(cosine[:, None], answers)
+    return lambda cosine: expit(slope * cosine.astype(np.float64) + intercept)

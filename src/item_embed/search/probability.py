@@ -1,4 +1,4 @@
-"""The probability of being the same product by cosine: the answers that it is learned from, and what files keep of it.
+"""The probability that two listings are one product: the answers that it is learned from, and what files keep of it.
 
 What learns it is `calibration`, which brings scikit-learn; whoever asks later does not need that.
 

@@ -25,7 +25,7 @@ from item_embed.serving.app import Settings, build_app
 from item_embed.serving.review import AskedPair, Review
 from tests.catalogs import Row
 from tests.embedders import DummyEmbedder
-from tests.serving.made import make_index, make_shop
+from tests.serving.made import make_index, make_shop, probabilities
 
 PRODUCTS, PAIRS = 24, 60
 _SIDE = 32  # pixels: as the dummy sees photos, so that none is scaled on the way
@@ -76,6 +76,7 @@ def make_app(
         review=Review(pairs, folder / "answers.csv", variants) if reviewed else None,
         classifier=_classifier(),
         explain=_explained,
+        queries=probabilities(),
     )
     return build_app(shop, Settings(key=key))
 
