@@ -35,5 +35,6 @@ def test_each_way_is_judged_on_each_kind_of_query(tmp_path: Path) -> None:
         assert kinds["absent"]["likely_first_hits"]["right"] is None
     assert found["cosine and lead"]["other half"] != found["cosine"]["other half"]
     away = absent(vectors[:20], asked, tie_keys(catalog.ids[:20]))
-    assert (away.queries, len(away.first), away.answers.same.any()) == (PRODUCTS, 10 * PRODUCTS, False)
+    assert (away.queries, len(away.first)) == (PRODUCTS, 10 * PRODUCTS)
+    assert not away.answers.same.any()
     assert away.first.tolist() == ([True] + [False] * 9) * PRODUCTS

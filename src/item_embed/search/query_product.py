@@ -42,7 +42,7 @@ def leads(cosine: NDArray[np.floating[Any]], vectors: NDArray[np.float32]) -> ND
 
     Examples:
         >>> leads(np.array([0.9, 0.8, 0.5]), np.array([[1, 0], [1, 0], [0, 1]], np.float32)).round(1)
-        array([0.4, 0.3, -0.4])
+        array([ 0.4,  0.3, -0.4])
     """
     cosine, shown = cosine.astype(np.float64), min(SHOWN, len(cosine))
     twins = vectors @ vectors[:shown].T >= _TWINS
