@@ -151,6 +151,11 @@ def test_what_an_exported_model_needs_loads_no_torch(module: str) -> None:
     assert not loaded(f"item_embed.{module}") & {*HEAVY - {"tokenizers"}, "sklearn", "pyarrow", "pydantic"}
 
 
+def test_a_service_learns_nothing() -> None:
+    """What was learned is read from files; what learns it is slow to load."""
+    assert not loaded("item_embed.serving.app") & {"torch", "transformers", "sklearn"}
+
+
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_onnx_is_imported_in_its_room_alone(module: str) -> None:
     packages = {name.split(".")[0] for name in imports(module)}

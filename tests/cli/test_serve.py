@@ -18,7 +18,7 @@ from item_embed.search.duplicates.settings import Settings as DuplicatesSettings
 from item_embed.search.index import ProductIndex
 from item_embed.serving.limits import Limits
 from tests.embedders import dummy
-from tests.serving.made import make_classifier, make_index
+from tests.serving.made import make_classifier, make_index, probabilities
 
 KEY = "0123456789abcdef"
 Asked = Callable[[TestClient], Any]
@@ -87,8 +87,10 @@ def test_everything_that_can_be_given(index: Path, ran: list[tuple[str, FastAPI,
     make_classifier().save(tmp_path / "categories")
     (tmp_path / "key").write_text(f"{KEY}\n")
     folders = ("--duplicates", tmp_path / "duplicates", "--categories", tmp_path / "categories")
+    probabilities().write(tmp_path / "queries.json")
+    learned = ("--query-probabilities", tmp_path / "queries.json")
     limits = ("--max-megabytes", 2, "--max-megapixels", 1.5, "--timeout", 3, "--queue", 100)
-    result = call(index, *folders, "--api-key-file", tmp_path / "key", *limits, "--json")
+    result = call(index, *folders, *learned, "--api-key-file", tmp_path / "key", *limits, "--json")
     served(result)
     told = json.loads(result.stdout)
     assert (told["products"], told["fingerprint"]) == (4, "dummy")
@@ -98,6 +100,7 @@ def test_everything_that_can_be_given(index: Path, ran: list[tuple[str, FastAPI,
         assert client.get("/v1/about").status_code == 401
         about = client.get("/v1/about", headers={"X-API-Key": KEY}).json()
     assert [about[part] for part in ("category", "duplicates", "same_product", "explain")] == [True] * 4
+    assert about["query_probabilities"]["queries"] == 1200
 
 
 def test_a_key_from_the_environment(

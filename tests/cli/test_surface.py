@@ -21,7 +21,8 @@ SURFACE = {
     "--update --neighbours --floor --seed --json",
     "explain": "IDS --index --catalog --model --image-a --title-a --image-b --title-b --method --html --json",
     "evaluate": "MODEL CATALOG --task --queries --relist --modalities --split --vectors --baselines --hybrid "
-    "--mask-shared-words --fine-tune --sample --by --variants --json --html --card --seed --batch-size --device",
+    "--mask-shared-words --fine-tune --sample --by --variants --probabilities --json --html --card --seed "
+    "--batch-size --device",
     "compare": "CATALOG METHODS --out --config --queries --relist --split --reference --seeds --jobs --leaf-category "
     "--dry-run --table --json --html --batch-size --device",
     "ablate": "GRID CATALOG --out --queries --relist --split --leaf-category --jobs --dry-run --table --json "
@@ -29,8 +30,8 @@ SURFACE = {
     "classify fit": "MODEL CATALOG --out --vectors --modalities --fine-tune --finetune --precision --seed --batch-size "
     "--device --json",
     "classify predict": "CLASSIFIER CATALOG --out --precision --vectors --model --batch-size --device --json",
-    "serve": "INDEX --model --duplicates --categories --host --port --api-key-file --device --max-megabytes "
-    "--max-megapixels --timeout --queue --json",
+    "serve": "INDEX --model --duplicates --categories --query-probabilities --host --port --api-key-file --device "
+    "--max-megabytes --max-megapixels --timeout --queue --json",
 }
 
 

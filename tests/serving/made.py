@@ -19,6 +19,7 @@ from item_embed.embedding.vectors import Vectors
 from item_embed.explain.explanation import Seen
 from item_embed.progress import OnProgress, silent
 from item_embed.search.index import ProductIndex
+from item_embed.search.query_product import HitProbability, QueryProbabilities
 from item_embed.serving.app import Settings, build_app
 from item_embed.serving.shop import Shop
 from tests.catalogs import Row, photo, write_catalog
@@ -79,6 +80,12 @@ def client(shop: Shop, settings: Settings | None = None, raises: bool = True) ->
     """A client of a service in this process, whose own faults are raised here, or answered as a server would."""
     with TestClient(build_app(shop, settings or Settings()), ADDRESS, raises) as opened:
         yield opened
+
+
+def probabilities(fingerprint: str = "dummy", *, simulated: bool = True, lowest: float = -1) -> QueryProbabilities:
+    """What might have been learned of queries."""
+    learned = HitProbability(intercept=-1, cosine=1, lead=6, least=0.01, most=0.99, lowest=lowest)
+    return QueryProbabilities(fingerprint, "both", simulated, 1200, "queries.parquet", 0.01, 0.02, learned)
 
 
 def make_classifier() -> CategoryClassifier:

@@ -18,14 +18,26 @@ from item_embed.files import OutputError
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.duplicates.settings import Variants
 from item_embed.search.index import ProductIndex
+from item_embed.search.probability import ProbabilityTable
 from item_embed.serving.review import AskedPair, Review
 from item_embed.serving.shop import Shop
-from tests.serving.made import BLUE, RED, SeeingEmbedder, client, explain, make_classifier, make_index, make_shop
+from tests.serving.made import (
+    BLUE,
+    RED,
+    SeeingEmbedder,
+    client,
+    explain,
+    make_classifier,
+    make_index,
+    make_shop,
+    probabilities,
+)
 
 if TYPE_CHECKING:
     from item_embed.embedding.embedder import Embedder
 
-DECISION = Decision("dummy", 0.9, np.array([0.5, 1.0]), np.array([0.0, 1.0]))
+DECISION = Decision("dummy", 0.9, ProbabilityTable(np.array([0.5, 1.0]), np.array([0.0, 1.0])))
+QUERIES = probabilities()
 PAIRS = (
     AskedPair("k1", ("a", "b"), 0.75, 3, 40),
     AskedPair("k2", ("a", "c/d %?#"), 0.4, 1, 7, variants=True),
@@ -52,6 +64,7 @@ def whole(index: ProductIndex, answers: Path) -> Iterator[TestClient]:
         "review": review,
         "classifier": make_classifier(),
         "explain": explain,
+        "queries": QUERIES,
     }
     with client(make_shop(index, **parts)) as opened:
         yield opened
@@ -100,26 +113,58 @@ def test_a_listing_finds_itself(whole: TestClient) -> None:
         "metadata": {"price": 3, "brand": "Acme", "new": True},
         "photo": "/v1/photos/a",
         "score": pytest.approx(1, abs=1e-6),
-        "probability": pytest.approx(1, abs=1e-6),
+        "probability": best["probability"],
     }
+    assert best["probability"] > 0.8 > max(hit["probability"] for hit in others)
     assert len(others) == 3
     assert {hit["photo"] for hit in others if hit["id"] == "c/d %?#"} == {None}
 
 
-def test_the_score_is_the_cosine_and_the_probability_that_of_the_score(whole: TestClient, index: ProductIndex) -> None:
-    asked = np.array(vector("blue mug", RED))
-    stored = index.vectors(["a", "b"])
-    for hit in searched(whole, title="blue mug", image=RED):
-        if hit["id"] in stored:
-            assert hit["score"] == pytest.approx(asked @ stored[hit["id"]], abs=1e-6)
-        expected = None if hit["score"] < 0.5 else pytest.approx(2 * hit["score"] - 1, abs=1e-6)
-        assert hit["probability"] == expected
+def test_a_querys_hits_have_what_was_learned_of_queries(
+    whole: TestClient, bare: TestClient, index: ProductIndex
+) -> None:
+    asked = np.array(vector("blue mug", RED), np.float32)
+    hits = searched(whole, title="blue mug", image=RED)
+    stored = index.vectors([hit["id"] for hit in hits])
+    assert len(stored) == len(hits) == 4
+    cosine = np.array([asked @ stored[hit["id"]] for hit in hits])
+    expected = QUERIES.probability.of_query(cosine, np.stack([stored[hit["id"]] for hit in hits]))
+    assert [hit["score"] for hit in hits] == pytest.approx(cosine, abs=1e-6)
+    assert [hit["probability"] for hit in hits] == pytest.approx(expected, abs=1e-4)
+    assert len(set(expected)) > 2
+    for fewer in ({"k": 1}, {"threshold": hits[0]["score"] - 1e-6}):  # which changes nothing of the hits left
+        assert searched(whole, title="blue mug", image=RED, **fewer) == hits[:1]
+    assert {hit["probability"] for hit in searched(bare, title="blue mug", image=RED)} == {None}
 
 
-def test_a_probability_is_told_only_of_what_is_like_the_listings(whole: TestClient, bare: TestClient) -> None:
+def test_no_probability_is_told_where_none_was_learned(whole: TestClient, index: ProductIndex) -> None:
     for asked in ({"title": "red mug"}, {"image": RED}, {"title": "red mug", "image": RED, "photo_weight": 0.5}):
         assert {hit["probability"] for hit in searched(whole, **asked)} == {None}
-    assert {hit["probability"] for hit in searched(bare, title="red mug", image=RED)} == {None}
+    with client(make_shop(index, decision=DECISION)) as opened:  # of listings alone
+        assert {hit["probability"] for hit in searched(opened, title="red mug", image=RED)} == {None}
+    with client(make_shop(index, queries=probabilities(lowest=0.9))) as opened:
+        hits = searched(opened, title="red mug", image=RED)
+        assert [hit["probability"] is None for hit in hits] == [False, True, True, True]
+        assert searched(opened, title="red mug", image=RED, where="price > 1000") == []
+
+
+def test_a_listing_finds_others_and_what_was_learned_of_listings(
+    whole: TestClient, bare: TestClient, index: ProductIndex
+) -> None:
+    hits = searched(whole, id="a")
+    stored = index.vectors(["a", *(hit["id"] for hit in hits)])
+    assert {hit["id"] for hit in hits} == {"b", "c/d %?#", "e"}
+    for hit in hits:
+        assert hit["score"] == pytest.approx(stored["a"] @ stored[hit["id"]], abs=1e-6)
+        expected = None if hit["score"] < 0.5 else pytest.approx(2 * hit["score"] - 1, abs=1e-6)
+        assert hit["probability"] == expected
+    assert searched(whole, id="a", k=2) == hits[:2]
+    assert [hit["id"] for hit in searched(whole, id="a", where="price < 10")] == ["b"]
+    assert {hit["probability"] for hit in searched(bare, id="a")} == {None}
+    response = whole.post("/v1/search", json={"id": "none"})
+    assert (response.status_code, response.json()["detail"]) == (404, "there is no product 'none'.")
+    for more in ({"title": "mug"}, {"image": encoded(RED)}, {"photo_weight": 0.5}):
+        assert whole.post("/v1/search", json={"id": "a", **more}).status_code == 422
 
 
 def test_the_weight_does_what_it_says(bare: TestClient, index: ProductIndex) -> None:
@@ -182,17 +227,16 @@ def test_vectors_are_those_of_the_model_and_of_the_index(bare: TestClient, index
 
 
 def test_whether_two_products_are_the_same(whole: TestClient, bare: TestClient) -> None:
-    asked = {"a": {"id": "a"}, "b": {"title": "red mug", "image": encoded(RED)}}
+    asked = {"a": {"id": "a"}, "b": {"id": "a"}}
     score = pytest.approx(1, abs=1e-6)
     same = {"score": score, "probability": score, "same": True, "threshold": 0.9, "variants": None}
     assert whole.post("/v1/same-product", json=asked).json() == same
     unknown = {"score": score, "probability": None, "same": None, "threshold": None, "variants": None}
     assert bare.post("/v1/same-product", json=asked).json() == unknown
-    other = {"title": "shoe", "image": encoded(BLUE)}
-    told = whole.post("/v1/same-product", json={"a": {"id": "a"}, "b": other}).json()
+    told = whole.post("/v1/same-product", json={"a": {"id": "a"}, "b": {"id": "b"}}).json()
     assert told["same"] is False
-    for lacking in ({"title": "red mug"}, {"image": encoded(RED)}, {"title": "…", "image": encoded(RED)}):
-        told = whole.post("/v1/same-product", json={"a": lacking, "b": {"id": "a"}}).json()
+    for outside in ({"title": "red mug", "image": encoded(RED)}, {"title": "red mug"}, {"image": encoded(RED)}):
+        told = whole.post("/v1/same-product", json={"a": outside, "b": {"id": "a"}}).json()
         assert (told["probability"], told["same"], told["threshold"]) == (None, None, 0.9)
     response = whole.post("/v1/same-product", json={"a": {"id": "a"}, "b": {"id": "none"}})
     assert (response.status_code, response.json()["detail"]) == (404, "there is no product 'none'.")
@@ -220,15 +264,18 @@ def test_variants_are_the_same_product_only_where_the_rule_says_so(index: Produc
         ("brand", "b", False),
         ("price", "e", False),
     ):
-        decision = replace(DECISION, threshold=-1.0, variants=Variants(column, same))
+        known = ProbabilityTable(np.array([-1.0, 1.0]), np.array([0.0, 1.0]))
+        decision = replace(DECISION, threshold=-1.0, probability=known, variants=Variants(column, same))
         with client(make_shop(index, decision=decision)) as opened:
             told = opened.post("/v1/same-product", json={"a": {"id": "a"}, "b": {"id": other}}).json()
             described = {"title": "blue mug", "image": encoded(BLUE)}
             alone = opened.post("/v1/same-product", json={"a": {"id": "a"}, "b": described}).json()
+            (hit,) = (hit for hit in searched(opened, id="a") if hit["id"] == other)
         assert told["variants"] is differ
         assert told["same"] is (same or not differ)
-        assert (told["probability"] is None) or not differ or same
-        assert (alone["same"], alone["variants"]) == (True, None)
+        assert (told["probability"] is None) is (differ and not same)
+        assert hit["probability"] == pytest.approx(told["probability"], abs=1e-6)
+        assert (alone["same"], alone["variants"]) == (None, None)
 
 
 def test_few_labelled_rows_are_the_reason_why_nothing_is_answered(index: ProductIndex) -> None:
@@ -294,12 +341,10 @@ class TitleEmbedder(SeeingEmbedder):
 
 
 def test_an_export_of_titles_alone_serves_an_index_of_whole_products(index: ProductIndex) -> None:
-    shop = Shop(index, cast("Embedder", TitleEmbedder()), decision=DECISION, explain=explain)
+    shop = Shop(index, cast("Embedder", TitleEmbedder()), decision=DECISION, explain=explain, queries=QUERIES)
     with client(shop) as opened:
         assert opened.get("/v1/about").json()["modalities"] == "title"
         assert {hit["probability"] for hit in searched(opened, title="red mug")} == {None}
-        asked = {"a": {"id": "a"}, "b": {"title": "red mug"}}
-        assert opened.post("/v1/same-product", json=asked).json()["same"] is None
         told = opened.post("/v1/explain", json={"a": {"id": "a"}, "b": {"id": "b"}}).json()
     assert [word["word"] for word in told["a"]["words"]] == ["red", "mug"]
     assert told["a"]["patches"] is None
@@ -325,6 +370,9 @@ def test_what_is_served_is_told(whole: TestClient, bare: TestClient) -> None:
     parts = ("category", "same_product", "explain", "duplicates")
     assert [told[name] for name in parts] == [True] * 4
     assert [bare.get("/v1/about").json()[name] for name in parts] == [False] * 4
+    errors = {"calibration_error": 0.01, "first_hit_error": 0.02}
+    assert told["query_probabilities"] == {"simulated": True, "queries": 1200, "source": "queries.parquet", **errors}
+    assert bare.get("/v1/about").json()["query_probabilities"] is None
     assert (told["name"], told["version"], told["products"]) == ("item-embed", item_embed.__version__, 4)
     assert (told["dimension"], told["modalities"], told["fingerprint"]) == (16, "both", "dummy")
     assert told["filters"]["brand"] == {"type": "text", "values": ["Acme"]}

@@ -12,11 +12,12 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 
 from item_embed.search.duplicates.decision import Decision
+from item_embed.search.probability import ProbabilityTable
 from item_embed.serving.app import build_app
 from item_embed.serving.review import AskedPair, Review
 from item_embed.serving.server import address_of, bind
 from item_embed.serving.shop import Shop
-from tests.serving.made import explain, make_classifier, make_index, make_shop
+from tests.serving.made import explain, make_classifier, make_index, make_shop, probabilities
 from tests.serving.test_app import OPENAPI
 
 EXAMPLES = 40  # of each address
@@ -26,10 +27,17 @@ EXAMPLES = 40  # of each address
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A shop that has everything."""
     folder = tmp_path_factory.mktemp("schemathesis")
-    decision = Decision("dummy", 0.9, np.array([0.5, 1.0]), np.array([0.0, 1.0]))
+    decision = Decision("dummy", 0.9, ProbabilityTable(np.array([0.5, 1.0]), np.array([0.0, 1.0])))
     review = Review([AskedPair("key", ("a", "b"), 0.75, 3, 40)], folder / "answers.csv")
     classifier = make_classifier()
-    return make_shop(make_index(folder), decision=decision, review=review, classifier=classifier, explain=explain)
+    return make_shop(
+        make_index(folder),
+        decision=decision,
+        queries=probabilities(),
+        review=review,
+        classifier=classifier,
+        explain=explain,
+    )
 
 
 @pytest.fixture(scope="module")

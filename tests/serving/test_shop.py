@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from item_embed.errors import ModelError, VectorError
@@ -8,9 +7,10 @@ from item_embed.search.duplicates.decision import Decision
 from item_embed.search.duplicates.run import find_duplicates
 from item_embed.search.duplicates.settings import Settings
 from item_embed.search.index import ProductIndex
+from item_embed.search.probability import ProbabilityTable
 from item_embed.serving.shop import Shop
 from tests.embedders import dummy
-from tests.serving.made import make_classifier, make_index
+from tests.serving.made import make_classifier, make_index, probabilities
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,15 @@ def test_the_parts_are_opened(index: ProductIndex, tmp_path: Path) -> None:
     find_duplicates(index, tmp_path / "duplicates", Settings(threshold=0.5, floor=0.3))
     (tmp_path / "categories").mkdir()
     make_classifier().save(tmp_path / "categories")
-    shop = Shop.open(index, dummy(), tmp_path / "duplicates", tmp_path / "categories")
+    probabilities().write(tmp_path / "queries.json")
+    shop = Shop.open(
+        index,
+        dummy(),
+        tmp_path / "duplicates",
+        tmp_path / "categories",
+        query_probabilities=tmp_path / "queries.json",
+    )
+    assert shop.queries == probabilities()
     assert shop.decision is not None
     assert shop.decision.threshold == 0.5
     assert shop.review is not None
@@ -52,9 +60,20 @@ def test_only_what_both_the_index_and_the_model_know_can_be_looked_for(
 def test_parts_of_another_model_are_refused(index: ProductIndex) -> None:
     with pytest.raises(VectorError, match=r"the model \(other\) does not belong to the vectors of .* \(dummy\)"):
         Shop(index, dummy(fingerprint="other"))
-    decision = Decision("other", 0.9, np.empty(0), np.empty(0))
+    decision = Decision("other", 0.9, ProbabilityTable.empty())
     with pytest.raises(VectorError, match=r"--duplicates \(other\) does not belong"):
         Shop(index, dummy(), decision)
+    with pytest.raises(VectorError, match=r"--query-probabilities \(other\) does not belong .* run `item evaluate"):
+        Shop(index, dummy(), queries=probabilities("other"))
+
+
+def test_probabilities_of_what_the_index_is_not_made_of_are_refused(
+    index: ProductIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Shop(index, dummy(), queries=probabilities()).queries is not None
+    monkeypatch.setattr(index, "manifest", index.manifest.model_copy(update={"modalities": "title"}))
+    with pytest.raises(VectorError, match=r"learned with --modalities both, and the vectors .* made with title; run"):
+        Shop(index, dummy(), queries=probabilities())
 
 
 @pytest.mark.parametrize(
@@ -83,3 +102,5 @@ def test_folders_that_hold_nothing_are_refused(index: ProductIndex, tmp_path: Pa
         Shop.open(index, dummy(), duplicates=tmp_path)
     with pytest.raises(ModelError, match="holds no classifier"):
         Shop.open(index, dummy(), categories=tmp_path)
+    with pytest.raises(VectorError, match="cannot be read; give what `item evaluate --probabilities` wrote"):
+        Shop.open(index, dummy(), query_probabilities=tmp_path)

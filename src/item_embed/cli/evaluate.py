@@ -89,6 +89,13 @@ def command(
         str | None,
         typer.Option(help="Also how often listings of other products that share this column of the feed are found."),
     ] = None,
+    probabilities: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also learn from the queries how probably a hit of a score is their product, into this file, for "
+            "`item serve --query-probabilities`."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots and pictures here as well.")] = None,
     card: Annotated[
@@ -125,6 +132,7 @@ def command(
         sample=sample,
         by=by,
         variants=variants,
+        probabilities=probabilities,
         batch_size=batch_size,
         device=device,
     )

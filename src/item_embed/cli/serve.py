@@ -25,9 +25,14 @@ def command(
         typer.Option(help="The model's folder, or its export, if it is not where it was when the vectors were made."),
     ] = None,
     duplicates: Annotated[
-        Path | None, typer.Option(help="What `item duplicates` wrote: probabilities, and pairs to review.")
+        Path | None,
+        typer.Option(help="What `item duplicates` wrote: probabilities of two listings, and pairs to review."),
     ] = None,
     categories: Annotated[Path | None, typer.Option(help="What `item classify fit` wrote: categories.")] = None,
+    query_probabilities: Annotated[
+        Path | None,
+        typer.Option(help="What `item evaluate --probabilities` wrote: probabilities of the hits of queries."),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, envvar=_PORT, help="Port to listen at; 0 for any that is free.")
@@ -77,7 +82,14 @@ def command(
     products = ProductIndex.open(index)
     with bind(host, port) as listening:
         embedder = open_encoder(products, model, device, progress)
-        shop = Shop.open(products, embedder, duplicates, categories, explainer(embedder))
+        shop = Shop.open(
+            products,
+            embedder,
+            duplicates,
+            categories,
+            explain=explainer(embedder),
+            query_probabilities=query_probabilities,
+        )
         app, address = build_app(shop, settings), address_of(listening)
 
         def on_start() -> None:

@@ -1,5 +1,6 @@
 """What requests are answered with: the service's results as responses hold them."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -7,9 +8,9 @@ import numpy as np
 
 from item_embed.embedding.seen import seen_title
 from item_embed.files import OutputError
-from item_embed.search.duplicates.decision import Decision
 from item_embed.search.duplicates.listings import read_column
 from item_embed.search.items import Item
+from item_embed.search.query_product import SHOWN
 from item_embed.serving.limits import RefusedError
 from item_embed.serving.reading import Described
 from item_embed.serving.review import AskedPair
@@ -34,18 +35,48 @@ def photo_address(key: str) -> str:
 
 
 async def search(service: Service, asked: SearchRequest) -> list[Hit]:
-    """The hits of a search."""
+    """The hits of a search, by a product of the index or by a query from outside."""
+    hits = await (_outside(service, asked) if asked.id is None else _similar(service, asked.id, asked))
+    least = -1.0 if asked.threshold is None else asked.threshold
+    return [one for one in hits[: asked.k] if one.score >= least]
+
+
+async def _similar(service: Service, key: str, asked: SearchRequest) -> list[Hit]:
+    """The hits of a listing, which is none of them."""
+    vector, known = (await service.indexed([key]))[key], service.shop.of_listings
+    found = [one for one in await service.search(Query(vector, asked.k + 1, asked.where)) if one.hit.id != key]
+    variants = await service.reading(_are_variants, service, key, [one.hit.id for one in found])
+    apart = service.shop.variants_differ  # then nothing was learned of variants
+    return [
+        _hit(one, None if variant and apart else known.at(one.hit.score))
+        for one, variant in zip(found, variants, strict=True)
+    ]
+
+
+async def _outside(service: Service, asked: SearchRequest) -> list[Hit]:
+    """The hits of a query: with probabilities where these were learned of such."""
+    vector, joined = await _queried(service, asked)
+    learned = service.shop.queries
+    if learned is None or not joined:
+        return [_hit(one, None) for one in await service.search(Query(vector, asked.k, asked.where))]
+    found = await service.search(Query(vector, max(asked.k, SHOWN), asked.where))
+    if not found:
+        return []
+    stored = await service.reading(service.shop.index.vectors, [one.hit.id for one in found])
+    gone = np.zeros_like(vector)  # deleted since it was found: it is like no other
+    vectors = np.stack([stored.get(one.hit.id, gone) for one in found])
+    known = learned.probability.of_query(np.array([one.hit.score for one in found], np.float32), vectors)
+    return [_hit(one, probability) for one, probability in zip(found, known, strict=True)]
+
+
+async def _queried(service: Service, asked: SearchRequest) -> tuple[Vector, bool]:
+    """The vector of a query, and whether the model joined in it all that the listings' vectors were made of."""
     described = Described(asked.image or None, asked.title)
     if asked.photo_weight is not None and described.photo and described.title:
-        vector = await service.weighted(described, asked.photo_weight)
-        like_a_listing = False
-    else:
-        vector = await service.vector(described)
-        like_a_listing = _is_like_a_listing(service, described)
-    found = await service.search(Query(vector, asked.k, asked.where))
-    decision = service.shop.decision if like_a_listing else None
-    least = -1.0 if asked.threshold is None else asked.threshold
-    return [_hit(one, decision) for one in found if one.hit.score >= least]
+        return await service.weighted(described, asked.photo_weight), False
+    sides = (("image", described.photo), ("title", seen_title(described.title)))
+    joined = {sight for sight, side in sides if side} == service.shop.made_of
+    return await service.vector(described), joined
 
 
 async def vectors(service: Service, products: list[Product]) -> list[Vector]:
@@ -58,21 +89,20 @@ async def vectors(service: Service, products: list[Product]) -> list[Vector]:
 
 
 async def decided(service: Service, a: Product, b: Product) -> Decided:
-    """Whether two products are the same."""
+    """Whether two products are the same: of listings of the index alone is it known."""
     first, second = await vectors(service, [a, b])
     score = _cosine(first, second)
     decision = service.shop.decision
     if decision is None:
         return Decided(score=score, probability=None, same=None, threshold=None, variants=None)
-    described = (Described(one.image or None, one.title) for one in (a, b) if one.id is None)
-    if not all(_is_like_a_listing(service, one) for one in described):
+    if a.id is None or b.id is None:
         return Decided(score=score, probability=None, same=None, threshold=decision.threshold, variants=None)
-    variants = await service.reading(_are_variants, service, a, b)
-    if variants and decision.variants and not decision.variants.same:  # whatever the score: these are never joined
+    variants = (await service.reading(_are_variants, service, a.id, [b.id]))[0]
+    if variants and service.shop.variants_differ:  # whatever the score: these are never joined
         return Decided(score=score, probability=None, same=False, threshold=decision.threshold, variants=True)
     return Decided(
         score=score,
-        probability=decision.probability_of(score),
+        probability=decision.probability.at(score),
         same=decision.is_same(score),
         threshold=decision.threshold,
         variants=variants,
@@ -159,19 +189,13 @@ def absent(what: str, mend: str) -> RefusedError:
     return RefusedError(501, f"this service has no {what}; start it with {mend}.")
 
 
-def _is_like_a_listing(service: Service, described: Described) -> bool:
-    """Whether a product has what the listings' vectors were made of: of such the probabilities were learned."""
-    sides = (("image", described.photo), ("title", seen_title(described.title)))
-    return {sight for sight, side in sides if side} == service.shop.made_of
-
-
-def _are_variants(service: Service, a: Product, b: Product) -> bool | None:
-    """Whether two products of the index differ in the column of variants; None where nothing says so."""
+def _are_variants(service: Service, key: str, others: Sequence[str]) -> list[bool | None]:
+    """Whether a product of the index and each of some others differ in the column of variants; None without one."""
     decision = service.shop.decision
-    if decision is None or decision.variants is None or a.id is None or b.id is None:
-        return None
-    one, other = read_column(service.shop.index, [a.id, b.id], decision.variants.column)
-    return one is not None and other is not None and one != other
+    if decision is None or decision.variants is None:
+        return [None] * len(others)
+    own, *theirs = read_column(service.shop.index, [key, *others], decision.variants.column)
+    return [own is not None and other is not None and own != other for other in theirs]
 
 
 async def _described(service: Service, product: Product) -> Described:
@@ -185,13 +209,13 @@ async def _described(service: Service, product: Product) -> Described:
     return Described(item.photo if "image" in sees else None, item.title if "title" in sees else None)
 
 
-def _hit(found: FoundItem, decision: Decision | None) -> Hit:
+def _hit(found: FoundItem, probability: float | None) -> Hit:
     hit = found.hit
     return Hit(
         id=hit.id,
         title=hit.title,
         score=min(1.0, hit.score),  # rounding makes a little more of it
-        probability=None if decision is None else decision.probability_of(hit.score),
+        probability=probability,
         category=hit.category,
         metadata=hit.metadata,
         photo=photo_address(hit.id) if found.pictured else None,
@@ -221,12 +245,12 @@ def _categorised(service: Service, vector: Vector) -> Categorised:
 
 
 def _pairs(service: Service, shown: tuple[AskedPair, ...]) -> list[Pair]:
-    review, decision = service.shop.review, service.shop.decision
+    review, known = service.shop.review, service.shop.of_listings
     assert review is not None
     there = service.shop.index.items_without_photos(list({key for pair in shown for key in pair.ids}))
     made = []
     for pair in shown:
-        probability = None if decision is None else decision.probability_of(pair.cosine)
+        probability = known.at(pair.cosine)
         a, b = (
             Hit(
                 **fact(*there.get(key, (Item(key), False))).model_dump(),

@@ -26,6 +26,7 @@ from item_embed.serving.schemas import (
     Pairs,
     Problem,
     Product,
+    QueryProbabilitiesTold,
     SearchRequest,
     State,
     Vectors,
@@ -89,6 +90,7 @@ async def about(service: Served) -> About:
         fingerprint=shop.index.fingerprint,
         category=shop.classifier is not None,
         same_product=shop.decision is not None,
+        query_probabilities=shop.queries and QueryProbabilitiesTold.model_validate(shop.queries, from_attributes=True),
         explain=shop.explain is not None,
         duplicates=shop.review is not None,
         filters={name: Filterable(type=one.type, values=list(one.values)) for name, one in filters.items()},
@@ -98,9 +100,11 @@ async def about(service: Served) -> About:
     )
 
 
-@router.post("/v1/search", responses=_problems(*_BODY), openapi_extra=_reads(SearchRequest, form=True), tags=["index"])
+@router.post(
+    "/v1/search", responses=_problems(404, *_BODY), openapi_extra=_reads(SearchRequest, form=True), tags=["index"]
+)
 async def search(request: Request, service: Served) -> Found:
-    """The products nearest to a photo, a title, or both."""
+    """The products nearest to a photo, a title, or both, or to another product of the index."""
     began = time.perf_counter()
     hits = await answers.search(service, await read_body(request, SearchRequest))
     return Found(hits=hits, milliseconds=round(1000 * (time.perf_counter() - began), 3))
@@ -144,7 +148,7 @@ async def embed(request: Request, service: Served) -> Vectors:
 
 @router.post("/v1/same-product", responses=_problems(404, *_BODY), openapi_extra=_reads(PairRequest), tags=["products"])
 async def same_product(request: Request, service: Served) -> Decided:
-    """Whether two products are the same, and how probably."""
+    """Whether two products are the same, and how probably: of listings of the index alone is that known."""
     asked = await read_body(request, PairRequest)
     return await answers.decided(service, asked.a, asked.b)
 

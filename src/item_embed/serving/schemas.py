@@ -60,10 +60,15 @@ class Sides(Body):
 
 
 class SearchRequest(Sides):
-    """What is looked for."""
+    """What is looked for: a photo, a title, or both; or what is like a product of the index."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_MUG, "k": 5, "where": "price < 20"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_MUG, "k": 5, "where": "price < 20"}, {"id": "a1"}]})
 
+    id: Id | None = Field(
+        None,
+        description="Of a product of the index, which is none of its own hits; then neither a title nor an image nor a "
+        "photo_weight.",
+    )
     photo_weight: float | None = Field(
         None,
         ge=0,
@@ -76,6 +81,12 @@ class SearchRequest(Sides):
         None, description='Only products for which this holds: `category = "Shoes" and price < 50`.'
     )
     threshold: float | None = Field(None, ge=-1, le=1, description="The lowest score of a hit.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "SearchRequest":
+        if self.id is not None and (self.title, self.image, self.photo_weight) != (None, None, None):
+            raise ValueError("give either an id, or a title and an image")
+        return self
 
 
 class Product(Sides):
@@ -138,8 +149,9 @@ class Hit(Fact):
 
     score: float = Field(description="The cosine to what was looked for.")
     probability: float | None = Field(
-        description="Of being the same product. null: not known, as for a photo or a title alone, for a weighted "
-        "query, or below the lowest cosine that was judged."
+        description="Of being the same product: as a query's hit, learned of queries, where it has all sides; as "
+        "another listing's, of listings. null: not known, as for a photo or a title alone, for a weighted query, "
+        "without what tells it, or below the lowest cosine that it was learned of."
     )
 
 
@@ -163,12 +175,12 @@ class Decided(BaseModel):
 
     score: float = Field(description="Their cosine.")
     probability: float | None = Field(
-        description="Null without `item duplicates`, where a product lacks a side that the listings have, and where "
+        description="Null without `item duplicates`, where a product is not given by the id of a listing, and where "
         "the two are variants that are different products."
     )
     same: bool | None = Field(
         description="Whether the score reaches the threshold; false whatever the score where variants are different "
-        "products and the two are some; null where a product lacks a side."
+        "products and the two are some; null where a product is not given by the id of a listing."
     )
     threshold: float | None
     variants: bool | None = Field(
@@ -269,6 +281,16 @@ class LimitsTold(BaseModel):
     k: int
 
 
+class QueryProbabilitiesTold(BaseModel):
+    """What the probabilities of a query's hits were learned of: queries whose product the index has."""
+
+    simulated: bool = Field(description="Whether the queries were made of listings by program, which flatters.")
+    queries: int
+    source: str
+    calibration_error: float | None = Field(description="On products not learned from; null where they were too few.")
+    first_hit_error: float | None = Field(description="The same of first hits alone.")
+
+
 class About(BaseModel):
     """What this service serves."""
 
@@ -280,6 +302,7 @@ class About(BaseModel):
     fingerprint: str
     category: bool
     same_product: bool
+    query_probabilities: QueryProbabilitiesTold | None
     explain: bool
     duplicates: bool
     filters: dict[str, Filterable]

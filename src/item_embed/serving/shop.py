@@ -11,6 +11,8 @@ from item_embed.errors import VectorError
 from item_embed.explain.explanation import Seen
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.index import ProductIndex
+from item_embed.search.probability import ProbabilityTable
+from item_embed.search.query_product import QueryProbabilities
 from item_embed.serving.fields import Filter, filters_of
 from item_embed.serving.review import Review
 
@@ -36,6 +38,7 @@ class Shop:
         review: pairs to be judged, from the same folder.
         classifier: from `item classify fit`.
         explain: why two products are alike.
+        queries: whether a hit is the product of a query from outside, from `item evaluate --probabilities`.
 
     Raises:
         VectorError: when the parts belong to different models, or the model reads nothing of what the vectors are of.
@@ -50,6 +53,7 @@ class Shop:
     review: Review | None = None
     classifier: "CategoryClassifier | None" = None
     explain: Explain | None = None
+    queries: QueryProbabilities | None = None
 
     def __post_init__(self) -> None:
         index, mine = self.index, self.index.fingerprint
@@ -69,12 +73,22 @@ class Shop:
                 None if self.classifier is None else self.classifier.encoder.fingerprint,
                 "fit the classifier again",
             ),
+            (
+                "--query-probabilities",
+                None if self.queries is None else self.queries.fingerprint,
+                "run `item evaluate --probabilities` with the model of this index",
+            ),
         )
         for name, theirs, mend in parts:
             if theirs is not None and theirs != mine:
                 raise VectorError(
                     f"{name} ({theirs[:12]}) does not belong to the vectors of {index.path} ({mine[:12]}); {mend}."
                 )
+        if self.queries is not None and self.queries.modalities != index.modalities:
+            raise VectorError(
+                f"--query-probabilities were learned with --modalities {self.queries.modalities}, and the vectors of "
+                f"{index.path} were made with {index.modalities}; run `item evaluate --probabilities` with that."
+            )
         if not self.sees:
             reads, made_of = (_NAMES[side] for (side,) in (self.embedder.sees, self.made_of))
             raise VectorError(
@@ -89,7 +103,9 @@ class Shop:
         embedder: "Embedder",
         duplicates: Path | None = None,
         categories: Path | None = None,
+        *,
         explain: Explain | None = None,
+        query_probabilities: Path | None = None,
     ) -> Self:
         """Open the parts that are folders.
 
@@ -99,9 +115,10 @@ class Shop:
             duplicates: what `item duplicates` wrote.
             categories: what `item classify fit` wrote.
             explain: why two products are alike.
+            query_probabilities: what `item evaluate --probabilities` wrote.
 
         Raises:
-            VectorError: when a part belongs to another model, or `duplicates` holds none.
+            VectorError: when a part belongs to another model, or holds nothing of its kind.
             ModelError: when `categories` holds no classifier.
         """
         decision = review = classifier = None
@@ -111,7 +128,19 @@ class Shop:
             from item_embed.categories.classifier import CategoryClassifier
 
             classifier = CategoryClassifier.load(categories)
-        return cls(index, embedder, decision, review, classifier, explain)
+        queries = None if query_probabilities is None else QueryProbabilities.read(query_probabilities)
+        return cls(index, embedder, decision, review, classifier, explain, queries)
+
+    @property
+    def variants_differ(self) -> bool:
+        """Whether listings that differ in the column of variants are different products, whatever their score."""
+        rule = None if self.decision is None else self.decision.variants
+        return rule is not None and not rule.same
+
+    @property
+    def of_listings(self) -> ProbabilityTable:
+        """The probability that two listings of the index are one product, by cosine; empty where it is not known."""
+        return ProbabilityTable.empty() if self.decision is None else self.decision.probability
 
     @cached_property
     def sees(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ from item_embed.search.duplicates.decision import DECISION_FILE, Decision
 from item_embed.search.duplicates.found import Found
 from item_embed.search.duplicates.run import find_duplicates
 from item_embed.search.duplicates.settings import Settings, Variants
+from item_embed.search.probability import ProbabilityTable
 from tests.catalogs import Row
 from tests.search.duplicates.made import groups, make_index
 
@@ -34,10 +35,10 @@ def test_what_is_read_is_what_was_learned(tmp_path: Path) -> None:
     fitted = kept[0].fitted
     assert fitted is not None
     cosine = np.linspace(0.8, 1, 1001).astype(np.float32)
-    found = np.array([decision.probability_of(float(one)) for one in cosine[1:]], np.float64)
+    found = np.array([decision.probability.at(float(one)) for one in cosine[1:]], np.float64)
     np.testing.assert_allclose(found, fitted.probability(cosine)[1:], atol=1e-3)
-    assert decision.probability_of(0.79) is None
-    assert decision.probability_of(1.0000002) == decision.probability_of(1)
+    assert decision.probability.at(0.79) is None
+    assert decision.probability.at(1.0000002) == decision.probability.at(1)
     at = float(np.float32(decision.threshold))
     assert decision.is_same(at)
     assert not decision.is_same(at - 1e-6)
@@ -49,12 +50,12 @@ def test_a_threshold_set_by_hand_has_no_probability(tmp_path: Path) -> None:
     decision = Decision.read(tmp_path / "out")
     assert decision is not None
     assert decision.threshold == 0.9
-    assert decision.probability_of(1) is None
+    assert decision.probability.at(1) is None
 
 
 @pytest.mark.parametrize("variants", [None, Variants("colour", same=True), Variants("size", same=False)])
 def test_the_rule_of_variants_is_kept(tmp_path: Path, variants: Variants | None) -> None:
-    Decision("model", 0.9, np.array([0.8, 1]), np.array([0, 1]), variants).write(tmp_path)
+    Decision("model", 0.9, ProbabilityTable(np.array([0.8, 1]), np.array([0, 1])), variants).write(tmp_path)
     for name in ("duplicates.json", "clusters.parquet"):
         (tmp_path / name).touch()
     read = Decision.read(tmp_path)

@@ -20,11 +20,12 @@ from item_embed.categories.linear import Linear
 from item_embed.explain.explanation import Seen
 from item_embed.search.duplicates.decision import Decision
 from item_embed.search.duplicates.settings import Variants
+from item_embed.search.probability import ProbabilityTable
 from item_embed.serving.app import Settings, build_app
 from item_embed.serving.review import AskedPair, Review
 from tests.catalogs import Row
 from tests.embedders import DummyEmbedder
-from tests.serving.made import make_index, make_shop
+from tests.serving.made import make_index, make_shop, probabilities
 
 PRODUCTS, PAIRS = 24, 60
 _SIDE = 32  # pixels: as the dummy sees photos, so that none is scaled on the way
@@ -68,13 +69,14 @@ def make_app(
     ids = [row.id for row in rows()]
     unlike = [variants is not None and n % 3 == 0 for n in range(PAIRS)]
     pairs = [AskedPair(f"{n:04}", (ids[n], ids[n + 1]), 0.9, n % 10, 100, unlike[n]) for n in range(PAIRS)]
-    decision = Decision("dummy", 0.9, np.array([0.5, 1]), np.array([0, 1]))
+    decision = Decision("dummy", 0.9, ProbabilityTable(np.array([0.5, 1]), np.array([0, 1])))
     shop = make_shop(
         make_index(folder, rows()),
         decision=decision,
         review=Review(pairs, folder / "answers.csv", variants) if reviewed else None,
         classifier=_classifier(),
         explain=_explained,
+        queries=probabilities(),
     )
     return build_app(shop, Settings(key=key))
 

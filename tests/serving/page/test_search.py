@@ -204,9 +204,54 @@ def test_a_hit_is_searched_with(shop_page: Page, served: Shop) -> None:
     searched(shop_page, served, lambda: shop_page.press("#title", "Enter"))
     hit = shop_page.locator(".hit").filter(has=shop_page.locator("img")).first
     title = hit.locator("h3").inner_text()
+    key = hit.locator(".id").inner_text().removeprefix("id ")
     form = searched(shop_page, served, lambda: hit.get_by_role("button", name="Similar").click())
-    assert form["title"] == title.encode()
+    assert form == {"id": key.encode(), "k": b"12"}
+    expect(shop_page.locator("#title")).to_have_value(title)
+    expect(shop_page.locator(".id", has_text=re.compile(f"^id {re.escape(key)}$"))).to_have_count(0)
+    expect(shop_page.locator("#learned")).to_be_hidden()  # of listings, not of queries
+    assert searched(shop_page, served, lambda: shop_page.click("#more"))["id"] == key.encode()
+    shop_page.locator("#weight").fill("80")
+    form = searched(shop_page, served, lambda: shop_page.locator("#weight").dispatch_event("change"))
+    assert (form["title"], form["photo_weight"]) == (title.encode(), b"0.8")
     assert Image.open(io.BytesIO(form["image"])).format in {"JPEG", "WEBP"}
+    shop_page.locator("#weight").fill("50")
+    assert "id" in searched(shop_page, served, lambda: shop_page.locator("#weight").dispatch_event("change"))
+    shop_page.fill("#title", f"{title} again")
+    form = searched(shop_page, served, lambda: shop_page.press("#title", "Enter"))
+    assert (form["title"], "id" in form, "image" in form) == (f"{title} again".encode(), False, True)
+
+
+_TOLD = {"simulated": True, "queries": 1200, "source": "mine.parquet", "calibration_error": 0, "first_hit_error": 0}
+
+
+@pytest.mark.parametrize(
+    ("learned", "said"),
+    [
+        (_TOLD, "learned from 1,200 simulated relistings, which flatters them. They hold if the product is here"),
+        (_TOLD | {"simulated": False}, "learned from mine.parquet. They hold if the product is here at all."),
+        (None, "Scores are no probabilities. To have those, start this service with --query-probabilities FILE"),
+    ],
+)
+def test_a_query_says_where_its_probabilities_come_from(
+    shop_page: Page, served: Shop, learned: dict[str, object] | None, said: str
+) -> None:
+    def tell(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | {"query_probabilities": learned})
+
+    shop_page.route("**/v1/about", tell)
+    shop_page.reload()
+    shop_page.locator("#filters").wait_for()
+    shop_page.fill("#title", served.title)
+    searched(shop_page, served, lambda: shop_page.press("#title", "Enter"))
+    expect(shop_page.locator("#learned")).to_be_hidden()  # a title alone has none
+    expect(shop_page.locator(".likeness").first).to_contain_text("score")
+    searched(shop_page, served, lambda: choose(shop_page, served.photo))
+    expect(shop_page.locator("#learned")).to_contain_text(said)
+    expect(shop_page.locator(".likeness").first).to_contain_text("same:")
+    shop_page.click("#remove")
+    expect(shop_page.locator("#learned")).to_be_hidden()
 
 
 def test_why_shows_words_and_heat_maps(shop_page: Page, served: Shop) -> None:

@@ -28,6 +28,7 @@ OPTIONS = (
     "sample",
     "by",
     "variants",
+    "probabilities",
     "batch_size",
     "device",
 )
@@ -69,6 +70,7 @@ class Request:
     sample: int | None = None
     by: str | None = None
     variants: str | None = None
+    probabilities: Path | None = None
     batch_size: int | None = None
     device: str | None = None
 

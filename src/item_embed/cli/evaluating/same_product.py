@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from item_embed.cli.console import progress
+from item_embed.cli.evaluating import probabilities
 from item_embed.cli.evaluating.outcome import Outcome, counted
 from item_embed.cli.evaluating.request import Request
 from item_embed.cli.evaluating.subject import Subject
@@ -25,6 +26,7 @@ def same_product(request: Request, subject: Subject) -> Outcome:
     from item_embed.evaluation.run import training_remarks
     from item_embed.evaluation.variants import evaluate_variants
 
+    probabilities.check_probabilities(request)
     if subject.is_simple:
         _check_simple(request, METHODS[request.model].modalities)
     elif request.modalities == "image":
@@ -39,11 +41,14 @@ def same_product(request: Request, subject: Subject) -> Outcome:
     subject.say(*queries.remarks, *remarks)
     results = (_simple if subject.is_simple else _model)(request, subject, queries)
     variants = None if request.variants is None else evaluate_variants(results[0], subject.catalog, request.variants)
+    learned = probabilities.learn(request, subject, results[0])
+    file = request.probabilities
     found = results[0].figures(request.seed)["macro_recall_at_10"].text()
     return Outcome(
         summary=f"{counted(queries)} among {number_of(len(subject.catalog), 'listing')}: "
-        f"{results[0].method} has macro recall@10 {found}{_ahead(request, results)}.",
-        as_json=partial(_as_json, request, results, variants, remarks, masked),
+        f"{results[0].method} has macro recall@10 {found}{_ahead(request, results)}."
+        f"{probabilities.summary(learned, file)}",
+        as_json=lambda: _as_json(request, results, variants, remarks, masked) | probabilities.as_json(learned, file),
         make_tables=partial(_tables, request, results, variants),
         make_section=partial(_section, subject, results, remarks),
     )
@@ -52,7 +57,7 @@ def same_product(request: Request, subject: Subject) -> Outcome:
 def _check_simple(request: Request, seen: Modalities) -> None:
     from item_embed.errors import ConfigError
 
-    request.refuse("a simple method", "vectors", "device", "batch_size", "hybrid")
+    request.refuse("a simple method", "vectors", "device", "batch_size", "hybrid", "probabilities")
     if seen == "image":
         request.refuse(f"{request.model}, which sees no words", "mask_shared_words")
     if request.modalities not in (None, seen):

@@ -34,7 +34,9 @@ _ASKED = {"queries", "relist", "split", "vectors", "batch_size", "device"}  # by
 TASKS = {
     "same-product": Task(
         same_product,
-        frozenset(_ASKED | {"modalities", "baselines", "hybrid", "mask_shared_words", "by", "variants"}),
+        frozenset(
+            _ASKED | {"modalities", "baselines", "hybrid", "mask_shared_words", "by", "variants", "probabilities"}
+        ),
     ),
     "leaf-category": Task(
         leaf_category, frozenset({"vectors", "batch_size", "device", "modalities", "baselines", "by", "fine_tune"})

@@ -11,8 +11,8 @@ from item_embed.search.duplicates.listings import Listings
 from item_embed.search.duplicates.neighbours import Recall
 from item_embed.search.duplicates.result import Clusters
 from item_embed.search.duplicates.settings import Settings
-from item_embed.search.duplicates.threshold import Probability
 from item_embed.search.index import ProductIndex
+from item_embed.search.probability import Probability
 from item_embed.thresholds import Curve
 
 

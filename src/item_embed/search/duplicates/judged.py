@@ -26,6 +26,7 @@ from item_embed.errors import ConfigError
 from item_embed.search.duplicates.graph import Graph
 from item_embed.search.duplicates.listings import Listings
 from item_embed.search.duplicates.snapshot import Snapshot, cosines
+from item_embed.search.probability import Answers
 
 COLUMNS = ("id", "other_id", "same")
 STRATUM = ("stratum", "stratum_pairs")
@@ -80,6 +81,11 @@ class Judged:
     weight: NDArray[np.float64]
     unit: NDArray[np.int64]
     told: str
+
+    @property
+    def answers(self) -> Answers:
+        """The same as a probability is learned from."""
+        return Answers(self.pairs.cosine, self.same, self.weight, self.unit)
 
     def subset(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Judged":
         """Some of the pairs, by a mask or by their numbers."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from item_embed.errors import ConfigError, VectorError
 from item_embed.files import check_output, locked, resumable_folder
 from item_embed.progress import Stages, silent_stages
+from item_embed.search.calibration import calibration_error, fit_probability, held_out_probability
 from item_embed.search.duplicates.decision import DECISION_FILE, Decision
 from item_embed.search.duplicates.floors import cosines_of_labels, none_near
 from item_embed.search.duplicates.found import Fitted, Found, totals
@@ -32,12 +33,7 @@ from item_embed.search.duplicates.result import Clusters, Earlier, number_cluste
 from item_embed.search.duplicates.sample import draw_sample, write_sample
 from item_embed.search.duplicates.settings import Settings
 from item_embed.search.duplicates.snapshot import Snapshot, cosines, open_vectors, take_snapshot
-from item_embed.search.duplicates.threshold import (
-    calibration_error,
-    choose_threshold,
-    fit_probability,
-    judged_curve,
-)
+from item_embed.search.duplicates.threshold import choose_threshold, judged_curve
 from item_embed.search.index import ProductIndex
 
 SCHEMA_VERSION = 1
@@ -214,7 +210,10 @@ class _Work:
         if not len(near.pairs):
             raise self.nothing_judged(judged)
         # Below the floor nothing is joined: what is right there must not make up for what is wrong above.
-        return Fitted(judged, judged_curve(near), fit_probability(judged), calibration_error(judged))
+        answers = judged.answers
+        held_out = held_out_probability(answers)
+        error = None if held_out is None else calibration_error(answers, held_out)
+        return Fitted(judged, judged_curve(near), fit_probability(answers), error)
 
     def nothing_judged(self, judged: Judged) -> ConfigError:
         """Why nothing is known of pairs at the floor, and where something would be."""

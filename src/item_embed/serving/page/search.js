@@ -16,10 +16,15 @@ const EMPTY = {
   title: "Type a title: the products most like it appear here.",
 };
 
+const IF_HERE = "They hold if the product is here at all.";
+const UNLEARNED =
+  "Scores are no probabilities. To have those, start this service with --query-probabilities FILE, made by item evaluate --probabilities FILE.";
+
 let about = null;
 let wanted = FIRST;
 let running = null; // the search under way
-let asked = null; // what the hits shown are of: {title, photo, weight}
+let asked = null; // what the hits shown are of: {title, photo, weight, like}
+let listing = null; // the hit that was last searched with: {id, title, photo}
 
 /** Make the search work; `facts` are what /v1/about told. */
 export function start(facts) {
@@ -66,6 +71,12 @@ function weight() {
   return get("weight").disabled || value === MIDDLE ? null : value / 100;
 }
 
+/** The id of the listing that is searched with: null once its title or photo is changed or they are weighed. */
+function like() {
+  const same = listing && get("title").value === listing.title && photo.current() === listing.photo;
+  return same && weight() === null ? listing.id : null;
+}
+
 function settle() {
   const both = Boolean(photo.current() && get("title").value.trim());
   get("weight").disabled = !both;
@@ -102,7 +113,7 @@ async function more() {
 }
 
 async function run() {
-  const product = { title: get("title").value.trim(), photo: photo.current(), weight: weight() };
+  const product = { title: get("title").value.trim(), photo: photo.current(), weight: weight(), like: like() };
   running?.abort();
   if (!product.title && !product.photo) {
     alarm("Type a title, or give a photo, to search with.");
@@ -129,6 +140,7 @@ async function run() {
 /** What a search says beside its photo and title. */
 function searching(product) {
   const said = { k: wanted };
+  if (product.like !== null) said.id = product.like;
   if (filters.where()) said.where = filters.where();
   if (product.weight !== null) said.photo_weight = product.weight;
   return said;
@@ -136,8 +148,8 @@ function searching(product) {
 
 function form(product, others = {}) {
   const data = new FormData();
-  if (product.title) data.set("title", product.title);
-  if (product.photo) data.set("image", product.photo, "photo");
+  if (product.title && !others.id) data.set("title", product.title);
+  if (product.photo && !others.id) data.set("image", product.photo, "photo");
   for (const [name, value] of Object.entries(others)) data.set(name, value);
   return data;
 }
@@ -149,9 +161,21 @@ function show({ hits, milliseconds }) {
   get("empty").textContent = filtered ? "No product passes these filters. Clear one to see more." : "Nothing was found.";
   const counted = numberOf(hits.length, "hit");
   get("summary").textContent = `${counted} in ${Math.max(1, Math.round(milliseconds))} ms`;
+  tellLearned(hits);
   say(hits.length ? `${counted}. First: ${hits[0].title || "a product without a title"}.` : get("empty").textContent);
   const most = Math.min(about.limits.k, about.products);
   get("more").hidden = hits.length < wanted || wanted >= most;
+}
+
+/** Where the probabilities of a query's hits come from, or what to do to have some. */
+function tellLearned(hits) {
+  const whole = asked.title && asked.photo && asked.weight === null && asked.like === null;
+  const told = about.query_probabilities;
+  const known = hits.some(({ probability }) => probability !== null && probability !== undefined);
+  get("learned").hidden = !whole || (told !== null && !known);
+  if (told === null) get("learned").textContent = UNLEARNED;
+  else if (told.simulated) get("learned").textContent = `Probabilities are learned from ${numberOf(told.queries, "simulated relisting")}, which flatters them. ${IF_HERE}`;
+  else get("learned").textContent = `Probabilities are learned from ${told.source}. ${IF_HERE}`;
 }
 
 function clear() {
@@ -160,16 +184,18 @@ function clear() {
   get("hits").replaceChildren();
   get("results").removeAttribute("aria-busy");
   get("summary").textContent = "";
+  get("learned").hidden = true;
   get("category").hidden = true;
   get("more").hidden = true;
   get("empty").hidden = false;
   get("empty").textContent = EMPTY[about.modalities];
 }
 
-/** Search with a hit's own title and photo. */
+/** Search with a hit, whose title and photo the form then has. */
 async function again(hit, blob) {
   write(hit.title);
   await photo.take(about.modalities === "title" ? null : blob);
+  listing = { id: hit.id, title: get("title").value, photo: photo.current() };
   settle();
   scrollTo({ top: 0 });
   await begin();
