@@ -35,3 +35,13 @@ class FilterError(ItemError):
 
 class LostProcessError(ItemError):
     """Another of the processes that train together has ended."""
+
+
+def installing(extras: str) -> str:
+    """How to have what an extra brings, until there is a package to install by its name.
+
+    Examples:
+        >>> installing("serve,onnx")
+        "in a checkout of item-embed, pip install '.[serve,onnx]'"
+    """
+    return f"in a checkout of item-embed, pip install '.[{extras}]'"

@@ -100,12 +100,13 @@ def test_bytes_that_are_no_photo_count_too(shop: Path) -> None:
     assert manifest.update.changed == 1
 
 
+@pytest.mark.parametrize(("name", "before"), [("__version__", "0.0.1"), ("CLEANING", 1)])
 def test_a_catalogue_of_another_version_is_processed_anew(
-    shop: Path, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
+    name: str, before: object, shop: Path, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = _feed(shop / "feed.csv", {"a": ("Red shirt", "0.jpg")})
     with monkeypatch.context() as patch:
-        patch.setattr(preparing, "__version__", "0.0.1")
+        patch.setattr(preparing, name, before)
         prepare(feed, shop / "catalog")
     decoded.clear()
     update = prepare(feed, shop / "catalog", update=True).update

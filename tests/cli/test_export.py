@@ -149,4 +149,4 @@ def test_without_the_extra_it_is_one_sentence(shop: Path, tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "onnx", None)
     result = _export(shop / "run/model", "--out", tmp_path / "out")
     assert result.exit_code == 1
-    assert "run: pip install 'item-embed[onnx]'" in result.stderr
+    assert "in a checkout of item-embed, pip install '.[onnx]'" in result.stderr

@@ -171,4 +171,4 @@ def test_keys_that_are_none(
 
 def test_without_its_packages_it_says_what_to_install(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert "pip install 'item-embed[serve,onnx]'" in refused(index)
+    assert "pip install '.[serve,onnx]'" in refused(index)

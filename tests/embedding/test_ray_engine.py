@@ -29,7 +29,7 @@ def work(model: Path = Path("model"), device: str | None = None) -> ray_engine._
 def test_without_ray_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setattr(ray_engine, "_ENVIRONMENT", {})
-    with pytest.raises(RayError, match=r"not installed; run: pip install 'item-embed\[ray\]'\.$"):
+    with pytest.raises(RayError, match=r"not installed; in a checkout .*, pip install '\.\[ray\]'\.$"):
         check_cluster(Cluster())
 
 

@@ -144,7 +144,7 @@ def test_a_listing_of_nothing_is_refused(fused: Embedder) -> None:
 
 def test_without_captum_a_sentence_says_what_to_do(fused: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    with pytest.raises(ModelError, match=r"captum.* is not installed; run: pip install 'item-embed\[explain\]'"):
+    with pytest.raises(ModelError, match=r"captum.* is not installed; in a checkout .*, pip install '\.\[explain\]'"):
         explain(fused, *WHOLE)
 
 

@@ -107,7 +107,7 @@ def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError(url)
 
     monkeypatch.setattr(fsspec, "url_to_fs", refuse)
-    with pytest.raises(RemoteError, match=r"^s3://shop/a needs a package .*; run: pip install 'item-embed\[s3\]'\.$"):
+    with pytest.raises(RemoteError, match=r"^s3://shop/a needs a package .*; run: pip install s3fs\.$"):
         Remote("s3://shop/a").read_bytes()
 
 

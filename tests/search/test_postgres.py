@@ -313,7 +313,7 @@ def test_a_server_that_went_and_came_back(tmp_path: Path) -> None:
 
 def test_without_the_libraries_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ItemError, match=r"pip install 'item-embed\[postgres\]'"):
+    with pytest.raises(ItemError, match=r"pip install '\.\[postgres\]'"):
         ProductIndex.open("postgresql://h/d")
 
 

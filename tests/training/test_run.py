@@ -270,7 +270,7 @@ def test_activations_that_are_computed_again_are_the_same(
     assert weights(tmp_path / "true") == weights(tmp_path / "false")
 
 
-@pytest.mark.parametrize(("most", "told"), [(3, ["each of {} training rows will be seen about 4 times"]), (4, [])])
+@pytest.mark.parametrize(("most", "told"), [(3, ["{} training rows will be seen about 4 times each"]), (4, [])])
 def test_rows_that_are_seen_very_often_are_told_before_the_first_step(
     most: int, told: list[str], catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

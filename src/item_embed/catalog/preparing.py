@@ -30,6 +30,7 @@ from item_embed.catalog.report.page import write_report
 from item_embed.catalog.schema import SCHEMA_VERSION, SPLITS, Counts, Manifest, is_rejected_file
 from item_embed.catalog.settling import Settled, settle
 from item_embed.catalog.spool import Spool, SpooledKeys
+from item_embed.catalog.titles import CLEANING
 from item_embed.catalog.writing import fingerprint, plan_parts, sha256, write_part, write_rejected
 from item_embed.errors import CatalogError, FeedError
 from item_embed.files import discard_partial, locked, resumable_folder
@@ -199,6 +200,7 @@ class _Run:
         return Manifest(
             **about,
             version=__version__,
+            cleaning=CLEANING,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             columns=self.roles.by_role(),
             fields=self.roles.other(self.feed.columns),

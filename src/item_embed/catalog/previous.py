@@ -11,6 +11,7 @@ from item_embed import __version__
 from item_embed.catalog.feeds.columns import Columns
 from item_embed.catalog.schema import Manifest, Update
 from item_embed.catalog.store import Catalog
+from item_embed.catalog.titles import CLEANING
 from item_embed.errors import CatalogError
 from item_embed.hashing import text_hash
 
@@ -32,7 +33,8 @@ class Previous:
         self.path = path
         manifest = Manifest.read(path)
         self.fingerprint = manifest.fingerprint
-        self.is_ours = manifest.version == __version__  # others may clean rows in other ways: then all are processed
+        # Other rules may clean rows in other ways: then all are processed.
+        self.is_ours = (manifest.version, manifest.cleaning) == (__version__, CLEANING)
         if manifest.columns != columns.by_role():
             raise CatalogError(
                 f"{path} was prepared with other columns ({_differences(manifest.columns, columns.by_role())}), so no "

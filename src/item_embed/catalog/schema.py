@@ -107,6 +107,7 @@ class Manifest(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     version: str = ""  # of item-embed: another one may clean rows in other ways
+    cleaning: int = 1  # the number of the rules by which rows were cleaned
     command: _Text
     created: str
     sources: list[_Text]

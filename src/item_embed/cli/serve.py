@@ -56,7 +56,7 @@ def command(
 
     It answers searches, tells vectors, same products, categories and reasons, and keeps a review of duplicates.
     """
-    from item_embed.errors import ItemError
+    from item_embed.errors import ItemError, installing
 
     try:
         import fastapi  # noqa: F401
@@ -64,7 +64,7 @@ def command(
         import python_multipart  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError:
-        raise ItemError("serving needs FastAPI and uvicorn; run: pip install 'item-embed[serve,onnx]'.") from None
+        raise ItemError(f"serving needs FastAPI and uvicorn; {installing('serve,onnx')}.") from None
 
     from item_embed.search.index import ProductIndex
     from item_embed.serving.app import Settings, build_app

@@ -19,7 +19,7 @@ from item_embed.embedding.embedder import Embedder
 from item_embed.embedding.exported import is_exported
 from item_embed.embedding.shards import Job, Shards
 from item_embed.embedding.vectors import Vectors
-from item_embed.errors import ConfigError, ItemError
+from item_embed.errors import ConfigError, ItemError, installing
 from item_embed.progress import OnProgress, silent
 from item_embed.remote.places import Remote
 from item_embed.wording import number_of
@@ -312,7 +312,7 @@ def _load_ray() -> None:
     try:
         import ray.data  # noqa: F401
     except ImportError:
-        raise RayError("--engine ray needs Ray, which is not installed; run: pip install 'item-embed[ray]'.") from None
+        raise RayError(f"--engine ray needs Ray, which is not installed; {installing('ray')}.") from None
 
 
 def _address(cluster: Cluster) -> str:

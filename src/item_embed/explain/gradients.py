@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from item_embed.embedding.torch_backend import TorchBackend
-from item_embed.errors import ModelError
+from item_embed.errors import ModelError, installing
 from item_embed.explain.explanation import Explanation, Seen, Side, words_with
 from item_embed.explain.titles import place_of, shared_out, word_spans
 from item_embed.model.patches import kept_patches
@@ -152,8 +152,7 @@ def _attributed(served: ServedVector, other: Tensor, steps: int) -> dict[str, ND
         from captum.attr import IntegratedGradients
     except ImportError:
         raise ModelError(
-            "captum, which sums gradients, is not installed; run: pip install 'item-embed[explain]', or explain by "
-            "occlusion."
+            f"captum, which sums gradients, is not installed; {installing('explain')}, or explain by occlusion."
         ) from None
 
     def score(*parts: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from item_embed.errors import ItemError, RemoteError
 from item_embed.remote.urls import CREDENTIALS, is_url, local_path, shown
 
 _INSTALL = {
-    "s3": "'item-embed[s3]'",
-    "s3a": "'item-embed[s3]'",
+    "s3": "s3fs",
+    "s3a": "s3fs",
     "gs": "gcsfs",
     "gcs": "gcsfs",
     "az": "adlfs",

@@ -193,7 +193,7 @@ def _tell_views(config: RunConfig, rows: int, on_remark: OnRemark) -> None:
     views = config.training.steps * config.training.batch_size // rows
     if views > _MOST_VIEWS:
         on_remark(
-            f"each of {number_of(rows, 'training row')} will be seen about {views:,} times, and learnt by heart: "
+            f"{number_of(rows, 'training row')} will be seen about {views:,} times each, and learnt by heart: "
             "prepare more rows, or set fewer training.steps"
         )
 

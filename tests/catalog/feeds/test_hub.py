@@ -136,7 +136,9 @@ def test_what_cannot_be_loaded_is_one_sentence(folder: Path, source: str, messag
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(FeedError, match=r"^hf:a/b needs the datasets library; run: pip install 'item-embed\[hf\]'\.$"):
+    with pytest.raises(
+        FeedError, match=r"^hf:a/b needs the datasets library; in a checkout .*, pip install '\.\[hf\]'\.$"
+    ):
         open_feed("hf:a/b")
 
 

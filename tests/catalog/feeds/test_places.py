@@ -99,7 +99,7 @@ def test_what_cannot_be_read_by_url_is_one_sentence(store: str, source: str, mes
 
 
 @pytest.mark.parametrize(
-    ("protocol", "package"), [("s3", r"'item-embed\[s3\]'"), ("gs", "gcsfs"), ("az", "adlfs"), ("https", "aiohttp")]
+    ("protocol", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("az", "adlfs"), ("https", "aiohttp")]
 )
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, protocol: str, package: str) -> None:
     def refuse(url: str) -> None:

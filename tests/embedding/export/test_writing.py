@@ -166,7 +166,7 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
 def test_without_the_extra_it_is_one_sentence(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ItemError, match=r"needs onnx and ONNX Runtime; run: pip install 'item-embed\[onnx\]'\.$"):
+    with pytest.raises(ItemError, match=r"needs onnx and ONNX Runtime; in a checkout .*, pip install '\.\[onnx\]'\.$"):
         export_model(trained(tmp_path), tmp_path / "out")
 
 

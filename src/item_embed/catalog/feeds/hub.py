@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlencode
 from item_embed.catalog.feeds import parquet
 from item_embed.catalog.feeds.places import FeedFile
 from item_embed.catalog.feeds.records import Record
-from item_embed.errors import FeedError
+from item_embed.errors import FeedError, installing
 from item_embed.remote.places import reason
 
 _OPTIONS = ("config", "split", "revision")
@@ -86,7 +86,7 @@ def _library(source: str) -> Any:
     try:
         import datasets
     except ImportError:
-        raise FeedError(f"{source} needs the datasets library; run: pip install 'item-embed[hf]'.") from None
+        raise FeedError(f"{source} needs the datasets library; {installing('hf')}.") from None
     return datasets
 
 

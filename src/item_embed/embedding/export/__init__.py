@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from item_embed.embedding.exported import Exported, ExportPrecision
 from item_embed.embedding.seen import Modalities
-from item_embed.errors import ConfigError, ItemError
+from item_embed.errors import ConfigError, ItemError, installing
 from item_embed.progress import OnProgress, silent
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def export_model(
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError:
-        raise ItemError("exporting a model needs onnx and ONNX Runtime; run: pip install 'item-embed[onnx]'.") from None
+        raise ItemError(f"exporting a model needs onnx and ONNX Runtime; {installing('onnx')}.") from None
     from item_embed.embedding.export.writing import write_export
 
     return write_export(

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from item_embed.errors import ItemError
+from item_embed.errors import ItemError, installing
 from item_embed.progress import OnProgress
 from item_embed.search.feed import CatalogFeed
 
@@ -42,6 +42,4 @@ def _check_libraries() -> None:
         import pgvector  # noqa: F401
         import psycopg  # noqa: F401
     except ImportError:
-        raise ItemError(
-            "an index in PostgreSQL needs psycopg and pgvector; run: pip install 'item-embed[postgres]'."
-        ) from None
+        raise ItemError(f"an index in PostgreSQL needs psycopg and pgvector; {installing('postgres')}.") from None
