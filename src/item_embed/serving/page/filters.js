@@ -5,6 +5,8 @@ import { element, get } from "./dom.js";
 const AT_ONCE = 5; // columns; more stand behind a line that opens
 const ALL_VALUES = 20; // the service names no more, so a full list may lack some
 
+const PLAIN = /^(?!(and|or|not|in|is|null)$)[a-z_]\w*$/i; // names that stand without quotes
+
 let columns = [];
 
 const quoted = (value) => `"${String(value).replaceAll('"', '""')}"`;
@@ -61,16 +63,14 @@ function count() {
   return active;
 }
 
-/** A filter as text, of columns that there are: a number and a text. */
+/** A filter as text, of columns that there are: a number, and the text that takes least room. */
 function example(filters) {
   const named = Object.entries(filters).filter(([name, { values }]) => !name.includes("`") && values?.length);
-  const of = (type) => named.find(([, about]) => about.type === type);
-  const [number, text] = [of("number"), of("text")];
-  const parts = [
-    number && `\`${number[0]}\` < ${number[1].values[0]}`,
-    text && `not \`${text[0]}\` in (${text[1].values.slice(0, 2).map(quoted).join(", ")})`,
-  ];
-  return parts.filter(Boolean).join(" and ");
+  const of = (type, part) =>
+    named.filter(([, about]) => about.type === type).map(([name, { values }]) => part(PLAIN.test(name) ? name : `\`${name}\``, values));
+  const numbers = of("number", (name, values) => `${name} < ${values[0]}`);
+  const texts = of("text", (name, values) => `not ${name} in (${values.slice(0, 2).map(quoted).join(", ")})`);
+  return [numbers[0], texts.sort((a, b) => a.length - b.length)[0]].filter(Boolean).join(" and ");
 }
 
 function column(name, about, id) {
