@@ -101,9 +101,12 @@ def test_without_variants_none_are_told(duplicates: Path, index: ProductIndex) -
     assert not any(pair.variants for pair in opened.pairs)
 
 
+UNKNOWN_RULE = '{"variants": {"column": "colour", "are": "alike"}}'
+
+
 def test_a_damaged_folder_is_refused(duplicates: Path, index: ProductIndex, tmp_path: Path) -> None:
     copytree(duplicates, tmp_path / "out")
-    for content in ("", "[]", '{"variants": 3}', '{"variants": {"column": "colour"}}'):
+    for content in ("", "[]", '{"variants": 3}', '{"variants": {"column": "colour"}}', UNKNOWN_RULE):
         (tmp_path / "out/duplicates.json").write_text(content)
         with pytest.raises(VectorError, match="run `item duplicates` again"):
             Review.open(tmp_path / "out", index)

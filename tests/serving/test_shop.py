@@ -1,11 +1,12 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from item_embed.errors import ModelError, VectorError
-from item_embed.search.duplicates.decision import Decision
+from item_embed.search.duplicates.decision import DECISION_FILE, Decision
 from item_embed.search.duplicates.run import find_duplicates
-from item_embed.search.duplicates.settings import Settings
+from item_embed.search.duplicates.settings import Settings, Variants
 from item_embed.search.index import ProductIndex
 from item_embed.search.probability import ProbabilityTable
 from item_embed.serving.shop import Shop
@@ -39,6 +40,22 @@ def test_the_parts_are_opened(index: ProductIndex, tmp_path: Path) -> None:
     assert shop.classifier.leaves == make_classifier().leaves
     assert len(shop.thresholds) == 2
     assert shop.filters["brand"].values == ("Acme",)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_is_asked_and_what_is_told_of_variants_go_by_one_rule(
+    index: ProductIndex, tmp_path: Path, same: bool
+) -> None:
+    apart = Variants("brand", same)
+    find_duplicates(index, tmp_path / "out", Settings(threshold=0.5, floor=0.3, variants=apart))
+    told = json.loads((tmp_path / "out" / DECISION_FILE).read_text())
+    told.pop("variants", None)  # folders of before have it in duplicates.json alone
+    (tmp_path / "out" / DECISION_FILE).write_text(json.dumps(told))
+    shop = Shop.open(index, dummy(), tmp_path / "out")
+    assert shop.decision is not None
+    assert shop.review is not None
+    assert shop.decision.variants == shop.review.variants == apart
+    assert shop.variants_differ is not same
 
 
 def test_an_index_and_a_model_are_enough(index: ProductIndex) -> None:

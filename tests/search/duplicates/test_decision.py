@@ -9,7 +9,6 @@ from item_embed.search.duplicates.decision import DECISION_FILE, Decision
 from item_embed.search.duplicates.found import Found
 from item_embed.search.duplicates.run import find_duplicates
 from item_embed.search.duplicates.settings import Settings, Variants
-from item_embed.search.probability import ProbabilityTable
 from tests.catalogs import Row
 from tests.search.duplicates.made import groups, make_index
 
@@ -55,23 +54,21 @@ def test_a_threshold_set_by_hand_has_no_probability(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variants", [None, Variants("colour", same=True), Variants("size", same=False)])
 def test_the_rule_of_variants_is_kept(tmp_path: Path, variants: Variants | None) -> None:
-    Decision("model", 0.9, ProbabilityTable(np.array([0.8, 1]), np.array([0, 1])), variants).write(tmp_path)
-    for name in ("duplicates.json", "clusters.parquet"):
-        (tmp_path / name).touch()
-    read = Decision.read(tmp_path)
-    assert read is not None
-    assert read.variants == variants
-    (tmp_path / DECISION_FILE).write_text((tmp_path / DECISION_FILE).read_text().replace('"variants"', '"then"'))
-    assert Decision.read(tmp_path) is not None  # of a version before
-
-
-def test_a_run_keeps_its_rule_of_variants(tmp_path: Path) -> None:
-    rows = [Row(f"id {n}", "mug", metadata={"colour": "red"}) for n in range(8)]
-    apart = Variants("colour", same=False)
-    find_duplicates(make_index(tmp_path, groups(4, 2), rows), tmp_path / "out", Settings(threshold=0.9, variants=apart))
+    rows = [Row(f"id {n}", "mug", metadata={"colour": "red", "size": "S"}) for n in range(8)]
+    index = make_index(tmp_path, groups(4, 2), rows)
+    find_duplicates(index, tmp_path / "out", Settings(threshold=0.9, variants=variants))
     read = Decision.read(tmp_path / "out")
     assert read is not None
-    assert read.variants == apart
+    assert read.variants == variants
+    # Said once, in `duplicates.json`: folders of before have it there, and there alone.
+    assert "variants" not in json.loads((tmp_path / "out" / DECISION_FILE).read_text())
+
+
+def test_a_rule_of_variants_that_is_none_is_refused(tmp_path: Path) -> None:
+    find_duplicates(make_index(tmp_path, groups(4, 2)), tmp_path / "out", Settings(threshold=0.9))
+    (tmp_path / "out/duplicates.json").write_text('{"variants": {"column": "colour", "are": "alike"}}')
+    with pytest.raises(VectorError, match=r"duplicates\.json is missing or damaged; run `item duplicates` again\.$"):
+        Decision.read(tmp_path / "out")
 
 
 def test_a_sample_has_decided_nothing(tmp_path: Path) -> None:
@@ -88,7 +85,6 @@ def test_another_folder_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
         Decision.read(tmp_path)
     whole = {"fingerprint": "m", "threshold": 0.9, "cosine": [0.8, 1], "probability": [0, 1]}
     for change in (
-        {"variants": {"column": "colour"}},
         {"cosine": [1]},
         {"threshold": None},
         {"probability": "x"},

@@ -1,6 +1,7 @@
 """Whether two listings are one product, as `item duplicates` learned it, for those who ask later: `item serve`.
 
-OUT/same_product.json   the model's fingerprint, the threshold, the probability by cosine, and what variants are
+OUT/same_product.json   the model's fingerprint, the threshold, and the probability by cosine
+OUT/duplicates.json     what variants are, as the review of pairs reads it too
 """
 
 import json
@@ -52,12 +53,11 @@ class Decision:
         return bool(np.float32(cosine) >= np.float32(self.threshold))
 
     def write(self, folder: Path) -> None:
-        """Write it into a folder."""
+        """Write it into a folder, whose `duplicates.json` has the rule of variants."""
         told: dict[str, Any] = {
             "fingerprint": self.fingerprint,
             "threshold": self.threshold,
             **self.probability.as_json(),
-            "variants": self.variants and self.variants.as_json(),
         }
         (folder / DECISION_FILE).write_text(json.dumps(told) + "\n", encoding="utf8")
 
@@ -74,9 +74,10 @@ class Decision:
             if not (folder / "clusters.parquet").is_file():
                 return None
             raise VectorError(f"{folder} is of an earlier version; run `item duplicates INDEX --out {folder}` again.")
+        variants = Variants.read(folder)
         try:
             told = json.loads((folder / DECISION_FILE).read_text(encoding="utf8"))
-            table, variants = ProbabilityTable.from_json(told), Variants.from_json(told.get("variants"))
+            table = ProbabilityTable.from_json(told)
             return cls(str(told["fingerprint"]), float(told["threshold"]), table, variants)
         except (OSError, ValueError, KeyError, TypeError):
             raise VectorError(f"{folder / DECISION_FILE} is damaged; run `item duplicates` again.") from None

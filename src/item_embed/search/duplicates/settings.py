@@ -29,7 +29,11 @@ class Variants:
     @classmethod
     def from_json(cls, told: Any) -> "Variants | None":
         """What `as_json` gave, or null; a ValueError, KeyError or TypeError where it is neither."""
-        return None if told is None else cls(str(told["column"]), told["are"] == "same")
+        if told is None:
+            return None
+        if told["are"] not in ("same", "different"):
+            raise ValueError(f"variants are same or different, not {told['are']!r}")
+        return cls(str(told["column"]), told["are"] == "same")
 
     @classmethod
     def read(cls, folder: Path) -> "Variants | None":
