@@ -1,3 +1,4 @@
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from item_embed.search.duplicates.floors import cosines_of_labels, lower_floor, none_near
-from item_embed.search.duplicates.snapshot import take_snapshot
-from tests.search.duplicates.made import at, make_index
+from item_embed.search.duplicates.snapshot import Snapshot, take_snapshot
+from tests.search.duplicates.made import at, groups, make_index
 
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=30), st.floats(-0.9, 1))
@@ -33,3 +34,23 @@ def test_the_first_two_listings_of_each_label(tmp_path: Path) -> None:
     stored = vectors[snapshot.first]
     assert cosines_of_labels(label, snapshot, stored) == pytest.approx([0.5])
     assert len(cosines_of_labels(np.full(7, -1), snapshot, stored)) == 0
+
+
+_LISTINGS = st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 2)), min_size=1, max_size=12)
+
+
+@given(_LISTINGS)
+def test_of_each_label_two_are_looked_at_that_may_be_joined(listings: list[tuple[int, int]]) -> None:
+    label, values = (np.array(column) for column in zip(*listings, strict=True))
+    rows = np.arange(len(listings))
+    vectors = groups(len(listings), 1)  # of chance: no two pairs have one cosine
+    snapshot = Snapshot([str(row) for row in rows], rows, rows, [b""] * len(rows), 16)
+    may: dict[int, list[float]] = {}
+    for one, other in combinations(rows.tolist(), 2):
+        apart = values[one] != values[other] and values[one] >= 0 and values[other] >= 0
+        if label[one] == label[other] >= 0 and not apart:
+            may.setdefault(int(label[one]), []).append(float(vectors[one] @ vectors[other]))
+    found = cosines_of_labels(label, snapshot, vectors, values)
+    assert len(found) == len(may)
+    for cosine, (_, expected) in zip(found.tolist(), sorted(may.items()), strict=True):
+        assert min(abs(cosine - one) for one in expected) < 1e-6

@@ -147,6 +147,10 @@ def test_a_floor_that_leaves_nothing_names_one_that_leaves_some(tmp_path: Path) 
     apart = Variants("colour", same=False)
     with pytest.raises(ConfigError, match=r"that may be joined have .* nothing to judge; lower --floor\.$"):
         find_duplicates(index, tmp_path / "out", replace(sample, floor=0.75, variants=apart))
+    with pytest.raises(ConfigError, match=r"that may be joined have .* nothing to judge; lower --floor\.$"):
+        find_duplicates(index, tmp_path / "out", replace(sample, variants=apart))  # of .75 nothing may be joined either
+    with pytest.raises(ConfigError, match=r"whose product_id is known have .* and may be joined; lower --floor\.$"):
+        find_duplicates(index, tmp_path / "out", replace(labels, variants=apart))
     (tmp_path / "pairs.csv").write_text("id,other_id,same\nid 0,id 1,yes\n")
     with pytest.raises(ConfigError, match=r"^--variants keeps all judged pairs apart; judge others"):
         find_duplicates(index, tmp_path / "out", Settings(pairs=tmp_path / "pairs.csv", variants=apart))

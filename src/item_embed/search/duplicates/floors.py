@@ -47,17 +47,25 @@ def none_near(what: str, whose: str, cosine: NDArray[np.float32], floor: float) 
 
 
 def cosines_of_labels(
-    label: NDArray[np.int64], snapshot: Snapshot, vectors: NDArray[np.float32]
+    label: NDArray[np.int64],
+    snapshot: Snapshot,
+    vectors: NDArray[np.float32],
+    values: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
-    """The cosines of listings that share a label, (n,): of each of up to 500 labels the first two that the model sees.
+    """The cosines of listings that share a label, (n,): of each of up to 500 labels two that the model sees.
 
     Args:
         label: (N,) of each listing; -1 for none.
         snapshot: the listings.
         vectors: (U, d) their distinct vectors.
+        values: (N,) two of different values, -1 for none, are never joined, and left out.
     """
     rows = np.flatnonzero((label >= 0) & (snapshot.vector >= 0))
-    rows = rows[np.argsort(label[rows], kind="stable")]
-    alike = label[rows[1:]] == label[rows[:-1]]
-    first = np.flatnonzero(alike & ~np.append(False, alike[:-1]))[:_PRODUCTS]
+    value = np.full(len(label), -1) if values is None else values
+    rows = rows[np.lexsort((value[rows], label[rows]))]  # of a label with two to be joined, two such lie side by side
+    before, after = value[rows[:-1]], value[rows[1:]]
+    joined = (label[rows[:-1]] == label[rows[1:]]) & ((before < 0) | (before == after))
+    first = np.flatnonzero(joined)
+    _, once = np.unique(label[rows[first]], return_index=True)
+    first = first[once[:_PRODUCTS]]
     return cosines(vectors, snapshot.vector[rows[first]], snapshot.vector[rows[first + 1]])

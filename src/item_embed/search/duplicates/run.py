@@ -40,6 +40,7 @@ SCHEMA_VERSION = 1
 #: What a run writes anew; all else of a folder that it replaces stays.
 _SAMPLED = {"graph", "pairs.html"}
 _CLUSTERED = {"duplicates.json", DECISION_FILE, "graph", "clusters.parquet", "clusters.csv", "report.html"}
+_NONE = np.zeros(0, np.float32)  # cosines of no pairs
 
 
 #: Writes further files about what was found into the folder, and gives further totals.
@@ -144,7 +145,8 @@ class _Work:
                 f"no two listings {'' if values is None else 'that may be joined '}have a cosine of "
                 f"{self.settings.floor:g} or more, so there is nothing to judge",
                 "the listings' nearest",
-                nearest_cosines(self.vectors, self.graph.ties, self.settings.seed),
+                # Where some are kept apart, the nearest may be of those: no floor that is named would be sure to help.
+                nearest_cosines(self.vectors, self.graph.ties, self.settings.seed) if values is None else _NONE,
                 self.settings.floor,
             )
         drawn = draw_sample(pairs, self.settings.sample or 0, self.settings.floor, self.settings.seed)
@@ -208,21 +210,22 @@ class _Work:
             return None
         near = judged.subset(judged.pairs.cosine >= np.float32(settings.floor))
         if not len(near.pairs):
-            raise self.nothing_judged(judged)
+            raise self.nothing_judged(judged, values)
         # Below the floor nothing is joined: what is right there must not make up for what is wrong above.
         answers = judged.answers
         held_out = held_out_probability(answers)
         error = None if held_out is None else calibration_error(answers, held_out)
         return Fitted(judged, judged_curve(near), fit_probability(answers), error)
 
-    def nothing_judged(self, judged: Judged) -> ConfigError:
+    def nothing_judged(self, judged: Judged, values: NDArray[np.int64] | None) -> ConfigError:
         """Why nothing is known of pairs at the floor, and where something would be."""
         settings, reach = self.settings, f"a cosine of {self.settings.floor:g} or more and may be joined"
         if settings.labels is None:
             if not len(judged.pairs):
                 return ConfigError("--variants keeps all judged pairs apart; judge others, or leave it out.")
             return none_near(f"no judged pair has {reach}", "them", judged.pairs.cosine, settings.floor)
-        of_label = cosines_of_labels(self.listings.codes(settings.labels), self.graph.snapshot, self.vectors)
+        label = self.listings.codes(settings.labels)
+        of_label = cosines_of_labels(label, self.graph.snapshot, self.vectors, values)
         what = f"no two listings whose {settings.labels} is known have {reach}"
         return none_near(what, f"those that share a {settings.labels}", of_label, settings.floor)
 
