@@ -34,7 +34,7 @@ def leads(cosine: NDArray[np.floating[Any]], vectors: NDArray[np.float32]) -> ND
     Where all of those are its twins, above the last of them: the lead is at least that.
 
     Args:
-        cosine: (k,) of each to the query, the best first.
+        cosine: (k,) of each to the query, the best ten of the index first; further ones in any order.
         vectors: (k, d) of each, of length 1.
 
     Returns:

@@ -10,7 +10,7 @@ from item_embed.embedding.seen import seen_title
 from item_embed.files import OutputError
 from item_embed.search.duplicates.listings import read_column
 from item_embed.search.items import Item
-from item_embed.search.query_product import SHOWN
+from item_embed.search.query_product import SHOWN, HitProbability
 from item_embed.serving.limits import RefusedError
 from item_embed.serving.reading import Described
 from item_embed.serving.review import AskedPair
@@ -60,13 +60,24 @@ async def _outside(service: Service, asked: SearchRequest) -> list[Hit]:
     if learned is None or not joined:
         return [_hit(one, None) for one in await service.search(Query(vector, asked.k, asked.where))]
     found = await service.search(Query(vector, max(asked.k, SHOWN), asked.where))
+    # Rivals are the first of the whole index, as it was learned: a filter changes no hit's probability.
+    first = found if asked.where is None or not found else await service.search(Query(vector, SHOWN, None))
+    known = await _probabilities(service, learned.probability, vector, [*first, *found])
+    return [_hit(one, known[one.hit.id]) for one in found]
+
+
+async def _probabilities(
+    service: Service, learned: HitProbability, vector: Vector, found: list[FoundItem]
+) -> dict[str, float | None]:
+    """The probabilities of hits by id; the first ten of the index come first, and any may come again."""
     if not found:
-        return []
-    stored = await service.reading(service.shop.index.vectors, [one.hit.id for one in found])
+        return {}
+    score = {one.hit.id: one.hit.score for one in found}  # in the order of their first coming
+    stored = await service.reading(service.shop.index.vectors, list(score))
     gone = np.zeros_like(vector)  # deleted since it was found: it is like no other
-    vectors = np.stack([stored.get(one.hit.id, gone) for one in found])
-    known = learned.probability.of_query(np.array([one.hit.score for one in found], np.float32), vectors)
-    return [_hit(one, probability) for one, probability in zip(found, known, strict=True)]
+    vectors = np.stack([stored.get(key, gone) for key in score])
+    known = learned.of_query(np.array([*score.values()], np.float32), vectors)
+    return dict(zip(score, known, strict=True))
 
 
 async def _queried(service: Service, asked: SearchRequest) -> tuple[Vector, bool]:
