@@ -165,6 +165,8 @@ def test_a_listing_finds_others_and_what_was_learned_of_listings(
     assert (response.status_code, response.json()["detail"]) == (404, "there is no product 'none'.")
     for more in ({"title": "mug"}, {"image": encoded(RED)}, {"photo_weight": 0.5}):
         assert whole.post("/v1/search", json={"id": "a", **more}).status_code == 422
+    empty = {"title": "", "image": ""}  # as a client sends fields that nobody has filled
+    assert whole.post("/v1/search", json={"id": "a", **empty}).json()["hits"] == hits
 
 
 def test_the_weight_does_what_it_says(bare: TestClient, index: ProductIndex) -> None:
@@ -224,6 +226,13 @@ def test_vectors_are_those_of_the_model_and_of_the_index(bare: TestClient, index
     stored = index.vectors(["b"])["b"]
     expected: list[Any] = [vector("red mug", RED), stored, vector("plate"), stored]
     np.testing.assert_allclose(told["vectors"], expected, atol=1e-6)
+
+
+def test_an_empty_title_or_photo_beside_an_id_is_none(whole: TestClient) -> None:
+    for empty in ({"title": ""}, {"image": ""}):
+        pair = [{"a": {"id": "a", **more}, "b": {"id": "b"}} for more in ({}, empty)]
+        plain, answer = (whole.post("/v1/same-product", json=one) for one in pair)
+        assert (answer.status_code, answer.json()) == (200, plain.json())
 
 
 def test_whether_two_products_are_the_same(whole: TestClient, bare: TestClient) -> None:
@@ -343,7 +352,8 @@ class TitleEmbedder(SeeingEmbedder):
 def test_an_export_of_titles_alone_serves_an_index_of_whole_products(index: ProductIndex) -> None:
     shop = Shop(index, cast("Embedder", TitleEmbedder()), decision=DECISION, explain=explain, queries=QUERIES)
     with client(shop) as opened:
-        assert opened.get("/v1/about").json()["modalities"] == "title"
+        told = opened.get("/v1/about").json()
+        assert (told["modalities"], told["made_of"]) == ("title", "both")
         assert {hit["probability"] for hit in searched(opened, title="red mug")} == {None}
         told = opened.post("/v1/explain", json={"a": {"id": "a"}, "b": {"id": "b"}}).json()
     assert [word["word"] for word in told["a"]["words"]] == ["red", "mug"]
@@ -374,7 +384,8 @@ def test_what_is_served_is_told(whole: TestClient, bare: TestClient) -> None:
     assert told["query_probabilities"] == {"simulated": True, "queries": 1200, "source": "queries.parquet", **errors}
     assert bare.get("/v1/about").json()["query_probabilities"] is None
     assert (told["name"], told["version"], told["products"]) == ("item-embed", item_embed.__version__, 4)
-    assert (told["dimension"], told["modalities"], told["fingerprint"]) == (16, "both", "dummy")
+    assert (told["dimension"], told["fingerprint"]) == (16, "dummy")
+    assert (told["modalities"], told["made_of"]) == ("both", "both")
     assert told["filters"]["brand"] == {"type": "text", "values": ["Acme"]}
     limits = {"body_bytes": 10 << 20, "pixels": 64_000_000, "title_chars": 1000, "k": 100}
     assert told["limits"] == limits

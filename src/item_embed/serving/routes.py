@@ -87,6 +87,7 @@ async def about(service: Served) -> About:
         products=products,
         dimension=shop.embedder.dimension,
         modalities=shop.modalities,
+        made_of=shop.index.modalities,
         fingerprint=shop.index.fingerprint,
         category=shop.classifier is not None,
         same_product=shop.decision is not None,

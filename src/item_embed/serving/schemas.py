@@ -58,6 +58,11 @@ class Sides(Body):
     title: Title | None = Field(None, description="As a shop would write it; cleaned as the catalogue's are.")
     image: Photo | None = Field(None, description="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")
 
+    @property
+    def described(self) -> bool:
+        """Whether there is a photo or a title: an empty one is none."""
+        return bool(self.title or self.image)
+
 
 class SearchRequest(Sides):
     """What is looked for: a photo, a title, or both; or what is like a product of the index."""
@@ -84,7 +89,7 @@ class SearchRequest(Sides):
 
     @model_validator(mode="after")
     def _one_way(self) -> "SearchRequest":
-        if self.id is not None and (self.title, self.image, self.photo_weight) != (None, None, None):
+        if self.id is not None and (self.described or self.photo_weight is not None):
             raise ValueError("give either an id, or a title and an image")
         return self
 
@@ -98,7 +103,7 @@ class Product(Sides):
 
     @model_validator(mode="after")
     def _one_way(self) -> "Product":
-        if self.id is not None and (self.title is not None or self.image is not None):
+        if self.id is not None and self.described:
             raise ValueError("give either an id, or a title and an image")
         return self
 
@@ -298,7 +303,10 @@ class About(BaseModel):
     version: str
     products: int
     dimension: int
-    modalities: Modalities
+    modalities: Modalities = Field(description="What can be looked for.")
+    made_of: Modalities = Field(
+        description="What the listings' vectors are of: a query that lacks a side of it has no probability."
+    )
     fingerprint: str
     category: bool
     same_product: bool

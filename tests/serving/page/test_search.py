@@ -254,6 +254,40 @@ def test_a_query_says_where_its_probabilities_come_from(
     expect(shop_page.locator("#learned")).to_be_hidden()
 
 
+@pytest.mark.parametrize("learned", [_TOLD, None])
+@pytest.mark.parametrize("side", ["title", "image"])
+@pytest.mark.parametrize("export", [False, True], ids=["index of one side", "export of one side"])
+def test_where_probabilities_come_from_is_said_of_whole_queries_alone(
+    shop_page: Page, served: Shop, side: str, export: bool, learned: dict[str, object] | None
+) -> None:
+    """On an index of one side that side is a whole query; of an index of both an export of one side reads none."""
+
+    def tell(route: Route) -> None:
+        sides = {"modalities": side, "made_of": "both" if export else side}
+        route.fulfill(json={**route.fetch().json(), **sides, "query_probabilities": learned})
+
+    def find(route: Route) -> None:
+        found = route.fetch().json()
+        known = None if export or learned is None else 0.5
+        route.fulfill(json={**found, "hits": [hit | {"probability": known} for hit in found["hits"]]})
+
+    shop_page.route("**/v1/about", tell)
+    shop_page.route("**/v1/search", find)
+    shop_page.reload()
+    shop_page.locator("#filters").wait_for()
+    if side == "title":
+        shop_page.fill("#title", served.title)
+    searched(
+        shop_page,
+        served,
+        lambda: shop_page.press("#title", "Enter") if side == "title" else choose(shop_page, served.photo),
+    )
+    expect(shop_page.locator("#learned")).to_be_visible(visible=not export)
+    if not export:
+        said = "Scores are no probabilities." if learned is None else "1,200 simulated relistings"
+        expect(shop_page.locator("#learned")).to_contain_text(said)
+
+
 def test_why_shows_words_and_heat_maps(shop_page: Page, served: Shop) -> None:
     shop_page.fill("#title", served.title)
     searched(shop_page, served, lambda: choose(shop_page, served.photo))

@@ -169,7 +169,8 @@ function show({ hits, milliseconds }) {
 
 /** Where the probabilities of a query's hits come from, or what to do to have some. */
 function tellLearned(hits) {
-  const whole = asked.title && asked.photo && asked.weight === null && asked.like === null;
+  const sides = (about.made_of === "image" || asked.title) && (about.made_of === "title" || asked.photo);
+  const whole = sides && asked.weight === null && asked.like === null;
   const told = about.query_probabilities;
   const known = hits.some(({ probability }) => probability !== null && probability !== undefined);
   get("learned").hidden = !whole || (told !== null && !known);
