@@ -2,9 +2,11 @@
 
     python benchmarks/query_probabilities.py run/model catalog --queries relistings.parquet
 
-Judged are the other half, by product; that half with its products taken out of the index, where every hit is wrong; and
-the listings of the catalogue whose product has another: real second listings, where the queries are simulated. Each by
-cosine and lead, as `item evaluate --probabilities` learns it, and by the cosine alone.
+Judged are the other half, by product; that half with its products taken out of the index, where every hit is wrong;
+that half with a filter that one listing in a hundred passes and none of its products, by leads over the whole index, as
+`item serve` takes them, and over what passes; and the listings of the catalogue whose product has another: real second
+listings, where the queries are simulated. Each by cosine and lead, as `item evaluate --probabilities` learns it, and by
+the cosine alone.
 """
 
 import argparse
@@ -50,6 +52,9 @@ def judged(
     )
     there = np.isin(queries.listings, queries.listings[queries.rows[halves[1]]])
     kinds = {"other half": other, "absent": absent(vectors[~there], asked[halves[1]], ties[~there])}
+    some = np.random.default_rng(seed).permutation(np.flatnonzero(~there))[: max(SHOWN, len(vectors) // 100)]
+    kinds["filtered"] = filtered(vectors, asked[halves[1]], some, ties)
+    kinds["filtered, over what passes"] = absent(vectors[some], asked[halves[1]], ties[some])
     listings = catalog_queries(catalog)
     kinds["listings"] = shown_hits(evaluate_same_product(vectors, vectors[listings.rows], listings, ties), vectors)
     by_both, by_cosine = learned.fit(), fit_probability(learned.answers)
@@ -64,10 +69,24 @@ def absent(vectors: Vectors, asked: Vectors, ties: NDArray[np.uint64]) -> ShownH
     """The hits of queries in an index that has none of their products."""
     rows, scores = search(asked, vectors, SHOWN, ties, None)
     lead = [leads(cosine, vectors[found]) for cosine, found in zip(scores, rows, strict=True)]
-    wrong = np.zeros(rows.size, np.bool_)
-    answers = Answers(scores.ravel(), wrong, np.ones(rows.size), np.repeat(np.arange(len(rows)), SHOWN))
-    first = np.arange(rows.size) % SHOWN == 0
-    return ShownHits(answers, np.concatenate(lead), first, len(asked))
+    return _wrong(scores, np.stack(lead))
+
+
+def filtered(vectors: Vectors, asked: Vectors, some: NDArray[np.int64], ties: NDArray[np.uint64]) -> ShownHits:
+    """The hits of queries among some rows, none of their products, with leads over the first ten of all rows."""
+    rows, scores = search(asked, vectors[some], SHOWN, ties[some], None)
+    rivals, best = search(asked, vectors, SHOWN, ties, None)
+    rows, scores = np.concatenate([rivals, some[rows]], axis=1), np.concatenate([best, scores], axis=1)
+    lead = [leads(cosine, vectors[found])[SHOWN:] for cosine, found in zip(scores, rows, strict=True)]
+    return _wrong(scores[:, SHOWN:], np.stack(lead))
+
+
+def _wrong(scores: Vectors, lead: NDArray[np.float64]) -> ShownHits:
+    """The first ten hits of each query, all of them wrong."""
+    answers = Answers(
+        scores.ravel(), np.zeros(scores.size, np.bool_), np.ones(scores.size), np.repeat(np.arange(len(scores)), SHOWN)
+    )
+    return ShownHits(answers, lead.ravel(), np.arange(scores.size) % SHOWN == 0, len(scores))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from tests.evaluation.relistings import query, write_queries
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))  # scripts, not a package
-from query_probabilities import absent, judged  # noqa: E402
+from query_probabilities import absent, filtered, judged  # noqa: E402
 
 from item_embed.evaluation.queries import given_queries  # noqa: E402
 
@@ -30,11 +30,16 @@ def test_each_way_is_judged_on_each_kind_of_query(tmp_path: Path) -> None:
     vectors, asked = np.split(made.astype(np.float32), [2 * PRODUCTS])
     found = judged(vectors, asked, queries, catalog)
     for kinds in found.values():
-        assert list(kinds) == ["other half", "absent", "listings"]
+        assert list(kinds) == ["other half", "absent", "filtered", "filtered, over what passes", "listings"]
         assert kinds["other half"]["likely_first_hits"]["right"] > 0
         assert kinds["absent"]["likely_first_hits"]["right"] is None
     assert found["cosine and lead"]["other half"] != found["cosine"]["other half"]
-    away = absent(vectors[:20], asked, tie_keys(catalog.ids[:20]))
+    ties, every, ten = tie_keys(catalog.ids), np.arange(2 * PRODUCTS), np.arange(10)
+    assert filtered(vectors, asked, every, ties).lead.tolist() == absent(vectors, asked, ties).lead.tolist()
+    over_all, over_ten = filtered(vectors, asked, ten, ties).lead, absent(vectors[:10], asked, ties[:10]).lead
+    assert (over_all <= over_ten).all()  # rivals are as good at least
+    assert (over_all < over_ten - 0.1).mean() > 0.5
+    away = absent(vectors[:20], asked, ties[:20])
     assert (away.queries, len(away.first)) == (PRODUCTS, 10 * PRODUCTS)
     assert not away.answers.same.any()
     assert away.first.tolist() == ([True] + [False] * 9) * PRODUCTS
