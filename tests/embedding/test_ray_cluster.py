@@ -1,9 +1,11 @@
 """A Ray cluster of two workers on this machine: a head that only leads, and what becomes of workers that die."""
 
+import gc
 import json
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,11 +36,21 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),  # of its own settings, by itself
+    pytest.mark.filterwarnings("ignore:unclosed file .*ray-data:ResourceWarning"),  # the log of each data set
 ]
 
 ROWS = 4  # of a shard: ten of them
 STORE = 80 << 20  # bytes for objects on each machine; Ray takes no fewer
 _HEAD, _FIRST, _SECOND = "127.0.0.2", "127.0.0.3", "127.0.0.4"  # 127.0.0.1 is turned into a public address by Ray
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """Ray leaves logs open, for the collector of garbage to find: here, and not in another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +249,6 @@ def test_actors_wait_for_who_takes_their_vectors(
             time.sleep(0.2)
             if len(begun(tmp_path)) > made:
                 made, since = len(begun(tmp_path)), time.monotonic()
-        __import__("sys").stderr.write(f"MADE {made}\n")
         assert made <= 20
         taken += told
     assert sorted(int(one["item"]) for one in taken) == list(range(40))
