@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from item_embed.evaluation.comparison.running import Comparison
     from item_embed.evaluation.comparison.setup import Setup
 
-_METHODS = ["simple", "tfidf", "resnet50", "roberta", "clip", "concatenation", "supervised", "item-local", "item"]
+_OTHERS = ["simple", "tfidf", "resnet50", "roberta", "clip", "concatenation", "supervised"]
+_METHODS = [*_OTHERS, "item-local", "item", "fused:item-agreement"]
 
 
 def command(
